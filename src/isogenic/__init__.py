@@ -1,0 +1,1 @@
+"""Isogenic: one released process, many small facilities, one product."""

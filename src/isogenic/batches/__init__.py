@@ -1,0 +1,1 @@
+"""Running a control recipe: the state table, the engine's step, the executed record."""

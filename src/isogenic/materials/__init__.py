@@ -1,0 +1,1 @@
+"""Lots and what they are made of."""

@@ -1,0 +1,1 @@
+"""Reference models of good batches, detection and explanation."""

@@ -1,0 +1,1 @@
+"""The control site: inbox, publishing, directory, witness, views."""

@@ -1,0 +1,124 @@
+"""The ISA-88 physical model of one facility, as frozen values.
+
+    site
+      unit        one vessel or line that holds one batch at a time, of an equipment class
+        module    one skid with its own controller and its own OPC UA server
+          signal  one measurement or set-point
+
+An *equipment class* says which signals and capabilities every unit of it has, in canonical
+units. A unit says how its own make names them and in what unit it reports them; drivers
+convert, so everything above sees canonical names and units only. A *tag* is
+`UNIT.signal`, unique within a site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from isogenic.errors import NotFound
+from isogenic.ids import ModuleId, SiteId, SponsorId, UnitId
+from isogenic.units import Quantity
+
+__all__ = ["Capability", "EquipmentClass", "Module", "Role", "Signal", "SignalClass", "SitePlant", "Unit"]
+
+
+class Role(StrEnum):
+    """What a signal is for."""
+
+    MEASUREMENT = "measurement"  # read
+    SETPOINT = "setpoint"  # written and read back
+
+
+@dataclass(frozen=True, slots=True)
+class SignalClass:
+    """A signal that every unit of an equipment class has."""
+
+    name: str  # lower_snake, for example feed_flow
+    unit: str  # canonical
+    role: Role
+    title: str
+    low: float  # physical range in canonical unit; a value outside is impossible, its quality bad
+    high: float
+    monitored: bool = False  # part of the multivariate reference model
+
+
+@dataclass(frozen=True, slots=True)
+class EquipmentClass:
+    """What every unit of this class has, whoever made it."""
+
+    name: str
+    title: str
+    signals: Mapping[str, SignalClass]
+    capabilities: Mapping[str, str]  # name -> canonical unit
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What one unit can do: a range in the class's canonical unit."""
+
+    name: str
+    low: float
+    high: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal of one unit, bound to its module's address."""
+
+    unit_id: UnitId
+    cls: SignalClass
+    module: ModuleId
+    node: str  # the make's own OPC UA node id, as in ns=2;s=TIC101.PV
+    native_unit: str  # what the module reports
+
+    @property
+    def tag(self) -> str:
+        """`UNIT.signal`, unique within the site."""
+        return f"{self.unit_id}.{self.cls.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A skid with its own controller and server."""
+
+    id: ModuleId
+    endpoint: str  # opc.tcp://host:port
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A vessel or line that holds one batch at a time."""
+
+    id: UnitId
+    cls: EquipmentClass
+    title: str
+    make: str
+    working_volume: Quantity
+    capabilities: Mapping[str, Capability]
+    modules: Mapping[ModuleId, Module]
+    signals: Mapping[str, Signal]  # by canonical name
+
+
+@dataclass(frozen=True, slots=True)
+class SitePlant:
+    """One facility."""
+
+    site: SiteId
+    title: str
+    sponsor: SponsorId
+    latitude: float
+    longitude: float
+    units: Mapping[UnitId, Unit] = field(default_factory=dict)
+
+    def unit(self, unit: UnitId) -> Unit:
+        """The unit, or `NotFound`."""
+        if unit not in self.units:
+            raise NotFound(f"no unit {unit} at {self.site}", why="the plant document does not name it", possible=", ".join(self.units) or "none")
+        return self.units[unit]
+
+    def signals(self) -> tuple[Signal, ...]:
+        """Every signal of the site, in document order."""
+        return tuple(signal for unit in self.units.values() for signal in unit.signals.values())

@@ -1,0 +1,1 @@
+"""Specifications, deviations and release."""

@@ -1,0 +1,223 @@
+"""Payloads to bytes and back, exactly.
+
+Guarantees: `encode` gives the same bytes for the same value on every machine (sorted keys,
+UTF-8 in NFC, no floats: a float is its shortest decimal text); `decoder(cls)` rebuilds the
+value or refuses with the path of what is wrong. Known types: str, ids, int, bool, float,
+datetime, enums, bytes-free dataclasses, `Quantity`, tuples, string-keyed dicts, optionals.
+Leaves to others: envelopes, hashing, signatures.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import orjson
+
+from isogenic.clock import text_of_time, time_of_text
+from isogenic.errors import NotValid
+from isogenic.ids import Id
+
+__all__ = ["decoder", "dumps", "loads", "plain", "read"]
+
+T = TypeVar("T")
+LOADS_MAX = 16 * 1024 * 1024  # bytes of one JSON document from outside
+
+
+def dumps(value: object) -> bytes:
+    """Canonical bytes of plain data (dict, list, str, int, bool, None)."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def loads(data: bytes, *, what: str = "JSON") -> Any:
+    """Plain data from bytes; refuses anything that is not JSON."""
+    if len(data) > LOADS_MAX:
+        raise NotValid(f"cannot read {what}", why=f"{len(data)} bytes are more than {LOADS_MAX}")
+    try:
+        return orjson.loads(data)
+    except (orjson.JSONDecodeError, RecursionError) as trouble:
+        raise NotValid(f"cannot read {what}", why=str(trouble)[:120]) from trouble
+
+
+def plain(value: Any) -> Any:
+    """A payload as plain data: what `dumps` takes and people can read."""
+    kind = type(value)
+    if kind is str:
+        return value if value.isascii() else unicodedata.normalize("NFC", value)
+    if value is None or kind is int or kind is bool:
+        return value
+    if kind is float:
+        if not math.isfinite(value):
+            raise NotValid(f"cannot record {value}", why="a recorded number is finite")
+        return repr(value)
+    if isinstance(value, (Id, StrEnum)):
+        return str(value)
+    if isinstance(value, datetime):
+        return text_of_time(value)
+    if isinstance(value, (tuple, list)):
+        return [plain(each) for each in value]
+    if isinstance(value, Mapping):
+        return {plain(key): plain(each) for key, each in value.items()}
+    if is_dataclass(kind):
+        return {name: plain(getattr(value, name)) for name in _names(kind)}
+    raise TypeError(f"no record form for {kind.__name__}")  # our own mistake: a payload of an unknown type
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def read(cls: type[T], data: Any, *, what: str = "") -> T:
+    """`cls` from plain data, or `NotValid` naming the path of what is wrong."""
+    value: T = decoder(typing.cast("Any", cls))(data, what or cls.__name__)
+    return value
+
+
+Decode = Callable[[Any, str], Any]
+
+
+@cache
+def decoder(hint: Any) -> Decode:
+    """The function (plain data, path) -> value for a type."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return lambda data, path: data
+    if origin in (typing.Union, types.UnionType):
+        return _optional(args)
+    if origin is tuple:
+        return _tuple(args)
+    if origin is dict or origin is Mapping or origin is getattr(types, "MappingProxyType", None):
+        return _mapping(args[0], args[1])
+    if isinstance(hint, type):
+        if issubclass(hint, (Id, StrEnum)):
+            return _text_type(hint)
+        if is_dataclass(hint):
+            return _dataclass(hint)
+    simple = _SIMPLE.get(hint)
+    if simple is None:
+        raise TypeError(f"no record form for {hint!r}")
+    return simple
+
+
+def _wrong(path: str, wanted: str, data: Any) -> NotValid:
+    return NotValid(f"cannot read {path}", why=f"{str(data)[:40]!r} is not {wanted}")
+
+
+def _str(data: Any, path: str) -> str:
+    if type(data) is not str:
+        raise _wrong(path, "a text", data)
+    return data
+
+
+def _int(data: Any, path: str) -> int:
+    if type(data) is not int:
+        raise _wrong(path, "a whole number", data)
+    return data
+
+
+def _bool(data: Any, path: str) -> bool:
+    if type(data) is not bool:
+        raise _wrong(path, "true or false", data)
+    return data
+
+
+def _float(data: Any, path: str) -> float:
+    if type(data) is str:
+        try:
+            value = float(data)
+        except ValueError:
+            raise _wrong(path, "a decimal number", data) from None
+    elif type(data) in (int, float):
+        value = float(data)
+    else:
+        raise _wrong(path, "a decimal number", data)
+    if not math.isfinite(value):
+        raise _wrong(path, "a finite number", data)
+    return value
+
+
+def _datetime(data: Any, path: str) -> datetime:
+    return time_of_text(_str(data, path))
+
+
+_SIMPLE: dict[Any, Decode] = {str: _str, int: _int, bool: _bool, float: _float, datetime: _datetime}
+
+
+def _text_type(kind: type) -> Decode:
+    def decode(data: Any, path: str) -> Any:
+        text = _str(data, path)
+        try:
+            return kind(text)
+        except NotValid as trouble:
+            raise NotValid(f"cannot read {path}", why=str(trouble)) from trouble
+        except ValueError:
+            raise _wrong(path, f"a {kind.__name__}", data) from None
+
+    return decode
+
+
+def _optional(args: tuple[Any, ...]) -> Decode:
+    inner = [each for each in args if each is not type(None)]
+    if len(inner) != 1 or len(inner) == len(args):
+        raise TypeError("a record union is a type or None")
+    decode = decoder(inner[0])
+    return lambda data, path: None if data is None else decode(data, path)
+
+
+def _tuple(args: tuple[Any, ...]) -> Decode:
+    if len(args) != 2 or args[1] is not Ellipsis:
+        raise TypeError("a record tuple is tuple[X, ...]")
+    decode = decoder(args[0])
+
+    def many(data: Any, path: str) -> Any:
+        if type(data) is not list:
+            raise _wrong(path, "a list", data)
+        return tuple(decode(each, f"{path}[{at}]") for at, each in enumerate(data))
+
+    return many
+
+
+def _mapping(key_type: Any, value_type: Any) -> Decode:
+    decode_key, decode = decoder(key_type), decoder(value_type)
+
+    def table(data: Any, path: str) -> Any:
+        if type(data) is not dict:
+            raise _wrong(path, "a table", data)
+        return {decode_key(key, path): decode(each, f"{path}.{key}") for key, each in data.items()}
+
+    return table
+
+
+def _dataclass(kind: type) -> Decode:
+    hints = get_type_hints(kind)
+    plan = [
+        (field.name, decoder(hints[field.name]), field.default is MISSING and field.default_factory is MISSING)
+        for field in fields(kind)
+        if field.init
+    ]
+    known = {name for name, _, _ in plan}
+
+    def decode(data: Any, path: str) -> Any:
+        if type(data) is not dict:
+            raise _wrong(path, "a table", data)
+        strange = data.keys() - known
+        if strange:
+            raise NotValid(f"cannot read {path}", why=f"unknown field {sorted(map(str, strange))[0][:40]!r}", possible=", ".join(sorted(known)))
+        given = {}
+        for name, decode_field, needed in plan:
+            if name in data:
+                given[name] = decode_field(data[name], f"{path}.{name}")
+            elif needed:
+                raise NotValid(f"cannot read {path}", why=f"field {name!r} is missing")
+        return kind(**given)
+
+    return decode

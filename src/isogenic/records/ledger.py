@@ -1,0 +1,182 @@
+"""A ledger: one writer, one audience, facts in one order.
+
+Guarantees: `append` notes all of its payloads or none, in one transaction with one fsync
+and one signed checkpoint (group commit: a scan's facts go together); what `append` has
+returned is durable (I1). Position is the leaf index of the Merkle tree; there are no gaps.
+`Copy` is another node's ledger held here: it only takes pages that it has verified.
+Leaves to others: what facts mean, and carrying pages about (sync, outbox, inbox).
+
+    stage       means
+    noted       durable at the writer
+    sent        on the wire at least once
+    witnessed   verified, stored and cosigned by the other side: the cosignature is the only receipt
+    archived    sealed in long-term storage
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from isogenic.clock import Moment
+from isogenic.errors import NotTrusted, NotValid
+from isogenic.records.facts import Actor, Fact, FactRef, Payload, decode_fact, encode_fact
+from isogenic.records.merkle import Frontier, leaf_hashes
+from isogenic.records.notes import Checkpoint, Signer, VerifyingKey, cosign, open_checkpoint, sign_checkpoint
+from isogenic.records.store import Head, LedgerStore
+from isogenic.records.sync import Page, check_page
+
+__all__ = ["COMMIT_MAX", "Copy", "Ledger", "Stage"]
+
+COMMIT_MAX = 512  # facts to a commit, so that one commit always fits one page of a slow satellite link
+READ_PAGE = 512  # facts read from the store at a time
+
+
+class Stage(StrEnum):
+    """How far a fact has come. Screens and release never blur them."""
+
+    NOTED = "noted"
+    SENT = "sent"
+    WITNESSED = "witnessed"
+    ARCHIVED = "archived"
+
+
+def _facts(store: LedgerStore, start: int, stop: int | None) -> Iterator[Fact]:
+    while stop is None or start < stop:
+        upper = start + READ_PAGE if stop is None else min(stop, start + READ_PAGE)
+        bodies = store.bodies(start, upper)
+        if not bodies:
+            return
+        for body in bodies:
+            yield decode_fact(body)
+        start += len(bodies)
+
+
+class Ledger:
+    """A ledger written here."""
+
+    def __init__(self, store: LedgerStore, *, signer: Signer) -> None:
+        """Open on a store. The newest checkpoint must be ours; if it is not, the file is not this writer's."""
+        self.store, self.signer = store, signer
+        self.origin = store.origin
+        head = store.head()
+        if head is not None:
+            checkpoint, _ = open_checkpoint(head.note, signer.verifying_key)
+            if checkpoint != Checkpoint(self.origin, head.size, head.frontier.root()):
+                raise NotTrusted(f"cannot open ledger {self.origin}", why="its newest checkpoint does not match its tree")
+        self._frontier = head.frontier if head else Frontier()
+
+    @property
+    def size(self) -> int:
+        """How many facts are noted."""
+        return self._frontier.size
+
+    @property
+    def root(self) -> bytes:
+        """The root of all noted facts."""
+        return self._frontier.root()
+
+    def append(self, payloads: Sequence[Payload], *, actor: Actor, moment: Moment) -> list[Fact]:
+        """Note these payloads, durably, in this order; returns them as facts.
+
+        Raises `NotValid` if one cannot be written (none is noted then), `NotReachable` if the disk refuses.
+        """
+        noted: list[Fact] = []
+        for at in range(0, len(payloads), COMMIT_MAX):
+            noted += self._commit(payloads[at : at + COMMIT_MAX], actor, moment)
+        return noted
+
+    def _commit(self, payloads: Sequence[Payload], actor: Actor, moment: Moment) -> list[Fact]:
+        start = self._frontier.size
+        bodies = [
+            encode_fact(payload, ref=FactRef(self.origin, position), actor=actor, moment=moment) for position, payload in enumerate(payloads, start)
+        ]
+        facts = [decode_fact(body) for body in bodies]  # read back what was written: both ends are checked
+        self.append_bytes(bodies)
+        return facts
+
+    def append_bytes(self, bodies: Sequence[bytes]) -> None:
+        """Note encoded facts in one commit: hash, sign, one transaction, one fsync."""
+        if len(bodies) > COMMIT_MAX:
+            raise NotValid(f"cannot note {len(bodies)} facts at once", why=f"a commit has at most {COMMIT_MAX}")
+        frontier = self._frontier.extend(leaf_hashes(bodies))
+        note = sign_checkpoint(Checkpoint(self.origin, frontier.size, frontier.root()), self.signer)
+        self.store.commit(bodies, frontier=frontier, note=note)
+        self._frontier = frontier
+
+    def facts(self, start: int = 0, stop: int | None = None) -> Iterator[Fact]:
+        """The facts from position `start` on, decoded."""
+        return _facts(self.store, start, stop)
+
+    @property
+    def witnessed(self) -> int:
+        """How many facts the other side has cosigned."""
+        receipt = self.store.receipt()
+        return receipt[0] if receipt else 0
+
+    def take_receipt(self, line: bytes, *, size: int, witness: VerifyingKey) -> None:
+        """Keep the witness's cosignature over our first `size` facts, once it verifies."""
+        found = self.store.checkpoint_at_or_before(size)
+        if found is None or found[0] != size:
+            raise NotTrusted(f"receipt for {size} facts of {self.origin} refused", why="we never signed a checkpoint of that size")
+        note = found[1] + line
+        _, cosignatures = open_checkpoint(note, self.signer.verifying_key, witnesses=(witness,))
+        if not cosignatures:
+            raise NotTrusted(f"receipt for {size} facts of {self.origin} refused", why=f"it is not cosigned by {witness.name}")
+        self.store.keep_receipt(size, note)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to a page that was taken: cosigned up to `size`."""
+
+    size: int
+    line: bytes
+
+
+class Copy:
+    """Another node's ledger, held here page by page, each verified before it is stored, stored before it is cosigned."""
+
+    def __init__(self, store: LedgerStore, *, writer: VerifyingKey, witness: Signer) -> None:
+        self.store, self.writer, self.witness = store, writer, witness
+        self.origin = store.origin
+        head = store.head()
+        if head is not None:
+            checkpoint, _ = open_checkpoint(head.note, writer)
+            if checkpoint != Checkpoint(self.origin, head.size, head.frontier.root()):
+                raise NotTrusted(f"cannot open the copy of {self.origin}", why="its newest checkpoint does not match its tree")
+        self._frontier = head.frontier if head else Frontier()
+
+    @property
+    def size(self) -> int:
+        """How many facts are held, all of them verified."""
+        return self._frontier.size
+
+    @property
+    def root(self) -> bytes:
+        """The root over all facts held."""
+        return self._frontier.root()
+
+    def take(self, page: Page, *, moment: Moment) -> Receipt:
+        """Verify a page, store it durably, cosign it. A page already held is answered with the same promise.
+
+        Raises `NotTrusted` on a wrong signature, root or fork, and `sync.Resume` where the page leaves a gap.
+        """
+        time = int(moment.at.timestamp())
+        accepted = check_page(page, held=self._frontier, origin=self.origin, writer=self.writer, bodies=self.store.bodies)
+        if accepted.bodies:
+            self.store.commit(accepted.bodies, frontier=accepted.frontier, note=page.note)
+            self._frontier = accepted.frontier
+        line = cosign(page.note, witness=self.witness, time=time)
+        if accepted.frontier.size == self._frontier.size:
+            self.store.keep_receipt(accepted.frontier.size, page.note + line)
+        return Receipt(accepted.frontier.size, line)
+
+    def facts(self, start: int = 0, stop: int | None = None) -> Iterator[Fact]:
+        """The facts held from position `start` on, decoded."""
+        return _facts(self.store, start, stop)
+
+    def head(self) -> Head | None:
+        """The newest checkpoint held."""
+        return self.store.head()

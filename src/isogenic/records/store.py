@@ -1,0 +1,71 @@
+"""Where one ledger is kept, and what a store promises.
+
+A store keeps bytes, checkpoints and receipts of one ledger; it does not know what they
+say. `commit` is atomic and durable: after it returns, a power cut loses nothing of it;
+if it raises, nothing of it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from isogenic.records.merkle import Frontier
+
+__all__ = ["Head", "LedgerStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest checkpoint of a store: the tree it covers and the signed note."""
+
+    frontier: Frontier
+    note: bytes
+
+    @property
+    def size(self) -> int:
+        """How many facts it covers."""
+        return self.frontier.size
+
+
+class LedgerStore(Protocol):
+    """One ledger's bytes. Implementations: SQLite here; others keep the same promises."""
+
+    origin: str
+
+    def head(self) -> Head | None:
+        """The newest checkpoint, or None when nothing was committed yet."""
+        ...
+
+    def commit(self, bodies: Sequence[bytes], *, frontier: Frontier, note: bytes) -> None:
+        """Append `bodies` and the checkpoint after them, atomically and durably."""
+        ...
+
+    def bodies(self, start: int, stop: int) -> list[bytes]:
+        """The stored bytes of positions start <= p < stop, as many as there are."""
+        ...
+
+    def checkpoint_at_or_before(self, size: int) -> tuple[int, bytes] | None:
+        """The newest checkpoint of at most `size` facts: its size and note."""
+        ...
+
+    def checkpoint_after(self, size: int) -> tuple[int, bytes] | None:
+        """The oldest checkpoint of more than `size` facts: its size and note."""
+        ...
+
+    def keep_receipt(self, size: int, note: bytes) -> None:
+        """Keep a cosigned checkpoint: the proof that a witness holds the first `size` facts."""
+        ...
+
+    def receipt(self) -> tuple[int, bytes] | None:
+        """The newest receipt: size and cosigned note."""
+        ...
+
+    def receipts(self) -> Iterable[tuple[int, bytes]]:
+        """All receipts, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
+        ...

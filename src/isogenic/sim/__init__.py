@@ -1,0 +1,1 @@
+"""Facilities that do not exist: process models, sensors, faults, worlds from a seed."""

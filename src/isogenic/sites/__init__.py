@@ -1,0 +1,1 @@
+"""One facility that works alone: node, scan loop, drivers, outbox."""

@@ -1,0 +1,1 @@
+"""Drivers: how readings come in and set-points go out."""
