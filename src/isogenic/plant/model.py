@@ -42,6 +42,7 @@ class SignalClass:
     low: float  # physical range in canonical unit; a value outside is impossible, its quality bad
     high: float
     monitored: bool = False  # part of the multivariate reference model
+    extensive: bool = False  # grows with the vessel: monitored per litre of working volume, so that unlike sizes compare
 
 
 @dataclass(frozen=True, slots=True)
