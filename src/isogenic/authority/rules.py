@@ -1,0 +1,140 @@
+"""Who may do what: one table of rules, each with its clause and its reason.
+
+    act                     roles                              and
+    sign_recipe_as_author   process engineer
+    approve_recipe          quality, qualified person          not the recipe's author
+    start_batch             operator                           of this site
+    answer_prompt           operator                           of this site
+    command_batch           operator, process engineer         of this site
+    report_result           analyst                            of this site
+    dispose_deviation       quality, qualified person          not an operator of the batch
+    release_lot             qualified person                   not an operator of the batch
+    reject_lot              quality, qualified person          not an operator of the batch
+    read                    everybody                          of this site
+
+Guarantees: `may` names every rule that is broken, not only the first; with none broken it
+says so. Every act also wants a person who is active.
+Leaves to others: whether the person is who they say (accounts, signatures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from isogenic.authority.people import Person, Role
+from isogenic.checks import Note, Severity, stops
+from isogenic.errors import NotAllowed
+from isogenic.ids import PersonId, SiteId
+
+__all__ = ["RULES", "Act", "Circumstances", "Rule", "may", "require", "roles_that_may"]
+
+
+class Act(StrEnum):
+    """What a person may ask to do."""
+
+    SIGN_RECIPE_AS_AUTHOR = "sign_recipe_as_author"
+    APPROVE_RECIPE = "approve_recipe"
+    START_BATCH = "start_batch"
+    ANSWER_PROMPT = "answer_prompt"
+    COMMAND_BATCH = "command_batch"
+    REPORT_RESULT = "report_result"
+    DISPOSE_DEVIATION = "dispose_deviation"
+    RELEASE_LOT = "release_lot"
+    REJECT_LOT = "reject_lot"
+    READ = "read"
+
+    @property
+    def words(self) -> str:
+        """As people read it."""
+        return self.value.replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What surrounds an act: where, and who had a hand in the thing before."""
+
+    site: SiteId | None = None
+    author: PersonId | None = None  # of the recipe
+    operators: frozenset[PersonId] = frozenset()  # of the batch
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One reason why an act may be forbidden."""
+
+    name: str
+    clause: str
+    reason: str
+    kept: Callable[[Person, Circumstances], bool]
+
+
+ACTIVE = Rule("check_person_is_active", "21 CFR 11.10(d)", "the person is no longer active", lambda person, at: person.active)
+OF_THIS_SITE = Rule(
+    "check_person_is_of_the_site",
+    "21 CFR 11.10(d)",
+    "the person is not assigned to this site",
+    lambda person, at: at.site is None or person.works_at(at.site),
+)
+# EU GMP chapter 2: nobody judges their own work.
+NOT_THE_AUTHOR = Rule(
+    "check_approver_is_not_the_author", "21 CFR 211.100(a)", "the author of a recipe does not approve it", lambda person, at: person.id != at.author
+)
+NOT_AN_OPERATOR = Rule(
+    "check_judge_did_not_run_the_batch", "21 CFR 211.22(a)", "who ran the batch does not judge it", lambda person, at: person.id not in at.operators
+)
+
+
+def _role(*roles: Role) -> Rule:
+    titles = " or ".join(role.words for role in roles)
+    return Rule(
+        "check_role_allows_the_act", "21 CFR 11.10(g)", f"it takes the role {titles}", lambda person, at: bool(set(roles) & set(person.roles))
+    )
+
+
+_ROLES: Mapping[Act, tuple[Role, ...]] = {
+    Act.SIGN_RECIPE_AS_AUTHOR: (Role.PROCESS_ENGINEER,),
+    Act.APPROVE_RECIPE: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.START_BATCH: (Role.OPERATOR,),
+    Act.ANSWER_PROMPT: (Role.OPERATOR,),
+    Act.COMMAND_BATCH: (Role.OPERATOR, Role.PROCESS_ENGINEER),
+    Act.REPORT_RESULT: (Role.ANALYST,),
+    Act.DISPOSE_DEVIATION: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.RELEASE_LOT: (Role.QUALIFIED_PERSON,),
+    Act.REJECT_LOT: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.READ: tuple(Role),
+}
+_ALSO: Mapping[Act, tuple[Rule, ...]] = {
+    Act.APPROVE_RECIPE: (NOT_THE_AUTHOR,),
+    Act.DISPOSE_DEVIATION: (NOT_AN_OPERATOR,),
+    Act.RELEASE_LOT: (NOT_AN_OPERATOR,),
+    Act.REJECT_LOT: (NOT_AN_OPERATOR,),
+}
+RULES: Mapping[Act, tuple[Rule, ...]] = {act: (ACTIVE, _role(*roles), OF_THIS_SITE, *_ALSO.get(act, ())) for act, roles in _ROLES.items()}
+
+
+def roles_that_may(act: Act) -> tuple[Role, ...]:
+    """The roles an act is open to."""
+    return _ROLES[act]
+
+
+def may(person: Person, act: Act, *, site: SiteId | None = None, author: PersonId | None = None, operators: Collection[PersonId] = ()) -> list[Note]:
+    """Every rule that forbids the act, or one note that none does."""
+    at = Circumstances(site, author, frozenset(operators))
+    owner = _ROLES[act][0].value
+    broken = [
+        Note(rule.name, Severity.STOP, f"{person.printed_name} may not {act.words}: {rule.reason} ({rule.clause})", owner)
+        for rule in RULES[act]
+        if not rule.kept(person, at)
+    ]
+    return broken or [Note("check_person_may", Severity.GOOD, f"{person.printed_name} may {act.words}")]
+
+
+def require(person: Person, act: Act, *, site: SiteId | None = None, author: PersonId | None = None, operators: Collection[PersonId] = ()) -> None:
+    """Raise `NotAllowed` with every reason unless the act is open to the person."""
+    broken = stops(may(person, act, site=site, author=author, operators=operators))
+    if broken:
+        asked = f"{person.id} cannot {act.words}" + (f" at {site}" if site else "")
+        open_to = ", ".join(role.words for role in _ROLES[act])
+        raise NotAllowed(asked, why="; ".join(note.text for note in broken), possible=f"ask a person with the role {open_to}")

@@ -1,0 +1,80 @@
+"""A person's signature: what is signed, and whether to believe it.
+
+What is signed is this text, UTF-8, each line ended by one line feed:
+
+    isogenic-signature/1
+    PERSON          the id on file
+    ROLE            in which the person signs
+    MEANING         for example released
+    AT              RFC 3339, UTC, milliseconds
+    DIGEST          hex SHA-256 of the bytes of the thing that is signed
+
+Guarantees: a signature that verifies was made with the key on file for that very person,
+over this role, meaning, time and digest, and is shown with the printed name on file.
+Leaves to others: whether the person may sign it (rules), what the digest covers (each room).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+from datetime import datetime
+
+from isogenic.authority.people import Directory, Person, Role
+from isogenic.clock import text_of_time, time_of_text
+from isogenic.errors import NotTrusted, NotValid
+from isogenic.ids import PersonId
+from isogenic.records.notes import Signer, VerifyingKey
+from isogenic.records.signatures import Signature
+
+__all__ = ["MEANING_MAX", "sign", "statement", "verify_signature"]
+
+MEANING_MAX = 120  # characters; a meaning is a few words, reasons belong into the thing that is signed
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def statement(person: PersonId, *, role: str, meaning: str, at: datetime, digest: str) -> bytes:
+    """The bytes that a signature covers; every field is one line."""
+    for name, text in (("role", role), ("meaning", meaning)):
+        if not text.strip() or len(text) > MEANING_MAX or not text.isprintable() or not unicodedata.is_normalized("NFC", text):
+            raise NotValid(f"cannot sign with the {name} {text[:40]!r}", why=f"a {name} is one line of 1 to {MEANING_MAX} printable characters")
+    if not _DIGEST.fullmatch(digest):
+        raise NotValid(f"cannot sign {digest[:80]!r}", why="a digest is 64 hex digits, SHA-256")
+    return f"isogenic-signature/1\n{person}\n{role}\n{meaning}\n{text_of_time(at)}\n{digest}\n".encode()
+
+
+def sign(signer: Signer, person: Person, *, role: Role, meaning: str, at: datetime, digest: str) -> Signature:
+    """Sign a digest as `person`, in one of the person's roles, with the private key of the key on file."""
+    if role not in person.roles:
+        raise NotValid(
+            f"{person.id} cannot sign as {role.words}", why="it is not a role of theirs", possible=", ".join(each.words for each in person.roles)
+        )
+    if str(signer.verifying_key) != person.key:
+        raise NotTrusted(f"{person.id} cannot sign", why="the key is not the one on file for this person")
+    at = time_of_text(text_of_time(at))  # as it will be read back: UTC, milliseconds
+    signed = signer.sign(statement(person.id, role=role, meaning=meaning, at=at, digest=digest))
+    return Signature(person.id, person.printed_name, str(role), meaning, at, digest, person.key, base64.b64encode(signed).decode())
+
+
+def verify_signature(signature: Signature, directory: Directory) -> None:
+    """Raise `NotTrusted` unless the signature is this person's, by the key and the printed name on file.
+
+    Whether the person still has the role, or is still active, is not asked: what was signed stays signed.
+    """
+    refused = f"signature of {signature.person} refused"
+    person = directory.people.get(signature.person)
+    if person is None:
+        raise NotTrusted(refused, why=f"version {directory.version} of the directory does not name them")
+    if signature.key != person.key:
+        raise NotTrusted(refused, why="the key is not the one on file for this person")
+    # 21 CFR 11.50(a)(1): the name that people read must be the name on file, since the signed text carries the id only.
+    if signature.printed_name != person.printed_name:
+        raise NotTrusted(refused, why=f"the printed name {signature.printed_name[:80]!r} is not the one on file")
+    try:
+        signed = base64.b64decode(signature.signature, validate=True)
+        text = statement(signature.person, role=signature.role, meaning=signature.meaning, at=signature.at, digest=signature.digest)
+    except (NotValid, binascii.Error, ValueError) as trouble:
+        raise NotTrusted(refused, why=f"it is malformed: {trouble}") from trouble
+    VerifyingKey.parse(person.key).verify(signed, text)
