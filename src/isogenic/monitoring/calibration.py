@@ -1,0 +1,155 @@
+"""Calibration: limits that keep their promise on batches that were not used for fitting.
+
+The promise is per batch: of good batches, about `false_alarms` have any alarm between start
+and end. Batches are left out in turn, the structure is fitted from the rest, and the left-out
+batch is measured at its own samples. That gives
+
+1. the *shape* of each limit along maturity: Box's scaled chi-squared (Box 1954) through the mean
+   and variance of the left-out statistics around each knot, at one level everywhere; and
+2. one *factor* for both shapes: each batch's critical factor is the lowest at which it would not
+   have alarmed, by the same rule of consecutive samples as on line; the factor is their
+   quantile, of a new batch (so with n + 1, not n) where there are enough, and otherwise by
+   Student's t on their logarithms.
+
+The shape that a batch is held against comes from the other batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from isogenic.monitoring.alignment import Grid, monotone
+from isogenic.monitoring.structure import Structure, measure, structure_of
+from isogenic.monitoring.sums import Sums
+from isogenic.monitoring.tables import BatchTable, Floats
+
+__all__ = ["GROUPS_MAX", "HeldOut", "Limits", "held_out", "limits_from"]
+
+GROUPS_MAX = 40  # with more batches, several are left out together
+SHAPE_LEVEL = 0.99  # of the distribution at one maturity; the factor does the rest
+FREEDOM_MIN = 0.5  # degrees of freedom of the fitted chi-squared
+LIMIT_MIN = 1e-9
+RATIO_MIN = 1e-6
+
+
+class HeldOut(NamedTuple):
+    """A left-out batch's statistics at its own judged samples, and the knot of each."""
+
+    t2: Floats
+    spe: Floats
+    knot: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Limits:
+    """Limits at each grid point, and how they were found."""
+
+    t2: Floats
+    spe: Floats
+    factor: float
+    share: float
+    critical: Floats  # each left-out batch's critical factor
+
+
+def held_out(
+    batches: Sequence[BatchTable], aligned: Sequence[Floats], total: Sums, grid: Grid, *, components: int, floor: Floats
+) -> tuple[list[HeldOut], int]:
+    """Every batch measured by a structure that never saw it, and how many such structures were fitted."""
+    groups = min(len(batches), GROUPS_MAX)
+    results: list[HeldOut | None] = [None] * len(batches)
+    for group in range(groups):
+        members = range(group, len(batches), groups)
+        rest = total
+        for each in members:
+            rest = rest - Sums.of(aligned[each], total.centre)
+        structure = structure_of(rest, grid, components=components, floor=floor)
+        for each in members:
+            results[each] = _measured(structure, batches[each])
+    return [each for each in results if each is not None], groups
+
+
+def _measured(structure: Structure, table: BatchTable) -> HeldOut:
+    found = measure(structure, monotone(table.maturity), table.values)
+    judged = np.isfinite(found.t2)
+    return HeldOut(found.t2[judged], found.spe[judged], found.place.knot[judged])
+
+
+def limits_from(results: Sequence[HeldOut], structure: Structure, *, false_alarms: float, consecutive: int) -> Limits:
+    """Shape and factor from the left-out batches."""
+    t2 = np.stack([_moments(each.t2, each.knot, structure.knots) for each in results])
+    spe = np.stack([_moments(each.spe, each.knot, structure.knots) for each in results])
+    t2_all, spe_all = t2.sum(axis=0), spe.sum(axis=0)
+    critical = np.array(
+        [
+            max(
+                _critical(each.t2 / _shape(t2_all - t2[at])[each.knot], consecutive),
+                _critical(each.spe / _shape(spe_all - spe[at])[each.knot], consecutive),
+            )
+            for at, each in enumerate(results)
+        ]
+    )
+    factor = _factor(critical, false_alarms)
+    knots = np.linspace(0.0, structure.grid.points - 1.0, structure.knots)
+    along = np.arange(structure.grid.points, dtype=np.float64)
+    return Limits(
+        np.interp(along, knots, factor * _shape(t2_all)),
+        np.interp(along, knots, factor * _shape(spe_all)),
+        factor,
+        float((critical > factor).mean()),
+        critical,
+    )
+
+
+def _moments(statistic: Floats, knot: np.ndarray, knots: int) -> Floats:
+    """Count, sum and sum of squares at each knot: float64[3, knots]."""
+    return np.stack([np.bincount(knot, weights, knots) for weights in (np.ones_like(statistic), statistic, statistic * statistic)])
+
+
+def _shape(moments: Floats) -> Floats:
+    """The limit's shape at each knot from its own and its neighbours' moments."""
+    widened = moments.copy()
+    widened[:, 1:] += moments[:, :-1]
+    widened[:, :-1] += moments[:, 1:]
+    known = widened[0] >= 2
+    if not known.any():
+        return np.ones(moments.shape[1])
+    count = np.maximum(widened[0], 1.0)
+    mean = np.maximum(widened[1] / count, LIMIT_MIN)
+    variance = np.maximum(widened[2] / count - mean * mean, 1e-12 * mean * mean)
+    freedom = np.maximum(2.0 * mean * mean / variance, FREEDOM_MIN)
+    shape = mean * _chi2_quantile(freedom) / freedom
+    at = np.arange(len(shape), dtype=np.float64)
+    filled: Floats = np.interp(at, at[known], shape[known])
+    return filled
+
+
+def _chi2_quantile(freedom: Floats) -> Floats:
+    """Wilson and Hilferty 1931; good enough for a shape, the factor takes up the rest."""
+    part = 2.0 / (9.0 * freedom)
+    quantile: Floats = freedom * (1.0 - part + NormalDist().inv_cdf(SHAPE_LEVEL) * np.sqrt(part)) ** 3
+    return quantile
+
+
+def _critical(ratio: Floats, consecutive: int) -> float:
+    """The lowest factor at which no run of `consecutive` samples lies over the limit."""
+    if len(ratio) < consecutive:
+        return RATIO_MIN
+    return max(float(np.lib.stride_tricks.sliding_window_view(ratio, consecutive).min(axis=1).max()), RATIO_MIN)
+
+
+def _factor(critical: Floats, false_alarms: float) -> float:
+    n = len(critical)
+    rank = (n + 1) * (1.0 - false_alarms)
+    if rank <= n - 1:
+        ordered = np.sort(critical)
+        low = int(rank)
+        return float(ordered[low - 1] + (rank - low) * (ordered[low] - ordered[low - 1]))
+    logs = np.log(critical)
+    reach = float(stdtrit(n - 1, 1.0 - false_alarms)) * np.sqrt(1.0 + 1.0 / n)
+    return float(np.exp(logs.mean() + reach * logs.std(ddof=1)))
