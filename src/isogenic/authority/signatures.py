@@ -20,16 +20,27 @@ import base64
 import binascii
 import re
 import unicodedata
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from isogenic.authority.people import Directory, Person, Role
+from isogenic.authority.rules import Act, require, roles_that_may
 from isogenic.clock import text_of_time, time_of_text
-from isogenic.errors import NotTrusted, NotValid
-from isogenic.ids import PersonId
+from isogenic.errors import NotAllowed, NotTrusted, NotValid
+from isogenic.ids import PersonId, SiteId
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.signatures import Signature
 
-__all__ = ["MEANING_MAX", "sign", "statement", "verify_signature"]
+__all__ = ["MEANINGS", "MEANING_MAX", "accept_signature", "sign", "statement", "verify_signature"]
+
+# 21 CFR 11.50(a)(3): the meaning of a signature is one of a few words, the same on screen, page and record.
+MEANINGS: Mapping[Act, str] = {
+    Act.SIGN_RECIPE_AS_AUTHOR: "authored",
+    Act.APPROVE_RECIPE: "approved",
+    Act.DISPOSE_DEVIATION: "disposed",
+    Act.RELEASE_LOT: "released",
+    Act.REJECT_LOT: "rejected",
+}
 
 MEANING_MAX = 120  # characters; a meaning is a few words, reasons belong into the thing that is signed
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -78,3 +89,31 @@ def verify_signature(signature: Signature, directory: Directory) -> None:
     except (NotValid, binascii.Error, ValueError) as trouble:
         raise NotTrusted(refused, why=f"it is malformed: {trouble}") from trouble
     VerifyingKey.parse(person.key).verify(signed, text)
+
+
+def accept_signature(
+    signature: Signature,
+    act: Act,
+    *,
+    digest: str,
+    directory: Directory,
+    site: SiteId | None = None,
+    author: PersonId | None = None,
+    operators: Collection[PersonId] = (),
+) -> Person:
+    """The person, if this signature does `act` now: verified, over `digest`, with its meaning, in a role that may.
+
+    Raises `NotTrusted` or `NotAllowed`.
+    """
+    verify_signature(signature, directory)
+    person = directory.person(signature.person)
+    require(person, act, site=site, author=author, operators=operators)
+    roles = roles_that_may(act)
+    if signature.role not in roles or signature.role not in person.roles:
+        possible = ", ".join(role.words for role in roles if role in person.roles)
+        raise NotAllowed(f"{person.id} cannot {act.words} as {signature.role}", why="this role does not allow it", possible=f"sign as {possible}")
+    if signature.meaning != MEANINGS[act]:
+        raise NotTrusted(f"signature of {person.id} refused", why=f"it means {signature.meaning!r}, not {MEANINGS[act]!r}")
+    if signature.digest != digest:
+        raise NotTrusted(f"signature of {person.id} refused", why="it is over something else, or the thing has changed since it was shown")
+    return person

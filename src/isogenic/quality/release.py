@@ -1,0 +1,459 @@
+"""Release (I4): every check by name, all of their notes at once, and one signature.
+
+    decide_release(case, signature)   LotReleased, only where no check says STOP and the signature is over what was shown
+    refuse(case)                      ReleaseRefused, with every reason
+    reject(case, ...)                 LotRejected, by signature, with its reason
+
+Guarantees: `decide_release` runs the checks itself on what it was given; no set of notes
+can be handed in. The signed digest covers the lot, the size and root of the ledger that
+holds the record, and every note, so a record that changed after it was shown is refused.
+Leaves to others: verifying the ledger's bytes and the blocks' digests (network); the facts
+are written by the control site into its ledger for the site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from isogenic.authority.gate import check_two_people_approved
+from isogenic.authority.people import Directory, Role
+from isogenic.authority.rules import Act, may, roles_that_may
+from isogenic.authority.signatures import MEANINGS, accept_signature, verify_signature
+from isogenic.checks import Note, Severity, stops
+from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid
+from isogenic.ids import BatchId, LotId, PersonId, ProductId, SiteId
+from isogenic.materials.lots import LotCommand, LotState, next_state
+from isogenic.quality.deviations import Disposition, disposition_digest
+from isogenic.quality.record import LotRecord
+from isogenic.quality.specifications import Judged, Specification, Verdict, judge
+from isogenic.records import codec
+from isogenic.records.facts import fact
+from isogenic.records.signatures import Signature
+
+__all__ = [
+    "CHECKS",
+    "LotRejected",
+    "LotReleased",
+    "PublishedRecipe",
+    "ReleaseCase",
+    "ReleaseNotes",
+    "ReleaseRefused",
+    "Witness",
+    "decide_release",
+    "judged_results",
+    "refuse",
+    "reject",
+    "rejection_digest",
+    "release",
+    "release_digest",
+]
+
+COMPLETE = "complete"  # the outcome of a batch that ran to its end, ISA-88's COMPLETE
+REASON_MAX = 500  # characters, one paragraph
+REASONS_MAX = 60  # of a refusal; with more, a page and a fact (64 KiB) would not hold them, and the count of the rest is said
+
+
+# --- facts ----------------------------------------------------------------------------------
+
+
+@fact("quality.lot_released", subject="lot")
+@dataclass(frozen=True, slots=True)
+class LotReleased:
+    """A lot left quarantine for use."""
+
+    lot: LotId
+    batch: BatchId
+    product: ProductId
+    site: SiteId
+    record_size: int  # facts of the site's ledger, and the hex root over them
+    record_root: str
+    notes: tuple[str, ...]
+    signature: Signature
+
+
+@fact("quality.lot_rejected", subject="lot")
+@dataclass(frozen=True, slots=True)
+class LotRejected:
+    """A lot left quarantine for good, not to be used."""
+
+    lot: LotId
+    batch: BatchId
+    product: ProductId
+    site: SiteId
+    reason: str
+    signature: Signature
+
+
+@fact("quality.release_refused", subject="lot")
+@dataclass(frozen=True, slots=True)
+class ReleaseRefused:
+    """A release was asked for and refused; the lot stays where it is."""
+
+    lot: LotId
+    batch: BatchId
+    product: ProductId
+    site: SiteId
+    reasons: tuple[str, ...]
+    asked_by: PersonId
+
+
+# --- what is looked at ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What the control site holds of the site's ledger, as plain values."""
+
+    held: int  # facts, each verified
+    cosigned: int  # facts that it has promised to the site to hold
+    size: int  # of a checkpoint that covers the record; the oldest such, so that later batches do not change what is signed
+    root: str  # hex, at that size
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRecipe:
+    """The recipe version as the control site published it."""
+
+    digest: str
+    approvals: tuple[Signature, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseCase:
+    """Everything that a release is decided on."""
+
+    record: LotRecord
+    specification: Specification
+    directory: Directory
+    witness: Witness
+    recipe: PublishedRecipe
+    blocks: frozenset[str]  # digests of the blocks held here whose bytes hashed to that digest when they were read
+    asked_by: PersonId
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseNotes:
+    """Every note of every check."""
+
+    lot: str
+    notes: tuple[Note, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What forbids the release."""
+        return tuple(note.text for note in stops(self.notes))
+
+    @property
+    def allowed(self) -> bool:
+        """Whether nothing forbids it."""
+        return not self.reasons
+
+    def __str__(self) -> str:
+        verdict = "may be released" if self.allowed else "cannot be released"
+        lines = [f"{note.severity.upper():4} {note.text}" + (f" [{note.owner.replace('_', ' ')}]" if note.owner else "") for note in self.notes]
+        return "\n".join([f"{self.lot} {verdict}", *lines]) + "\n"
+
+
+Check = Callable[[ReleaseCase], list[Note]]
+
+
+def _said(check: str, wrong: list[str], good: str, *, owner: Role, severity: Severity = Severity.STOP) -> list[Note]:
+    if wrong:
+        return [Note(check, severity, text, owner) for text in wrong]
+    return [Note(check, Severity.GOOD, good)]
+
+
+# --- the record -----------------------------------------------------------------------------
+
+
+def check_batch_is_closed(case: ReleaseCase) -> list[Note]:
+    """The batch was started, yielded a lot and was closed, and every fact about it could be read and fits."""
+    record, wrong = case.record, []
+    if record.started_at is None:
+        wrong.append(f"the record holds no start of {record.batch}")
+    if record.lot is None or record.product is None or record.site is None:
+        wrong.append(f"the record does not say which lot of which product {record.batch} yielded, and where")
+    if record.manifest is None:
+        wrong.append(f"{record.batch} is not closed")
+    wrong += [f"a fact does not fit the record: {text}" for text in record.strange]
+    return _said("check_batch_is_closed", wrong, f"{record.batch} is closed, and every fact about it fits", owner=Role.OPERATOR)
+
+
+def check_record_is_complete(case: ReleaseCase) -> list[Note]:
+    """As many facts are held as the closing manifest counts."""
+    manifest = case.record.manifest
+    if manifest is None:
+        wrong = ["without a closing manifest nobody can say whether the record is complete"]
+    elif manifest.claimed != manifest.counted:
+        wrong = [f"the closing manifest counts {manifest.claimed} facts, {manifest.counted} are held"]
+    else:
+        wrong = []
+    good = f"the record is complete: {manifest.counted if manifest else 0} of {manifest.claimed if manifest else 0} facts"
+    return _said("check_record_is_complete", wrong, good, owner=Role.ADMINISTRATOR)
+
+
+def check_record_is_witnessed(case: ReleaseCase) -> list[Note]:
+    """Every fact of the record is under a root that the control site holds and has cosigned."""
+    needed, seen, wrong = case.record.size_needed, case.witness, []
+    if needed == 0 or seen.size < needed:
+        wrong.append(f"the record needs {needed} facts of the ledger, the root covers {seen.size}")
+    if seen.held < seen.size:
+        wrong.append(f"{seen.held} of {seen.size} facts of the ledger are held by the control site")
+    if seen.cosigned < seen.size:
+        wrong.append(f"{seen.cosigned} of {seen.size} facts of the ledger are cosigned by the control site")
+    if len(seen.root) != 64:
+        wrong.append("the root of the ledger is not known")
+    good = f"the record is witnessed: {seen.size} facts, root {seen.root[:16]}…"
+    return _said("check_record_is_witnessed", wrong, good, owner=Role.ADMINISTRATOR)
+
+
+def check_readings_are_held(case: ReleaseCase) -> list[Note]:
+    """The batch has reading blocks, and the bytes of each are held here and hash to what its fact says."""
+    blocks = case.record.blocks
+    wrong = [f"the readings block {block.digest[:16]}… is not held here with its right digest" for block in blocks if block.digest not in case.blocks]
+    if not blocks:
+        wrong.append("the record names no block of readings")
+    good = f"{len(blocks)} block{'s' * (len(blocks) != 1)} of readings held, {sum(block.rows for block in blocks)} rows, digests verified"
+    return _said("check_readings_are_held", wrong, good, owner=Role.ADMINISTRATOR)
+
+
+# --- the batch ------------------------------------------------------------------------------
+
+
+def check_batch_completed_normally(case: ReleaseCase) -> list[Note]:
+    """It ran to its end: neither stopped nor aborted."""
+    outcome = case.record.manifest.outcome if case.record.manifest else "not closed"
+    wrong = [] if outcome == COMPLETE else [f"the batch did not complete: it is {outcome}"]
+    return _said("check_batch_completed_normally", wrong, "the batch completed", owner=Role.OPERATOR)
+
+
+def check_every_prompt_is_answered(case: ReleaseCase) -> list[Note]:
+    """No question to a person was left open."""
+    wrong = [f"prompt {prompt} was not answered: {text}" for prompt, text in case.record.open_prompts.items()]
+    return _said("check_every_prompt_is_answered", wrong, f"every prompt is answered: {case.record.answered}", owner=Role.OPERATOR)
+
+
+def check_alarms(case: ReleaseCase) -> list[Note]:
+    """Alarms of the engine are for the reviewer to look at; what departs from the recipe is a deviation of its own."""
+    count = case.record.alarms
+    wrong = [f"the engine raised {count} alarm{'s' * (count != 1)}"] if count else []
+    return _said("check_alarms", wrong, "the engine raised no alarm", owner=Role.QUALITY, severity=Severity.WARN)
+
+
+def check_batch_was_monitored(case: ReleaseCase) -> list[Note]:
+    """The monitor watched the batch to its end. A batch that it could not watch is looked at by a person."""
+    seen = case.record.monitored
+    if seen is None:
+        wrong = ["the record does not say that the batch was monitored to its end"]
+    else:
+        wrong = [f"the monitor could not judge {seen[1]} of {sum(seen)} scans"] if seen[1] else []
+    good = f"the monitor judged every one of {seen[0] if seen else 0} scans"
+    return _said("check_batch_was_monitored", wrong, good, owner=Role.QUALITY, severity=Severity.WARN)
+
+
+def check_recipe_was_approved(case: ReleaseCase) -> list[Note]:
+    """The batch ran the published text, signed by two people."""
+    record, digest = case.record, case.recipe.digest
+    wrong = []
+    if not digest or record.recipe_digest != digest:
+        wrong.append("the batch ran another recipe text than the one that was published")
+    good = f"the batch ran the published text of {record.recipe} version {record.recipe_version}"
+    run = _said("check_recipe_was_approved", wrong, good, owner=Role.QUALITY)
+    return run + check_two_people_approved(digest, case.recipe.approvals, case.directory)
+
+
+# --- the product ----------------------------------------------------------------------------
+
+
+def judged_results(case: ReleaseCase) -> list[Judged]:
+    """Every result whose attribute the specification names, judged, in the order of the specification."""
+    order = list(case.specification.attributes)
+    known = [result for result in case.record.results if result.attribute in case.specification.attributes]
+    return sorted((judge(result, case.specification) for result in known), key=lambda each: order.index(each.attribute.name))
+
+
+def check_specification_is_of_the_product(case: ReleaseCase) -> list[Note]:
+    """The limits are those of this product."""
+    spec, record = case.specification, case.record
+    wrong = [] if spec.product == record.product else [f"the specification is of {spec.product}, the lot is of {record.product}"]
+    good = f"judged against the specification of {spec.product} version {spec.version}"
+    return _said("check_specification_is_of_the_product", wrong, good, owner=Role.QUALITY)
+
+
+def check_every_result_is_reported(case: ReleaseCase) -> list[Note]:
+    """Every attribute that release needs has a result, and every result has an attribute."""
+    reported = {result.attribute for result in case.record.results}
+    needed = {name: each.title for name, each in case.specification.attributes.items() if each.required}
+    wrong = [f"{title} is not reported" for name, title in needed.items() if name not in reported]
+    wrong += [
+        f"a result is reported for {name}, which the specification does not name" for name in sorted(reported - set(case.specification.attributes))
+    ]
+    return _said("check_every_result_is_reported", wrong, f"every result that release needs is reported: {len(needed)}", owner=Role.ANALYST)
+
+
+def check_every_result_is_within_specification(case: ReleaseCase) -> list[Note]:
+    """Every single result counts: a second that passes does not undo a first that fails (21 CFR 211.165(f))."""
+    judged = judged_results(case)
+    failed = [each for each in judged if each.verdict is not Verdict.PASS]
+    wrong = [str(each) for each in failed if each.attribute.required]
+    good = f"every result is within its limits: {sum(each.attribute.required for each in judged)}"
+    notes = _said("check_every_result_is_within_specification", wrong, good, owner=Role.QUALITY)
+    look = [f"{each} (for information)" for each in failed if not each.attribute.required]
+    return notes + [Note("check_every_result_is_within_specification", Severity.WARN, text, Role.QUALITY) for text in look]
+
+
+# --- exceptions and people ------------------------------------------------------------------
+
+
+def check_no_deviation_is_open(case: ReleaseCase) -> list[Note]:
+    """21 CFR 211.192: every departure is investigated before a lot is released."""
+    wrong = [f"{each.opened.deviation} is open ({each.opened.severity}): {each.opened.statement}" for each in case.record.open_deviations()]
+    count = len(case.record.deviations)
+    good = f"every deviation is disposed of: {count}" if count else "there was no deviation"
+    return _said("check_no_deviation_is_open", wrong, good, owner=Role.QUALITY)
+
+
+def check_no_deviation_was_disposed_as_reject(case: ReleaseCase) -> list[Note]:
+    """Each disposition accepts the lot, and was signed by a person who may, over this very deviation."""
+    wrong = []
+    for each in case.record.deviations.values():
+        disposed = each.disposed
+        if disposed is None:
+            continue
+        name = each.opened.deviation
+        if disposed.disposition is not Disposition.ACCEPT:
+            wrong.append(f"{name} was disposed of as reject: {disposed.justification}")
+        if disposed.signature.digest != disposition_digest(each.opened, disposed.disposition, disposed.justification):
+            wrong.append(f"the signature under the disposition of {name} is over something else")
+        if disposed.signature.role not in roles_that_may(Act.DISPOSE_DEVIATION) or disposed.signature.meaning != MEANINGS[Act.DISPOSE_DEVIATION]:
+            wrong.append(f"the signature under the disposition of {name} is not one that disposes of a deviation")
+        if disposed.signature.person in case.record.operators:
+            wrong.append(f"{name} was disposed of by {disposed.signature.person}, who ran the batch")
+    return _said("check_no_deviation_was_disposed_as_reject", wrong, "no deviation forbids the lot", owner=Role.QUALITY)
+
+
+def check_every_signature_is_trusted(case: ReleaseCase) -> list[Note]:
+    """Every signature in the record verifies with the key on file."""
+    signatures = [each.disposed.signature for each in case.record.deviations.values() if each.disposed]
+    wrong = []
+    for signature in signatures:
+        try:
+            verify_signature(signature, case.directory)
+        except NotTrusted as trouble:
+            wrong.append(str(trouble))
+    return _said("check_every_signature_is_trusted", wrong, "every signature in the record verifies with the key on file", owner=Role.ADMINISTRATOR)
+
+
+def check_lot_is_in_quarantine(case: ReleaseCase) -> list[Note]:
+    """Only a lot in quarantine can be released."""
+    state = case.record.lot_state
+    wrong = [] if state is LotState.QUARANTINE else [f"{case.record.name} is not in quarantine: it is {state or 'not created'}"]
+    return _said("check_lot_is_in_quarantine", wrong, f"{case.record.name} is in quarantine", owner=Role.QUALITY)
+
+
+def check_releasing_person_may(case: ReleaseCase) -> list[Note]:
+    """The person who asks is on file, may release, and did not run the batch."""
+    try:
+        person = case.directory.person(case.asked_by)
+    except NotFound as trouble:
+        return [Note("check_releasing_person_may", Severity.STOP, str(trouble), Role.ADMINISTRATOR)]
+    return may(person, Act.RELEASE_LOT, site=case.record.site, operators=case.record.operators)
+
+
+CHECKS: tuple[Check, ...] = (
+    check_batch_is_closed,
+    check_record_is_complete,
+    check_record_is_witnessed,
+    check_readings_are_held,
+    check_batch_completed_normally,
+    check_every_prompt_is_answered,
+    check_alarms,
+    check_batch_was_monitored,
+    check_recipe_was_approved,
+    check_specification_is_of_the_product,
+    check_every_result_is_reported,
+    check_every_result_is_within_specification,
+    check_no_deviation_is_open,
+    check_no_deviation_was_disposed_as_reject,
+    check_every_signature_is_trusted,
+    check_lot_is_in_quarantine,
+    check_releasing_person_may,
+)
+
+
+# --- decisions ------------------------------------------------------------------------------
+
+
+def release(case: ReleaseCase) -> ReleaseNotes:
+    """Every note of every check, in the order of the page."""
+    return ReleaseNotes(case.record.name, tuple(note for check in CHECKS for note in check(case)))
+
+
+def release_digest(case: ReleaseCase, notes: ReleaseNotes) -> str:
+    """What the releasing person signs: hex SHA-256 over the lot, the root that holds its record, and every note shown."""
+    record = case.record
+    signed = {
+        "batch": str(record.batch),
+        "isogenic": "release/1",
+        "lot": str(record.lot),
+        "notes": [f"{note.severity}: {codec.plain(note.text)}" for note in notes.notes],
+        "product": str(record.product),
+        "record_root": case.witness.root,
+        "record_size": case.witness.size,
+        "site": str(record.site),
+    }
+    return sha256(codec.dumps(signed)).hexdigest()
+
+
+def _named(record: LotRecord) -> tuple[LotId, ProductId, SiteId]:
+    if record.lot is None or record.product is None or record.site is None:
+        raise NotFound(f"no lot of {record.batch}", why="the record does not say which lot of which product it yielded, and where")
+    return record.lot, record.product, record.site
+
+
+def decide_release(case: ReleaseCase, signature: Signature) -> LotReleased:
+    """Release the lot. Raises `NotAllowed` with every reason, or `NotTrusted` where the signature does not do it."""
+    notes = release(case)
+    if not notes.allowed:
+        raise NotAllowed(f"cannot release {notes.lot}", why="; ".join(notes.reasons), possible="put the named things right, or reject the lot")
+    lot, product, site = _named(case.record)
+    if signature.person != case.asked_by:
+        raise NotTrusted(f"cannot release {lot}", why=f"{case.asked_by} asked, {signature.person} signed")
+    digest = release_digest(case, notes)
+    operators = case.record.operators
+    accept_signature(signature, Act.RELEASE_LOT, digest=digest, directory=case.directory, site=site, operators=operators)
+    said = tuple(f"{note.severity}: {note.text}" for note in notes.notes)
+    return LotReleased(lot, case.record.batch, product, site, case.witness.size, case.witness.root, said, signature)
+
+
+def refuse(case: ReleaseCase) -> ReleaseRefused:
+    """The refusal with every reason, to be noted. Raises `NotAllowed` where nothing stands against the release."""
+    notes = release(case)
+    lot, product, site = _named(case.record)
+    if notes.allowed:
+        raise NotAllowed(f"cannot refuse the release of {lot}", why="no check stands against it", possible="release it, or reject it with a reason")
+    reasons = tuple(text[:REASON_MAX] for text in notes.reasons[:REASONS_MAX])
+    more = len(notes.reasons) - len(reasons)
+    return ReleaseRefused(lot, case.record.batch, product, site, (*reasons, f"and {more} more") if more else reasons, case.asked_by)
+
+
+def rejection_digest(record: LotRecord, reason: str) -> str:
+    """What the rejecting person signs: hex SHA-256 over the lot and the reason."""
+    signed = {"batch": str(record.batch), "isogenic": "rejection/1", "lot": str(record.lot), "reason": codec.plain(reason.strip())}
+    return sha256(codec.dumps(signed)).hexdigest()
+
+
+def reject(record: LotRecord, reason: str, *, signature: Signature, directory: Directory) -> LotRejected:
+    """Reject a lot in quarantine, whatever its record lacks: nobody has to complete a record to refuse its product."""
+    lot, product, site = _named(record)
+    if record.lot_state is None:
+        raise NotAllowed(f"cannot reject {lot}", why="it was not created yet")
+    next_state(record.lot_state, LotCommand.REJECT, lot=lot)
+    text = reason.strip()
+    if not text or len(text) > REASON_MAX or not text.replace("\n", " ").isprintable():
+        raise NotValid(f"cannot reject {lot}", why=f"a reason is 1 to {REASON_MAX} printable characters")
+    digest = rejection_digest(record, text)
+    accept_signature(signature, Act.REJECT_LOT, digest=digest, directory=directory, site=site, operators=record.operators)
+    return LotRejected(lot, record.batch, product, site, text, signature)
