@@ -141,4 +141,7 @@ def time_of_text(text: str) -> datetime:
         raise NotValid(f"cannot read time {str(text)[:40]!r}", why="the form is 2026-11-23T11:22:56.123Z") from trouble
     if at.tzinfo is None:
         raise NotValid(f"cannot read time {text!r}", why="it has no zone", possible="end it in Z or +01:00")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as trouble:
+        raise NotValid(f"cannot read time {text!r}", why="in UTC it is outside the years 1 to 9999") from trouble

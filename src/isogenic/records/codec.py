@@ -4,6 +4,8 @@ Guarantees: `encode` gives the same bytes for the same value on every machine (s
 UTF-8 in NFC, no floats: a float is its shortest decimal text); `decoder(cls)` rebuilds the
 value or refuses with the path of what is wrong. Known types: str, ids, int, bool, float,
 datetime, enums, bytes-free dataclasses, `Quantity`, tuples, string-keyed dicts, optionals.
+What has no record form (a number that is not finite or beyond 64 bits, a time without a
+zone, text that is not Unicode) is refused before it is written.
 Leaves to others: envelopes, hashing, signatures.
 """
 
@@ -34,7 +36,10 @@ LOADS_MAX = 16 * 1024 * 1024  # bytes of one JSON document from outside
 
 def dumps(value: object) -> bytes:
     """Canonical bytes of plain data (dict, list, str, int, bool, None)."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as trouble:
+        raise NotValid("cannot record this", why=f"{trouble}"[:120]) from trouble
 
 
 def loads(data: bytes, *, what: str = "JSON") -> Any:
@@ -50,30 +55,74 @@ def loads(data: bytes, *, what: str = "JSON") -> Any:
 def plain(value: Any) -> Any:
     """A payload as plain data: what `dumps` takes and people can read."""
     kind = type(value)
-    if kind is str:
-        return value if value.isascii() else unicodedata.normalize("NFC", value)
-    if value is None or kind is int or kind is bool:
-        return value
-    if kind is float:
-        if not math.isfinite(value):
-            raise NotValid(f"cannot record {value}", why="a recorded number is finite")
-        return repr(value)
-    if isinstance(value, (Id, StrEnum)):
-        return str(value)
-    if isinstance(value, datetime):
-        return text_of_time(value)
-    if isinstance(value, (tuple, list)):
-        return [plain(each) for each in value]
-    if isinstance(value, Mapping):
-        return {plain(key): plain(each) for key, each in value.items()}
-    if is_dataclass(kind):
-        return {name: plain(getattr(value, name)) for name in _names(kind)}
-    raise TypeError(f"no record form for {kind.__name__}")  # our own mistake: a payload of an unknown type
+    return (_PLAIN.get(kind) or _plain_of(kind))(value)
 
 
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+def _same(value: Any) -> Any:
+    return value
+
+
+def _plain_str(value: str) -> str:
+    return value if value.isascii() else unicodedata.normalize("NFC", value)
+
+
+def _plain_float(value: float) -> str:
+    if not math.isfinite(value):
+        raise NotValid(f"cannot record {value}", why="a recorded number is finite")
+    return repr(float(value))
+
+
+def _plain_datetime(value: datetime) -> str:
+    if value.tzinfo is None:
+        raise NotValid(f"cannot record {value}", why="a recorded time has a zone")
+    return text_of_time(value)
+
+
+def _plain_list(value: Any) -> list[Any]:
+    return [plain(each) for each in value]
+
+
+def _plain_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    table = {plain(key): plain(each) for key, each in value.items()}
+    if len(table) != len(value):
+        raise NotValid("cannot record a table", why="two of its keys are the same text in NFC")
+    return table
+
+
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    str: _plain_str,
+    int: _same,
+    bool: _same,
+    type(None): _same,
+    float: _plain_float,
+    dict: _plain_mapping,
+    tuple: _plain_list,
+    list: _plain_list,
+}
+_FAMILIES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (Id, str),
+    (StrEnum, str),
+    (datetime, _plain_datetime),
+    (float, _plain_float),  # numpy's too
+    (tuple, _plain_list),
+    (Mapping, _plain_mapping),
+)
+
+
+def _plain_of(kind: type) -> Callable[[Any], Any]:
+    """The function for a type met for the first time; remembered, because a page holds hundreds of the same."""
+    found = next((encode for base, encode in _FAMILIES if issubclass(kind, base)), None)
+    if found is None:
+        if not is_dataclass(kind):
+            raise TypeError(f"no record form for {kind.__name__}")  # our own mistake: a payload of an unknown type
+        found = _plain_dataclass(kind)
+    _PLAIN[kind] = found
+    return found
+
+
+def _plain_dataclass(kind: type) -> Callable[[Any], dict[str, Any]]:
+    names = tuple(field.name for field in fields(kind))
+    return lambda value: {name: plain(getattr(value, name)) for name in names}
 
 
 def read(cls: type[T], data: Any, *, what: str = "") -> T:
@@ -82,7 +131,12 @@ def read(cls: type[T], data: Any, *, what: str = "") -> T:
     return value
 
 
-Decode = Callable[[Any, str], Any]
+Path = Any  # a text, or (path, step) put together only when something is wrong
+Decode = Callable[[Any, Path], Any]
+
+
+def _text(path: Path) -> str:
+    return path if isinstance(path, str) else _text(path[0]) + path[1][:60]
 
 
 @cache
@@ -108,29 +162,29 @@ def decoder(hint: Any) -> Decode:
     return simple
 
 
-def _wrong(path: str, wanted: str, data: Any) -> NotValid:
-    return NotValid(f"cannot read {path}", why=f"{str(data)[:40]!r} is not {wanted}")
+def _wrong(path: Path, wanted: str, data: Any) -> NotValid:
+    return NotValid(f"cannot read {_text(path)}", why=f"{str(data)[:40]!r} is not {wanted}")
 
 
-def _str(data: Any, path: str) -> str:
+def _str(data: Any, path: Path) -> str:
     if type(data) is not str:
         raise _wrong(path, "a text", data)
     return data
 
 
-def _int(data: Any, path: str) -> int:
+def _int(data: Any, path: Path) -> int:
     if type(data) is not int:
         raise _wrong(path, "a whole number", data)
     return data
 
 
-def _bool(data: Any, path: str) -> bool:
+def _bool(data: Any, path: Path) -> bool:
     if type(data) is not bool:
         raise _wrong(path, "true or false", data)
     return data
 
 
-def _float(data: Any, path: str) -> float:
+def _float(data: Any, path: Path) -> float:
     if type(data) is str:
         try:
             value = float(data)
@@ -145,20 +199,23 @@ def _float(data: Any, path: str) -> float:
     return value
 
 
-def _datetime(data: Any, path: str) -> datetime:
-    return time_of_text(_str(data, path))
+def _datetime(data: Any, path: Path) -> datetime:
+    try:
+        return time_of_text(_str(data, path))
+    except NotValid as trouble:
+        raise NotValid(f"cannot read {_text(path)}", why=str(trouble)) from trouble
 
 
 _SIMPLE: dict[Any, Decode] = {str: _str, int: _int, bool: _bool, float: _float, datetime: _datetime}
 
 
 def _text_type(kind: type) -> Decode:
-    def decode(data: Any, path: str) -> Any:
+    def decode(data: Any, path: Path) -> Any:
         text = _str(data, path)
         try:
             return kind(text)
         except NotValid as trouble:
-            raise NotValid(f"cannot read {path}", why=str(trouble)) from trouble
+            raise NotValid(f"cannot read {_text(path)}", why=str(trouble)) from trouble
         except ValueError:
             raise _wrong(path, f"a {kind.__name__}", data) from None
 
@@ -178,10 +235,10 @@ def _tuple(args: tuple[Any, ...]) -> Decode:
         raise TypeError("a record tuple is tuple[X, ...]")
     decode = decoder(args[0])
 
-    def many(data: Any, path: str) -> Any:
+    def many(data: Any, path: Path) -> Any:
         if type(data) is not list:
             raise _wrong(path, "a list", data)
-        return tuple(decode(each, f"{path}[{at}]") for at, each in enumerate(data))
+        return tuple(decode(each, (path, f"[{at}]")) for at, each in enumerate(data))
 
     return many
 
@@ -189,10 +246,10 @@ def _tuple(args: tuple[Any, ...]) -> Decode:
 def _mapping(key_type: Any, value_type: Any) -> Decode:
     decode_key, decode = decoder(key_type), decoder(value_type)
 
-    def table(data: Any, path: str) -> Any:
+    def table(data: Any, path: Path) -> Any:
         if type(data) is not dict:
             raise _wrong(path, "a table", data)
-        return {decode_key(key, path): decode(each, f"{path}.{key}") for key, each in data.items()}
+        return {decode_key(key, path): decode(each, (path, "." + key)) for key, each in data.items()}
 
     return table
 
@@ -200,24 +257,31 @@ def _mapping(key_type: Any, value_type: Any) -> Decode:
 def _dataclass(kind: type) -> Decode:
     hints = get_type_hints(kind)
     plan = [
-        (field.name, decoder(hints[field.name]), field.default is MISSING and field.default_factory is MISSING)
+        (field.name, "." + field.name, decoder(hints[field.name]), field.default is MISSING and field.default_factory is MISSING)
         for field in fields(kind)
         if field.init
     ]
-    known = {name for name, _, _ in plan}
+    known = {name for name, _, _, _ in plan}
 
-    def decode(data: Any, path: str) -> Any:
+    def decode(data: Any, path: Path) -> Any:
         if type(data) is not dict:
             raise _wrong(path, "a table", data)
-        strange = data.keys() - known
-        if strange:
-            raise NotValid(f"cannot read {path}", why=f"unknown field {sorted(map(str, strange))[0][:40]!r}", possible=", ".join(sorted(known)))
+        if not data.keys() <= known:
+            strange = data.keys() - known
+            raise NotValid(
+                f"cannot read {_text(path)}", why=f"unknown field {sorted(map(str, strange))[0][:40]!r}", possible=", ".join(sorted(known))
+            )
         given = {}
-        for name, decode_field, needed in plan:
+        for name, step, decode_field, needed in plan:
             if name in data:
-                given[name] = decode_field(data[name], f"{path}.{name}")
+                given[name] = decode_field(data[name], (path, step))
             elif needed:
-                raise NotValid(f"cannot read {path}", why=f"field {name!r} is missing")
-        return kind(**given)
+                raise NotValid(f"cannot read {_text(path)}", why=f"field {name!r} is missing")
+        try:
+            return kind(**given)
+        except NotValid as trouble:
+            raise NotValid(f"cannot read {_text(path)}", why=str(trouble)) from trouble
+        except (ValueError, TypeError, OverflowError) as trouble:  # a value that the type itself will not take
+            raise NotValid(f"cannot read {_text(path)}", why=str(trouble)[:120]) from trouble
 
     return decode

@@ -1,7 +1,7 @@
 """A ledger: one writer, one audience, facts in one order.
 
 Guarantees: `append` notes all of its payloads or none, in one transaction with one fsync
-and one signed checkpoint (group commit: a scan's facts go together); what `append` has
+and one signed checkpoint for every 512 (group commit: a scan's facts go together); what `append` has
 returned is durable (I1). Position is the leaf index of the Merkle tree; there are no gaps.
 `Copy` is another node's ledger held here: it only takes pages that it has verified.
 Leaves to others: what facts mean, and carrying pages about (sync, outbox, inbox).
@@ -21,10 +21,10 @@ from enum import StrEnum
 
 from isogenic.clock import Moment
 from isogenic.errors import NotTrusted, NotValid
-from isogenic.records.facts import Actor, Fact, FactRef, Payload, decode_fact, encode_fact
+from isogenic.records.facts import Actor, Fact, Payload, decode_fact, encode_facts
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import Checkpoint, Signer, VerifyingKey, cosign, open_checkpoint, sign_checkpoint
-from isogenic.records.store import Head, LedgerStore
+from isogenic.records.store import Commit, Head, LedgerStore
 from isogenic.records.sync import Page, check_page
 
 __all__ = ["COMMIT_MAX", "Copy", "Ledger", "Stage"]
@@ -82,27 +82,25 @@ class Ledger:
 
         Raises `NotValid` if one cannot be written (none is noted then), `NotReachable` if the disk refuses.
         """
-        noted: list[Fact] = []
-        for at in range(0, len(payloads), COMMIT_MAX):
-            noted += self._commit(payloads[at : at + COMMIT_MAX], actor, moment)
+        bodies, noted = encode_facts(payloads, ledger=self.origin, start=self._frontier.size, actor=actor, moment=moment)
+        self._commit([bodies[at : at + COMMIT_MAX] for at in range(0, len(bodies), COMMIT_MAX)])
         return noted
-
-    def _commit(self, payloads: Sequence[Payload], actor: Actor, moment: Moment) -> list[Fact]:
-        start = self._frontier.size
-        bodies = [
-            encode_fact(payload, ref=FactRef(self.origin, position), actor=actor, moment=moment) for position, payload in enumerate(payloads, start)
-        ]
-        facts = [decode_fact(body) for body in bodies]  # read back what was written: both ends are checked
-        self.append_bytes(bodies)
-        return facts
 
     def append_bytes(self, bodies: Sequence[bytes]) -> None:
         """Note encoded facts in one commit: hash, sign, one transaction, one fsync."""
         if len(bodies) > COMMIT_MAX:
             raise NotValid(f"cannot note {len(bodies)} facts at once", why=f"a commit has at most {COMMIT_MAX}")
-        frontier = self._frontier.extend(leaf_hashes(bodies))
-        note = sign_checkpoint(Checkpoint(self.origin, frontier.size, frontier.root()), self.signer)
-        self.store.commit(bodies, frontier=frontier, note=note)
+        if bodies:
+            self._commit([bodies])
+
+    def _commit(self, pages: Sequence[Sequence[bytes]]) -> None:
+        frontier, commits = self._frontier, []
+        for bodies in pages:
+            frontier = frontier.extend(leaf_hashes(bodies))
+            note = sign_checkpoint(Checkpoint(self.origin, frontier.size, frontier.root()), self.signer)
+            commits.append(Commit(bodies, frontier, note))
+        if commits:
+            self.store.commit_all(commits)
         self._frontier = frontier
 
     def facts(self, start: int = 0, stop: int | None = None) -> Iterator[Fact]:
@@ -117,7 +115,7 @@ class Ledger:
 
     def take_receipt(self, line: bytes, *, size: int, witness: VerifyingKey) -> None:
         """Keep the witness's cosignature over our first `size` facts, once it verifies."""
-        found = self.store.checkpoint_at_or_before(size)
+        found = self.store.checkpoint_at_or_before(size) if 0 < size <= self.size else None
         if found is None or found[0] != size:
             raise NotTrusted(f"receipt for {size} facts of {self.origin} refused", why="we never signed a checkpoint of that size")
         note = found[1] + line
@@ -164,14 +162,16 @@ class Copy:
         Raises `NotTrusted` on a wrong signature, root or fork, and `sync.Resume` where the page leaves a gap.
         """
         time = int(moment.at.timestamp())
-        accepted = check_page(page, held=self._frontier, origin=self.origin, writer=self.writer, bodies=self.store.bodies)
+        accepted = check_page(
+            page, held=self._frontier, origin=self.origin, writer=self.writer, bodies=self.store.bodies, checkpoint=self.store.checkpoint_at_or_before
+        )
         if accepted.bodies:
             self.store.commit(accepted.bodies, frontier=accepted.frontier, note=page.note)
             self._frontier = accepted.frontier
         line = cosign(page.note, witness=self.witness, time=time)
-        if accepted.frontier.size == self._frontier.size:
-            self.store.keep_receipt(accepted.frontier.size, page.note + line)
-        return Receipt(accepted.frontier.size, line)
+        if accepted.size == self._frontier.size:
+            self.store.keep_receipt(accepted.size, page.note + line)
+        return Receipt(accepted.size, line)
 
     def facts(self, start: int = 0, stop: int | None = None) -> Iterator[Fact]:
         """The facts held from position `start` on, decoded."""

@@ -58,21 +58,18 @@ class Frontier:
 
     def extend(self, leaves: Sequence[bytes]) -> Frontier:
         """The tree after these leaf digests; hashes each level in one pass, for pages of hundreds."""
-        if not leaves:
-            return self
         waiting = list(self.peaks)  # smallest subtree last
-        level, size = list(leaves), self.size
+        level, bits = list(leaves), self.size
         left_over: list[bytes] = []  # what each level leaves unpaired, smallest first
-        bit = 1
-        while level or size >= bit:
-            if size & bit:
+        while level:
+            if bits & 1:
                 level.insert(0, waiting.pop())
             if len(level) & 1:
                 left_over.append(level.pop())
             pairs = iter(level)
             level = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
-            bit <<= 1
-        return Frontier(size + len(leaves), tuple(reversed(left_over)))
+            bits >>= 1
+        return Frontier(self.size + len(leaves), (*waiting, *reversed(left_over)))
 
     def root(self) -> bytes:
         """The root digest of the tree."""

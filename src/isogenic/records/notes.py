@@ -14,6 +14,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,12 +23,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from isogenic.errors import NotTrusted, NotValid
+from isogenic.records.durable import write_whole
 
-__all__ = ["Checkpoint", "Cosignature", "Signer", "VerifyingKey", "cosign", "open_checkpoint", "sign_checkpoint"]
+__all__ = ["Checkpoint", "Cosignature", "Signer", "VerifyingKey", "cosign", "open_checkpoint", "open_note", "sign_checkpoint", "sign_note"]
 
 LOG, COSIGNER = 0x01, 0x04
 NOTE_BYTES_MAX = 1_000_000  # C2SP signed-note: verifiers refuse larger notes
 SIGNATURES_MAX = 16
+_CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f]")  # C2SP signed-note: no control characters but the newline
 _SIGNATURE_LINE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
 _NAME = re.compile(r"[!-*,-~]{1,200}")  # visible ASCII without '+' or space
 
@@ -38,9 +41,17 @@ def _key_id(name: str, algorithm: int, public: bytes) -> bytes:
 
 def _unbase64(text: str, what: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as trouble:
         raise NotValid(f"cannot read {what}", why="it is not base64") from trouble
+    if base64.b64encode(data).decode() != text:  # spare bits set: two texts for the same bytes, so a change could pass unseen
+        raise NotValid(f"cannot read {what}", why="it is not the base64 of any bytes")
+    return data
+
+
+@lru_cache(maxsize=256)
+def _public_key(public: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +92,7 @@ class VerifyingKey:
     def verify(self, signature: bytes, message: bytes) -> None:
         """Raise `NotTrusted` unless this key signed `message`."""
         try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+            _public_key(self.public).verify(signature, message)
         except (InvalidSignature, ValueError) as trouble:
             raise NotTrusted(f"signature of {self.name} refused", why="it does not verify with the key on file") from trouble
 
@@ -122,9 +133,8 @@ class Signer:
 
     def save(self, path: Path) -> None:
         """Write the key, for its owner's eyes only."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(f"{self.name}+{base64.b64encode(bytes([self.algorithm]) + self.seed()).decode()}\n")
+        text = f"{self.name}+{base64.b64encode(bytes([self.algorithm]) + self.seed()).decode()}\n"
+        write_whole(path, text.encode(), mode=0o600)  # durable: facts signed with a key that a power cut took are orphans
 
     @classmethod
     def load(cls, path: Path) -> Signer:
@@ -160,10 +170,27 @@ class Cosignature:
     time: int  # seconds since the epoch, by the witness's clock
 
 
+def sign_note(text: bytes, signer: Signer) -> bytes:
+    """A C2SP signed note: the text (whole lines), an empty line, and the signer's line."""
+    if not text.endswith(b"\n"):
+        raise NotValid("cannot sign a note", why="its text does not end in a newline")
+    return text + b"\n" + signer.line(signer.sign(text)).encode()
+
+
+def open_note(note: bytes, key: VerifyingKey) -> bytes:
+    """The text of a note that `key` signed."""
+    text, signatures = _split_note(note)
+    ours = [blob for name, blob in signatures if name == key.name and blob[:4] == key.key_id]
+    if not ours:
+        raise NotTrusted("signed note refused", why=f"it is not signed by {key.name}")
+    for blob in ours:
+        key.verify(blob[4:], text)
+    return text
+
+
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
     """The signed note of a checkpoint."""
-    text = checkpoint.text()
-    return text + b"\n" + signer.line(signer.sign(text)).encode()
+    return sign_note(checkpoint.text(), signer)
 
 
 def cosign(note: bytes, *, witness: Signer, time: int) -> bytes:
@@ -178,11 +205,11 @@ def _split_note(note: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
         raise NotValid("cannot read a signed note", why=f"{len(note)} bytes are more than {NOTE_BYTES_MAX}")
     text, gap, tail = note.rpartition(b"\n\n")
     try:
-        lines = tail.decode().splitlines()
+        lines = tail.decode().removesuffix("\n").split("\n")
         text.decode()
     except UnicodeDecodeError as trouble:
         raise NotValid("cannot read a signed note", why="it is not UTF-8") from trouble
-    if not gap or not lines or len(lines) > SIGNATURES_MAX or not tail.endswith(b"\n"):
+    if not gap or not tail.endswith(b"\n") or len(lines) > SIGNATURES_MAX or _CONTROL.search(note):
         raise NotValid("cannot read a signed note", why="it has no text, an empty line and 1 to 16 signature lines")
     signatures = []
     for line in lines:

@@ -16,8 +16,9 @@ from typing import Any
 import apsw
 
 from isogenic.errors import NotReachable, NotTrusted
+from isogenic.records.durable import make_folder
 from isogenic.records.merkle import Frontier
-from isogenic.records.store import Head
+from isogenic.records.store import Commit, Head
 
 __all__ = ["SqliteStore"]
 
@@ -42,8 +43,9 @@ class SqliteStore:
         """Open or create. `vfs` names another SQLite file layer (the rehearsal's simulated disk)."""
         self.origin = origin
         self.path = path
+        self._broken = ""
         if vfs is None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            make_folder(Path(path).parent)
         try:
             self._db = apsw.Connection(str(path), vfs=vfs)
             self._db.set_busy_timeout(BUSY_MS)
@@ -51,49 +53,65 @@ class SqliteStore:
                 self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # a simulated disk has no shared memory
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA recursive_triggers=ON")  # so that REPLACE, too, meets the trigger that refuses to delete
             self._db.execute("PRAGMA mmap_size=0")  # a mapped page could change under us unseen
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(_LAYOUT)
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('origin', ?), ('format', ?)", (origin, FORMAT))
             self._db.execute("COMMIT")
+            kept: dict[Any, Any] = dict(self._db.execute("SELECT key, value FROM meta").fetchall())  # type: ignore[arg-type]
         except apsw.Error as trouble:
             raise NotReachable(f"cannot open ledger {origin}", why=str(trouble), possible="check the disk, or restore the file") from trouble
-        kept = dict(self._db.execute("SELECT key, value FROM meta"))
         if kept["origin"] != origin or kept["format"] != FORMAT:
             self._db.close()
             raise NotTrusted(f"cannot open {path} as {origin}", why=f"it is the ledger {kept['origin']}, format {kept['format']}")
 
+    def _rows(self, sql: str, values: tuple[int, ...] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except apsw.Error as trouble:
+            raise NotReachable(f"cannot read ledger {self.origin}", why=str(trouble), possible="check the disk, or restore the file") from trouble
+
     def head(self) -> Head | None:
-        row = self._db.execute("SELECT note, frontier FROM checkpoint ORDER BY size DESC LIMIT 1").fetchone()
-        return Head(Frontier.from_bytes(row[1]), row[0]) if row else None
+        rows = self._rows("SELECT note, frontier FROM checkpoint ORDER BY size DESC LIMIT 1")
+        return Head(Frontier.from_bytes(rows[0][1]), rows[0][0]) if rows else None
 
     def commit(self, bodies: Sequence[bytes], *, frontier: Frontier, note: bytes) -> None:
-        start = frontier.size - len(bodies)
+        self.commit_all([Commit(bodies, frontier, note)])
+
+    def commit_all(self, commits: Sequence[Commit]) -> None:
+        if self._broken:
+            raise NotReachable(f"nothing was noted in {self.origin}", why=self._broken, possible="open the ledger anew")
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
             try:
-                db.executemany("INSERT INTO log VALUES (?, ?)", enumerate(bodies, start))
-                db.execute("INSERT INTO checkpoint VALUES (?, ?, ?)", (frontier.size, note, frontier.to_bytes()))
+                for each in commits:
+                    db.executemany("INSERT INTO log VALUES (?, ?)", enumerate(each.bodies, each.frontier.size - len(each.bodies)))
+                    db.execute("INSERT INTO checkpoint VALUES (?, ?, ?)", (each.frontier.size, each.note, each.frontier.to_bytes()))
                 db.execute("COMMIT")
             except BaseException:
                 if not db.get_autocommit():
                     db.execute("ROLLBACK")
                 raise
+        except apsw.IOError as trouble:
+            # After a failed fsync the operating system may forget what it could not write, and say yes to the next one.
+            # Only what is read back from the disk can be believed, so this store ends here.
+            self._broken = f"the disk failed: {trouble}"
+            raise NotReachable(f"nothing was noted in {self.origin}", why=self._broken, possible="open the ledger anew") from trouble
         except apsw.Error as trouble:
             raise NotReachable(f"nothing was noted in {self.origin}", why=str(trouble), possible="free the disk and try again") from trouble
 
     def bodies(self, start: int, stop: int) -> list[bytes]:
-        return [row[0] for row in self._db.execute("SELECT body FROM log WHERE pos >= ? AND pos < ? ORDER BY pos", (start, stop))]
+        return [row[0] for row in self._rows("SELECT body FROM log WHERE pos >= ? AND pos < ? ORDER BY pos", (start, stop))]
 
     def checkpoint_at_or_before(self, size: int) -> tuple[int, bytes] | None:
-        row = self._db.execute("SELECT size, note FROM checkpoint WHERE size <= ? ORDER BY size DESC LIMIT 1", (size,)).fetchone()
-        return (row[0], row[1]) if row else None
+        rows = self._rows("SELECT size, note FROM checkpoint WHERE size <= ? ORDER BY size DESC LIMIT 1", (size,))
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def checkpoint_after(self, size: int) -> tuple[int, bytes] | None:
-        """The oldest checkpoint of more than `size` facts."""
-        row = self._db.execute("SELECT size, note FROM checkpoint WHERE size > ? ORDER BY size LIMIT 1", (size,)).fetchone()
-        return (row[0], row[1]) if row else None
+        rows = self._rows("SELECT size, note FROM checkpoint WHERE size > ? ORDER BY size LIMIT 1", (size,))
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def keep_receipt(self, size: int, note: bytes) -> None:
         try:
@@ -102,12 +120,11 @@ class SqliteStore:
             raise NotReachable(f"no receipt kept in {self.origin}", why=str(trouble)) from trouble
 
     def receipt(self) -> tuple[int, bytes] | None:
-        row = self._db.execute("SELECT size, note FROM receipt ORDER BY size DESC LIMIT 1").fetchone()
-        return (row[0], row[1]) if row else None
+        rows = self._rows("SELECT size, note FROM receipt ORDER BY size DESC LIMIT 1")
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def receipts(self) -> Iterable[tuple[int, bytes]]:
-        rows: Any = self._db.execute("SELECT size, note FROM receipt ORDER BY size").fetchall()
-        return [(row[0], row[1]) for row in rows]
+        return [(row[0], row[1]) for row in self._rows("SELECT size, note FROM receipt ORDER BY size")]
 
     def close(self) -> None:
         self._db.close()

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from isogenic.records.merkle import Frontier
 
-__all__ = ["Head", "LedgerStore"]
+__all__ = ["Commit", "Head", "LedgerStore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,15 @@ class Head:
         return self.frontier.size
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A run of facts and the signed checkpoint right after the last of them."""
+
+    bodies: Sequence[bytes]
+    frontier: Frontier
+    note: bytes
+
+
 class LedgerStore(Protocol):
     """One ledger's bytes. Implementations: SQLite here; others keep the same promises."""
 
@@ -40,6 +49,10 @@ class LedgerStore(Protocol):
 
     def commit(self, bodies: Sequence[bytes], *, frontier: Frontier, note: bytes) -> None:
         """Append `bodies` and the checkpoint after them, atomically and durably."""
+        ...
+
+    def commit_all(self, commits: Sequence[Commit]) -> None:
+        """Several commits in a row, all of them or none."""
         ...
 
     def bodies(self, start: int, stop: int) -> list[bytes]:

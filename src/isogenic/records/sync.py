@@ -10,6 +10,7 @@ only if that is the signed root. So a page is safe to cut, repeat, delay or reor
     a page that overlaps what is held         the new part stored, cosigned
     a page that starts after what is held     Resume(size): send from there
     signature or root that does not fit       NotTrusted; kept as evidence by the caller
+    a fact whose bytes name another place     NotTrusted: it was written for another ledger or position
     same size, other root                     NotTrusted: the writer signed two histories (a fork)
 
 Wire form, before compression (zstd): u16 origin length, origin, u64 first position, u64
@@ -26,9 +27,9 @@ from dataclasses import dataclass
 import zstandard
 
 from isogenic.errors import NotTrusted, NotValid, Refusal
-from isogenic.records.facts import FACT_BYTES_MAX
+from isogenic.records.facts import FACT_BYTES_MAX, check_place
 from isogenic.records.merkle import Frontier, leaf_hashes
-from isogenic.records.notes import VerifyingKey, open_checkpoint
+from isogenic.records.notes import Checkpoint, VerifyingKey, open_checkpoint
 from isogenic.records.store import LedgerStore
 
 __all__ = ["PAGE_BYTES_MAX", "PAGE_FACTS", "Accepted", "Page", "Resume", "check_page", "next_page"]
@@ -97,16 +98,26 @@ def _decompress(data: bytes) -> bytes:
         declared = zstandard.frame_content_size(data)
         if not 0 <= declared <= PAGE_BYTES_MAX:
             raise NotValid("cannot read a page", why=f"it declares {declared} bytes; at most {PAGE_BYTES_MAX} are taken")
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=PAGE_BYTES_MAX)
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=PAGE_BYTES_MAX, allow_extra_data=False)
     except zstandard.ZstdError as trouble:
         raise NotValid("cannot read a page", why=f"it is not a zstd frame: {trouble}") from trouble
 
 
 def next_page(store: LedgerStore, *, start: int) -> Page | None:
-    """The page that the other side needs next when it holds `start` facts: as many whole commits as fit, at least one."""
+    """The page that the other side needs next when it holds `start` facts: as many whole commits as fit, at least one.
+
+    Raises `NotTrusted` where the other side holds more than was ever written here: then this file is an old backup.
+    """
     last = store.checkpoint_at_or_before(start + PAGE_FACTS)
     if last is None or last[0] <= start:
+        held = last[0] if last else 0
         last = store.checkpoint_after(start)
+        if last is None and held < start:
+            raise NotTrusted(
+                f"nothing of {store.origin} sent",
+                why=f"the other side holds {start} facts, and only {held} are here: this ledger was restored from an old backup",
+                possible="stop writing, and compare both sides",
+            )
         if last is None:
             return None
     size, note = last
@@ -115,42 +126,59 @@ def next_page(store: LedgerStore, *, start: int) -> Page | None:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a checked page adds: the tree with it, and the facts not yet held."""
+    """What a checked page adds: the facts not yet held, and the tree with them."""
 
+    size: int  # what the page's checkpoint covers; less than the tree, where the page is an old one come again
     frontier: Frontier
     bodies: Sequence[bytes]
 
 
-def check_page(page: Page, *, held: Frontier, origin: str, writer: VerifyingKey, bodies: Callable[[int, int], list[bytes]]) -> Accepted:
-    """Decide on a page. `held` is the tree of what is held; `bodies(start, stop)` reads what is held."""
+def check_page(
+    page: Page,
+    *,
+    held: Frontier,
+    origin: str,
+    writer: VerifyingKey,
+    bodies: Callable[[int, int], list[bytes]],
+    checkpoint: Callable[[int], tuple[int, bytes] | None] = lambda size: None,
+) -> Accepted:
+    """Decide on a page. `held` is the tree of what is held; `bodies(start, stop)` reads what is held, and
+    `checkpoint(size)` the newest checkpoint held of at most that size, which saves hashing all over again.
+    """
     if page.origin != origin:
         raise NotTrusted(f"page for {page.origin[:80]!r} refused", why=f"this is the copy of {origin}")
     if any(not body or len(body) > FACT_BYTES_MAX for body in page.bodies):
         raise NotValid("cannot take a page", why="it holds an empty fact")
-    checkpoint, _ = open_checkpoint(page.note, writer)
+    claim, _ = open_checkpoint(page.note, writer)
     end = page.start + len(page.bodies)
-    if checkpoint.origin != origin or checkpoint.size != end:
-        raise NotTrusted(
-            f"page {page.start} to {end} of {origin} refused", why=f"its checkpoint is for {checkpoint.size} facts of {checkpoint.origin[:80]}"
-        )
+    if claim.origin != origin or claim.size != end:
+        raise NotTrusted(f"page {page.start} to {end} of {origin} refused", why=f"its checkpoint is for {claim.size} facts of {claim.origin[:80]}")
     if page.start > held.size:
         raise Resume(held.size)
     known = min(held.size, end) - page.start
     if bodies(page.start, page.start + known) != list(page.bodies[:known]):
         raise NotTrusted(f"page {page.start} to {end} of {origin} refused", why="it rewrites facts that are held: a fork")
     if end < held.size:
-        return Accepted(_check_old(checkpoint.root, end, bodies, origin), ())
+        _check_old(claim, page.note, bodies, checkpoint)
+        return Accepted(end, held, ())
     new = page.bodies[known:]
     frontier = held.extend(leaf_hashes(new))
-    if frontier.root() != checkpoint.root:
-        raise NotTrusted(f"page {page.start} to {end} of {origin} refused", why="the root computed from its facts is not the signed root")
-    return Accepted(frontier, new)
+    if frontier.root() != claim.root:
+        why = "the root computed from its facts is not the signed root" if new else "another root is held for that size: a fork"
+        raise NotTrusted(f"page {page.start} to {end} of {origin} refused", why=why)
+    check_place(new, ledger=origin, start=page.start + known)
+    return Accepted(end, frontier, new)
 
 
-def _check_old(root: bytes, size: int, bodies: Callable[[int, int], list[bytes]], origin: str) -> Frontier:
+def _check_old(
+    claim: Checkpoint, note: bytes, bodies: Callable[[int, int], list[bytes]], checkpoint: Callable[[int], tuple[int, bytes] | None]
+) -> None:
+    """An old checkpoint, come again: the tree of that size must have its root."""
+    kept = checkpoint(claim.size)
+    if kept is not None and kept == (claim.size, note):
+        return
     frontier = Frontier()
-    for start in range(0, size, PAGE_FACTS):
-        frontier = frontier.extend(leaf_hashes(bodies(start, min(size, start + PAGE_FACTS))))
-    if frontier.root() != root:
-        raise NotTrusted(f"checkpoint of {size} facts of {origin} refused", why="another root is held for that size: a fork")
-    return frontier
+    for start in range(0, claim.size, PAGE_FACTS):
+        frontier = frontier.extend(leaf_hashes(bodies(start, min(claim.size, start + PAGE_FACTS))))
+    if frontier.root() != claim.root:
+        raise NotTrusted(f"checkpoint of {claim.size} facts of {claim.origin} refused", why="another root is held for that size: a fork")

@@ -1,0 +1,56 @@
+"""What the tests of records share: two kinds of facts, keys from seeds, a ledger and its copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from isogenic.clock import ClockQuality, Moment
+from isogenic.ids import BatchId, PersonId
+from isogenic.records.facts import Actor, fact
+from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.notes import COSIGNER, Signer
+from isogenic.records.sqlite import SqliteStore
+
+ORIGIN = "example.org/leeds/acme"
+AT = Moment(datetime(2026, 11, 23, 11, 22, 56, 123000, UTC), "ntp", ClockQuality.GOOD, 1.5)
+NODE = Actor.node("LEEDS")
+
+
+@fact("testing.step_done", subject="batch")
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    batch: BatchId
+    step: str
+    amount: float = 0.0
+
+
+@fact("testing.step_judged", subject="batch")
+@dataclass(frozen=True, slots=True)
+class StepJudged:
+    batch: BatchId
+    by: PersonId
+    values: dict[str, float]
+    words: tuple[str, ...] = ()
+
+
+def signer(name: str, *, algorithm: int = 1) -> Signer:
+    return Signer.from_seed(name, sha256(name.encode()).digest(), algorithm=algorithm)
+
+
+WRITER = signer("example.org/leeds")
+WITNESS = signer("example.org/control", algorithm=COSIGNER)
+
+
+def steps(count: int, *, first: int = 0) -> list[StepDone]:
+    return [StepDone(BatchId("BAT-7K2M"), f"step {at}", at / 8) for at in range(first, first + count)]
+
+
+def ledger(folder: Path, *, name: str = "ledger", origin: str = ORIGIN, by: Signer = WRITER) -> Ledger:
+    return Ledger(SqliteStore(folder / f"{name}.db", origin=origin), signer=by)
+
+
+def copy(folder: Path, *, name: str = "copy", origin: str = ORIGIN, by: Signer = WRITER) -> Copy:
+    return Copy(SqliteStore(folder / f"{name}.db", origin=origin), writer=by.verifying_key, witness=WITNESS)
