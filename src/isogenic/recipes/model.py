@@ -1,0 +1,336 @@
+"""Recipes as typed values, at ISA-88's four levels.
+
+    general   what the product needs, for no site and no equipment    one, signed by two people
+    site      the same in one site's words, with declared differences one a site
+    master    the same for an equipment class of that site            one a class
+    control   the same for one batch on one unit, all numbers resolved one a batch
+
+In the first three levels a value is text: `@feed_rate` names a parameter of the formula,
+`0 mL/h` is itself. In the control recipe every value is a number in the signal's canonical
+unit, and every condition names no parameter any more.
+
+Guarantees: frozen; master and control recipes are plain enough to be recorded whole.
+Leaves to others: reading documents (general, site), resolving (derive), running (batches).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+
+from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SiteId, UnitId
+from isogenic.units import Quantity
+
+__all__ = [
+    "Answer",
+    "ControlDose",
+    "ControlParameter",
+    "ControlPhase",
+    "ControlPrompt",
+    "ControlRecipe",
+    "Difference",
+    "Dose",
+    "DoseRule",
+    "GeneralRecipe",
+    "MasterRecipe",
+    "Need",
+    "Operation",
+    "Parameter",
+    "Phase",
+    "Procedure",
+    "Prompt",
+    "SiteDocument",
+    "SiteRecipe",
+    "Then",
+    "UnitProcedure",
+    "digest_of",
+]
+
+
+def digest_of(text: str | bytes) -> str:
+    """Hex SHA-256 of a document as it is stored: the bytes that people sign."""
+    return sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+class Then(StrEnum):
+    """What the engine does when a phase takes too long, or loses a signal that it needs."""
+
+    HOLD = "hold"
+    ABORT = "abort"
+    COMPLETE = "complete"  # the phase counts as done
+    ALARM = "alarm"  # say so, and go on
+
+
+class Answer(StrEnum):
+    """What a person is asked for."""
+
+    CONFIRM = "confirm"
+    NUMBER = "number"
+    TEXT = "text"
+
+
+class DoseRule(StrEnum):
+    """How much a phase doses."""
+
+    AMOUNT = "amount"  # a given amount, once
+    EVERYTHING = "everything"  # what the vessel holds, once
+    REACH = "reach"  # as much stock as brings an empty medium to a concentration, once
+    BOLUS = "bolus"  # as much stock as brings a signal back up to a concentration, decided once in every window
+
+
+# --- general, site and master: values are text -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of the formula, with the range within which sites may differ."""
+
+    name: str
+    title: str
+    value: Quantity
+    low: Quantity
+    high: Quantity
+    per_volume: bool  # the value is for each litre of working volume
+    critical: bool  # a critical process parameter (ICH Q8)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A range that a capability of the unit must cover."""
+
+    capability: str
+    low: str
+    high: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dose:
+    """What a phase doses, by which rule."""
+
+    rule: DoseRule
+    into: str  # the dose signal
+    when: str  # a condition; empty: at once
+    amount: str = ""
+    signal: str = ""  # bolus: what is looked at
+    below: str = ""  # bolus: dosed when the signal is below
+    to: str = ""  # reach, bolus: the concentration wanted
+    stock: str = ""  # reach, bolus: the concentration of what is dosed
+    every: str = ""  # bolus: the window
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A question to a person."""
+
+    name: str
+    text: str
+    answer: Answer
+    unit: str
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The smallest step: set-points, at most one dose, questions, and when it is done."""
+
+    name: str
+    title: str
+    setpoints: Mapping[str, str]
+    held: Mapping[str, str]  # set-points while held, over those of the phase
+    dose: Dose | None
+    prompts: tuple[Prompt, ...]
+    until: str
+    timeout: str  # a time, or empty: none
+    timeout_then: Then
+    lost_after: str  # a signal that the phase needs may be bad for so long
+    lost_then: Then
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Phases that belong together."""
+
+    name: str
+    phases: tuple[Phase, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitProcedure:
+    """Operations on one unit."""
+
+    name: str
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """All of it, in order."""
+
+    unit_procedures: tuple[UnitProcedure, ...]
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Every phase in the order of running."""
+        return tuple(phase for unit in self.unit_procedures for operation in unit.operations for phase in operation.phases)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralRecipe:
+    """What the product needs, wherever it is made."""
+
+    recipe: RecipeId
+    version: int
+    product: ProductId
+    title: str
+    description: str
+    formula: Mapping[str, Parameter]
+    equipment_class: str
+    needs: tuple[Need, ...]
+    procedure: Procedure
+    digest: str  # of the document's bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One parameter that a site sets otherwise, and why."""
+
+    parameter: str
+    was: Quantity
+    now: Quantity
+    why: str
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SiteDocument:
+    """What a site has written about a general recipe."""
+
+    site: SiteId
+    recipe: RecipeId
+    version: int
+    language: str
+    notes: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    wording: Mapping[str, str]  # prompt -> the question in the site's language
+    wording_lines: Mapping[str, int]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRecipe:
+    """A general recipe with one site's differences applied."""
+
+    general: GeneralRecipe
+    site: SiteId
+    language: str
+    notes: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    formula: Mapping[str, Parameter]
+    procedure: Procedure
+    digest: str  # of the site document's bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MasterRecipe:
+    """A site recipe for the units of one equipment class; scale rules are still rules."""
+
+    recipe: RecipeId
+    version: int
+    product: ProductId
+    title: str
+    site: SiteId
+    language: str
+    equipment_class: str
+    units: tuple[UnitId, ...]  # of that class at this site, whether or not they meet the needs
+    formula: Mapping[str, Parameter]
+    needs: tuple[Need, ...]
+    procedure: Procedure
+    general_digest: str
+    site_digest: str
+    digest: str = ""  # of everything above, as recorded
+
+
+# --- control: values are numbers in canonical units -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ControlParameter:
+    """A parameter as it holds for this unit."""
+
+    name: str
+    value: float
+    unit: str
+    critical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ControlDose:
+    """A dose with its numbers. `per_litre` turns litres into the dose signal's unit."""
+
+    rule: DoseRule
+    into: str
+    unit: str
+    total: str  # the signal that counts what has arrived
+    per_litre: float
+    when: str = ""
+    amount: float = 0.0
+    signal: str = ""
+    below: float = 0.0
+    to: float = 0.0
+    stock: float = 0.0
+    every_h: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPrompt:
+    """A question to a person, in the words of the site."""
+
+    name: str
+    text: str
+    answer: Answer
+    unit: str
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPhase:
+    """A phase that an engine can run without looking anything up."""
+
+    name: str
+    title: str
+    operation: str
+    setpoints: dict[str, float]
+    held: dict[str, float]
+    dose: ControlDose | None
+    prompts: tuple[ControlPrompt, ...]
+    until: str
+    needs: tuple[str, ...]  # signals that decide: they must be good
+    timeout_h: float | None
+    timeout_then: Then
+    lost_after_h: float
+    lost_then: Then
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRecipe:
+    """One batch's recipe on one unit."""
+
+    recipe: RecipeId
+    version: int
+    product: ProductId
+    title: str
+    site: SiteId
+    unit: UnitId
+    batch: BatchId
+    lot: LotId
+    language: str
+    working_volume: float  # L
+    parameters: tuple[ControlParameter, ...]
+    phases: tuple[ControlPhase, ...]
+    general_digest: str
+    site_digest: str
+    master_digest: str
