@@ -22,6 +22,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from isogenic.monitoring.alignment import Grid, monotone
@@ -29,7 +30,7 @@ from isogenic.monitoring.structure import Structure, measure, structure_of
 from isogenic.monitoring.sums import Sums
 from isogenic.monitoring.tables import BatchTable, Floats
 
-__all__ = ["GROUPS_MAX", "HeldOut", "Limits", "held_out", "limits_from"]
+__all__ = ["GROUPS_MAX", "HeldOut", "Limits", "critical_factors", "held_out", "limits_from", "measured"]
 
 GROUPS_MAX = 40  # with more batches, several are left out together
 SHAPE_LEVEL = 0.99  # of the distribution at one maturity; the factor does the rest
@@ -43,7 +44,7 @@ class HeldOut(NamedTuple):
 
     t2: Floats
     spe: Floats
-    knot: np.ndarray
+    knot: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +54,7 @@ class Limits:
     t2: Floats
     spe: Floats
     factor: float
-    share: float
-    critical: Floats  # each left-out batch's critical factor
+    share: float  # of the left-out batches over them
 
 
 def held_out(
@@ -70,11 +70,12 @@ def held_out(
             rest = rest - Sums.of(aligned[each], total.centre)
         structure = structure_of(rest, grid, components=components, floor=floor)
         for each in members:
-            results[each] = _measured(structure, batches[each])
+            results[each] = measured(structure, batches[each])
     return [each for each in results if each is not None], groups
 
 
-def _measured(structure: Structure, table: BatchTable) -> HeldOut:
+def measured(structure: Structure, table: BatchTable) -> HeldOut:
+    """A batch at its own samples, as it would be measured on line."""
     found = measure(structure, monotone(table.maturity), table.values)
     judged = np.isfinite(found.t2)
     return HeldOut(found.t2[judged], found.spe[judged], found.place.knot[judged])
@@ -82,33 +83,34 @@ def _measured(structure: Structure, table: BatchTable) -> HeldOut:
 
 def limits_from(results: Sequence[HeldOut], structure: Structure, *, false_alarms: float, consecutive: int) -> Limits:
     """Shape and factor from the left-out batches."""
-    t2 = np.stack([_moments(each.t2, each.knot, structure.knots) for each in results])
-    spe = np.stack([_moments(each.spe, each.knot, structure.knots) for each in results])
-    t2_all, spe_all = t2.sum(axis=0), spe.sum(axis=0)
-    critical = np.array(
-        [
-            max(
-                _critical(each.t2 / _shape(t2_all - t2[at])[each.knot], consecutive),
-                _critical(each.spe / _shape(spe_all - spe[at])[each.knot], consecutive),
-            )
-            for at, each in enumerate(results)
-        ]
-    )
+    critical = critical_factors(results, np.ones(len(results), dtype=np.bool_), knots=structure.knots, consecutive=consecutive)
     factor = _factor(critical, false_alarms)
     knots = np.linspace(0.0, structure.grid.points - 1.0, structure.knots)
     along = np.arange(structure.grid.points, dtype=np.float64)
-    return Limits(
-        np.interp(along, knots, factor * _shape(t2_all)),
-        np.interp(along, knots, factor * _shape(spe_all)),
-        factor,
-        float((critical > factor).mean()),
-        critical,
+    moments = np.sum([_moments(each, structure.knots) for each in results], axis=0)
+    t2, spe = (np.interp(along, knots, factor * _shape(moments[which])) for which in (0, 1))
+    return Limits(t2, spe, factor, float((critical > factor).mean()))
+
+
+def critical_factors(results: Sequence[HeldOut], reference: NDArray[np.bool_], *, knots: int, consecutive: int) -> Floats:
+    """Each batch's critical factor against the shape of the reference batches, itself left out: float64[n]."""
+    moments = np.stack([_moments(each, knots) for each in results])
+    total = moments[reference].sum(axis=0)
+    critical = []
+    for each, own, counted in zip(results, moments, reference, strict=True):
+        t2_shape, spe_shape = (_shape(total[which] - own[which] if counted else total[which]) for which in (0, 1))
+        critical.append(max(_critical(each.t2 / t2_shape[each.knot], consecutive), _critical(each.spe / spe_shape[each.knot], consecutive)))
+    return np.array(critical)
+
+
+def _moments(result: HeldOut, knots: int) -> Floats:
+    """Of T2 and of SPE, at each knot: count, sum and sum of squares: float64[2, 3, knots]."""
+    return np.stack(
+        [
+            [np.bincount(result.knot, weights, knots) for weights in (np.ones_like(statistic), statistic, statistic * statistic)]
+            for statistic in (result.t2, result.spe)
+        ]
     )
-
-
-def _moments(statistic: Floats, knot: np.ndarray, knots: int) -> Floats:
-    """Count, sum and sum of squares at each knot: float64[3, knots]."""
-    return np.stack([np.bincount(knot, weights, knots) for weights in (np.ones_like(statistic), statistic, statistic * statistic)])
 
 
 def _shape(moments: Floats) -> Floats:

@@ -96,7 +96,7 @@ def _sentence(leading: tuple[Contribution, ...], *, own: bool, since: str) -> st
 def _size(first: Contribution) -> str:
     difference = abs(first.observed - first.expected)
     if first.unit in DIFFERENCE_UNITS or difference >= 10.0 * abs(first.expected) or first.expected * first.observed < 0:
-        return f"{difference:.2g}{'' if first.unit == '1' else ' ' + first.unit}"
+        return f"{difference:.{0 if 10 <= difference < 1e6 else 2}{'f' if 10 <= difference < 1e6 else 'g'}}{'' if first.unit == '1' else ' ' + first.unit}"
     share = 100.0 * difference / abs(first.expected)
     return f"{share:.0f} %" if share >= 1.5 else f"{share:.1f} %"
 
