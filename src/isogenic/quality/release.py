@@ -248,8 +248,8 @@ def check_batch_was_monitored(case: ReleaseCase) -> list[Note]:
     if seen is None:
         wrong = ["the record does not say that the batch was monitored to its end"]
     else:
-        wrong = [f"the monitor could not judge {seen[1]} of {sum(seen)} scans"] if seen[1] else []
-    good = f"the monitor judged every one of {seen[0] if seen else 0} scans"
+        wrong = [f"the monitor could not judge {seen[1]} of {sum(seen)} points"] if seen[1] else []
+    good = f"the monitor judged every one of {seen[0] if seen else 0} points"
     return _said("check_batch_was_monitored", wrong, good, owner=Role.QUALITY, severity=Severity.WARN)
 
 

@@ -110,7 +110,7 @@ class Judged:
     def shown(self) -> str:
         """The value as people read it, in the specification's unit."""
         mark = f"{self.result.qualifier} " if self.result.qualifier else ""
-        return f"{mark}{self.value:.4g} {self.attribute.unit}"
+        return f"{mark}{float(f'{self.value:.4g}'):.12g} {self.attribute.unit}"  # four digits, and no exponent where people expect none
 
     def __str__(self) -> str:
         return f"{self.attribute.title} {self.shown()}, limit {self.attribute.limits()}: {self.verdict.replace('_', ' ')}"

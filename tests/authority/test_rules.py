@@ -1,0 +1,79 @@
+"""The rule table: every act, every role, every reason."""
+
+import pytest
+from house import of, person
+
+from isogenic.authority.people import Role
+from isogenic.authority.rules import RULES, Act, may, require
+from isogenic.checks import Note, Severity, stops
+from isogenic.errors import NotAllowed
+from isogenic.ids import PersonId, SiteId
+
+LEEDS = SiteId("LEEDS")
+OPEN_TO = {
+    Act.SIGN_RECIPE_AS_AUTHOR: {Role.PROCESS_ENGINEER},
+    Act.APPROVE_RECIPE: {Role.QUALITY, Role.QUALIFIED_PERSON},
+    Act.START_BATCH: {Role.OPERATOR},
+    Act.ANSWER_PROMPT: {Role.OPERATOR},
+    Act.COMMAND_BATCH: {Role.OPERATOR, Role.PROCESS_ENGINEER},
+    Act.REPORT_RESULT: {Role.ANALYST},
+    Act.DISPOSE_DEVIATION: {Role.QUALITY, Role.QUALIFIED_PERSON},
+    Act.RELEASE_LOT: {Role.QUALIFIED_PERSON},
+    Act.REJECT_LOT: {Role.QUALITY, Role.QUALIFIED_PERSON},
+    Act.READ: set(Role),
+}
+
+
+@pytest.mark.parametrize("act", Act)
+@pytest.mark.parametrize("role", Role)
+def test_an_act_is_open_to_its_roles_only(act, role):
+    allowed = not stops(may(person("ANYBODY", role), act, site=LEEDS))
+    assert allowed == (role in OPEN_TO[act])
+
+
+@pytest.mark.parametrize("act", Act)
+def test_every_rule_names_its_clause_and_reason(act):
+    assert all(rule.name.startswith("check_") and rule.clause and rule.reason for rule in RULES[act])
+
+
+@pytest.mark.parametrize("act", Act)
+def test_nobody_acts_who_is_no_longer_active(act):
+    assert "no longer active" in stops(may(of("GONE-AWAY"), act))[0].text
+
+
+@pytest.mark.parametrize("act", [Act.START_BATCH, Act.ANSWER_PROMPT, Act.COMMAND_BATCH])
+def test_an_operator_works_at_the_own_site_only(act):
+    assert not stops(may(of("OLA-BERG"), act, site=LEEDS))
+    assert [note.check for note in stops(may(of("OLA-BERG"), act, site=SiteId("PORTO")))] == ["check_person_is_of_the_site"]
+
+
+def test_the_author_does_not_approve_the_recipe():
+    both = person("BOTH-HATS", Role.PROCESS_ENGINEER, Role.QUALITY)
+    assert not stops(may(both, Act.APPROVE_RECIPE, author=PersonId("PIA-ENGEL")))
+    assert may(both, Act.APPROVE_RECIPE, author=both.id) == [
+        Note(
+            "check_approver_is_not_the_author",
+            Severity.STOP,
+            "Both Hats may not approve recipe: the author of a recipe does not approve it (21 CFR 211.100(a))",
+            "quality",
+        )
+    ]
+
+
+@pytest.mark.parametrize("act", [Act.RELEASE_LOT, Act.REJECT_LOT, Act.DISPOSE_DEVIATION])
+def test_who_ran_the_batch_does_not_judge_it(act):
+    both = person("BOTH-HATS", Role.OPERATOR, Role.QUALIFIED_PERSON)
+    assert not stops(may(both, act, operators=[PersonId("OLA-BERG")]))
+    assert [note.check for note in stops(may(both, act, operators=[both.id]))] == ["check_judge_did_not_run_the_batch"]
+
+
+def test_a_refusal_names_every_reason_and_what_is_possible():
+    with pytest.raises(NotAllowed) as refused:
+        require(person("GONE-OP", Role.OPERATOR, sites=("PORTO",), active=False), Act.RELEASE_LOT, site=LEEDS)
+    assert refused.value.what == "GONE-OP cannot release lot at LEEDS"
+    assert refused.value.why.count("may not release lot") == 3
+    assert refused.value.possible == "ask a person with the role qualified person"
+
+
+def test_an_allowed_act_says_so():
+    assert may(of("OLA-BERG"), Act.START_BATCH, site=LEEDS) == [Note("check_person_may", Severity.GOOD, "Ola Berg may start batch")]
