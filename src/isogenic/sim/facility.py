@@ -1,0 +1,106 @@
+"""A facility that does not exist: all vessels of one plant, moved by process time.
+
+Guarantees: the same seed, faults and writes at the same grid points give the same readings
+to the last bit, whenever and however often `advance` is called, because the culture moves on
+a fixed grid of process time. `read` and `write` speak canonical names and units.
+Leaves to others: native names and units and the wire (servers), assays (laboratory).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from isogenic.clock import EPOCH
+from isogenic.errors import NotFound, NotValid
+from isogenic.ids import UnitId
+from isogenic.plant.classes import STIRRED_BIOREACTOR
+from isogenic.plant.model import SitePlant
+from isogenic.sim.faults import Fault, check_faults, parse_fault
+from isogenic.sim.vessel import Harvest, Vessel
+
+__all__ = ["STEP_S", "Facility"]
+
+STEP_S = 300.0  # process time between grid points: a third of the fastest loop that matters to a batch
+CATCH_UP_STEPS = 4_032  # two weeks at once; a longer gap is walked in several calls, so that a caller is never blocked for long
+
+
+class Facility:
+    """The vessels of one site."""
+
+    def __init__(self, plant: SitePlant, *, seed: int, faults: Iterable[Fault | str] = (), step_s: float = STEP_S) -> None:
+        if not 0 < step_s <= 3600:
+            raise NotValid(f"cannot simulate in steps of {step_s} s", why="a step is longer than nothing and at most an hour")
+        self.plant, self.seed, self.step_s = plant, seed, step_s
+        read = tuple(parse_fault(fault) if isinstance(fault, str) else fault for fault in faults)
+        self.faults: Sequence[Fault] = check_faults(read, plant)
+        self.vessels = {
+            unit.id: Vessel(unit, site=plant.site, seed=seed, step_h=step_s / 3600.0, faults=self.faults)
+            for unit in plant.units.values()
+            if unit.cls.name == STIRRED_BIOREACTOR.name
+        }
+        self._where = {signal.tag: (self.vessels[unit], name) for unit in self.vessels for name, signal in plant.units[unit].signals.items()}
+        self._index: int | None = None
+        self._harvests: list[Harvest] = []
+
+    @property
+    def at(self) -> datetime | None:
+        """The process time that the readings are of: the newest grid point reached."""
+        return None if self._index is None else self.time_of(self._index)
+
+    def time_of(self, index: int) -> datetime:
+        """The process time of a grid point."""
+        return EPOCH + timedelta(seconds=index * self.step_s)
+
+    def advance(self, to: datetime) -> bool:
+        """Move to the last grid point not after `to`; False if that was too far for one call. Time never goes back."""
+        goal = int((to - EPOCH).total_seconds() // self.step_s)
+        if self._index is None:
+            self._index = goal
+            for vessel in self.vessels.values():
+                vessel.index = goal
+        until = min(goal, self._index + CATCH_UP_STEPS)
+        for index in range(self._index + 1, until + 1):
+            for vessel in self.vessels.values():
+                if harvest := vessel.step(index):
+                    self._harvests.append(harvest)
+        self._index = max(self._index, until)
+        return until >= goal
+
+    def read(self, tag: str) -> float:
+        """A signal's newest reading in its canonical unit; NaN when it is lost."""
+        vessel, name = self._find(tag)
+        return vessel.read(name)
+
+    def write(self, tag: str, value: float) -> None:
+        """Set a set-point; refused with `NotValid` out of range, `NotFound` if it is none."""
+        vessel, name = self._find(tag)
+        vessel.write(name, value)
+
+    def stopped(self) -> dict[UnitId, str]:
+        """The units that gave up, and why."""
+        return {unit: vessel.state.stopped for unit, vessel in self.vessels.items() if vessel.state.stopped}
+
+    def harvests(self) -> list[Harvest]:
+        """The batches harvested since this was last asked."""
+        done, self._harvests = self._harvests, []
+        return done
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the facility remembers, as JSON would hold it."""
+        return {"index": self._index, "step_s": self.step_s, "vessels": {str(unit): vessel.snapshot() for unit, vessel in self.vessels.items()}}
+
+    def restore(self, memory: Mapping[str, Any]) -> None:
+        """Go on from what `snapshot` gave; a snapshot of another plant or step is refused."""
+        vessels = memory.get("vessels")
+        if memory.get("step_s") != self.step_s or not isinstance(vessels, Mapping) or set(vessels) != set(self.vessels):
+            raise NotValid(f"cannot restore {self.plant.site}", why="the snapshot is of another plant or another step")
+        for unit, vessel in self.vessels.items():
+            vessel.restore(vessels[unit])
+        self._index = memory["index"]
+
+    def _find(self, tag: str) -> tuple[Vessel, str]:
+        if tag not in self._where:
+            raise NotFound(f"no signal {tag[:80]} at {self.plant.site}", why="the plant document does not name it")
+        return self._where[tag]

@@ -1,0 +1,151 @@
+"""Faults to rehearse, as named and typed values read from a line of text.
+
+    feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6
+
+`start` is the batch's age (hours since inoculation), `hours` how long it lasts, `size` how
+bad it is, `run` which batch on that unit (1 is the first; without it, every batch).
+
+    feed_pump_fouls   the feed line clogs: flow is set-point * (1 - size), the pump's pressure rises
+    sparger_fouls     oxygen transfer (kLa) * (1 - size)
+    medium_is_weak    growth * (1 - size), the whole batch: a bad lot of medium
+    sensor_biased     one signal reads `size` too much, in its canonical unit
+    sensor_freezes    one signal repeats its last value
+    sensor_drops      one signal is lost
+
+Guarantees: what `parse_fault` accepts can be simulated; all else is `NotValid`.
+A fault that fouls comes gradually, over the first quarter of its hours, and is gone at
+their end, as if the tubing had been changed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from isogenic.errors import NotValid
+from isogenic.ids import UnitId
+from isogenic.plant.model import Role, SitePlant
+
+__all__ = ["Fault", "FaultKind", "check_faults", "parse_fault"]
+
+FAULT_TEXT_MAX = 300  # characters
+HOURS_MAX = 10_000.0  # more than a year: a slip of the pen
+RISE_SHARE = 0.25
+_FORM = re.compile(r"([a-z_]+):([a-z_]+=[A-Za-z0-9_.+-]+(?:,[a-z_]+=[A-Za-z0-9_.+-]+)*)")
+EXAMPLE = "feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6"
+
+
+class FaultKind(StrEnum):
+    """What goes wrong."""
+
+    FEED_PUMP_FOULS = "feed_pump_fouls"
+    SPARGER_FOULS = "sparger_fouls"
+    MEDIUM_IS_WEAK = "medium_is_weak"
+    SENSOR_BIASED = "sensor_biased"
+    SENSOR_FREEZES = "sensor_freezes"
+    SENSOR_DROPS = "sensor_drops"
+
+    @property
+    def of_sensor(self) -> bool:
+        """Whether it happens to one signal, not to the process."""
+        return self in (FaultKind.SENSOR_BIASED, FaultKind.SENSOR_FREEZES, FaultKind.SENSOR_DROPS)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of one unit, in hours of the batch's age."""
+
+    kind: FaultKind
+    unit: UnitId
+    start_h: float = 0.0
+    hours: float = HOURS_MAX
+    size: float = 0.0
+    signal: str = ""
+    run: int = 0  # 0: every batch
+
+    def hits(self, run: int, age_h: float) -> bool:
+        """Whether it is there at this age of this batch."""
+        return self.run in (0, run) and self.start_h <= age_h < self.start_h + self.hours
+
+    def depth(self, age_h: float) -> float:
+        """How much of `size` has come by now: it rises over the first quarter of its hours."""
+        return self.size * min(1.0, (age_h - self.start_h) / (RISE_SHARE * self.hours))
+
+
+def parse_fault(text: str) -> Fault:
+    """Read one fault; see the module's text for the form."""
+    found = _FORM.fullmatch(text) if isinstance(text, str) and len(text) <= FAULT_TEXT_MAX else None
+    if not found:
+        raise NotValid(f"cannot read fault {str(text)[:60]!r}", why="the form is name:key=value,key=value", possible=EXAMPLE)
+    if found[1] not in set(FaultKind):
+        raise NotValid(f"cannot read fault {found[1]!r}", why="no such fault", possible=", ".join(FaultKind))
+    kind = FaultKind(found[1])
+    pairs = [part.partition("=") for part in found[2].split(",")]
+    given = {key: value for key, _, value in pairs}
+    if len(given) != len(pairs):
+        raise NotValid(f"cannot read fault {text!r}", why="a key is given twice")
+    allowed = _keys(kind)
+    if unknown := sorted(set(given) - allowed):
+        raise NotValid(f"cannot read fault {text!r}", why=f"{kind} has no {', '.join(unknown)}", possible=", ".join(sorted(allowed)))
+    if missing := sorted((allowed & {"unit", "size", "signal"}) - set(given)):
+        raise NotValid(f"cannot read fault {text!r}", why=f"{', '.join(missing)} must be given", possible=EXAMPLE)
+    return Fault(
+        kind=kind,
+        unit=UnitId(given["unit"]),
+        start_h=_hours(given.get("start", "0"), "start"),
+        hours=_hours(given.get("hours", f"{HOURS_MAX}"), "hours", above=0.0),
+        size=_size(kind, given.get("size", "0")),
+        signal=given.get("signal", ""),
+        run=_run(given.get("run", "0")),
+    )
+
+
+def check_faults(faults: Sequence[Fault], plant: SitePlant) -> tuple[Fault, ...]:
+    """The faults, or `NotValid`/`NotFound` where one names a unit or a signal that the plant lacks."""
+    for fault in faults:
+        unit = plant.unit(fault.unit)
+        if fault.kind.of_sensor and (fault.signal not in unit.signals or unit.signals[fault.signal].cls.role is not Role.MEASUREMENT):
+            raise NotValid(f"cannot break {fault.unit}.{fault.signal}", why="the unit has no such measurement")
+    return tuple(faults)
+
+
+def _keys(kind: FaultKind) -> set[str]:
+    keys = {"unit", "run"}
+    if kind is not FaultKind.MEDIUM_IS_WEAK:
+        keys |= {"start", "hours"}
+    if kind not in (FaultKind.SENSOR_FREEZES, FaultKind.SENSOR_DROPS):
+        keys |= {"size"}
+    return keys | {"signal"} if kind.of_sensor else keys
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise NotValid(f"cannot read {what}={text!r}", why="it is not a finite number")
+    return value
+
+
+def _hours(text: str, what: str, *, above: float = -1.0) -> float:
+    value = _number(text.removesuffix("h"), what)
+    if not max(above, -1e-12) < value <= HOURS_MAX:
+        raise NotValid(f"cannot use {what}={text!r}", why=f"hours lie between 0 and {HOURS_MAX:g}")
+    return value
+
+
+def _size(kind: FaultKind, text: str) -> float:
+    value = _number(text, "size")
+    if not kind.of_sensor and not 0.0 <= value < 1.0:
+        raise NotValid(f"cannot use size={text!r}", why=f"the size of {kind} is a share from 0 to below 1")
+    return value
+
+
+def _run(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise NotValid(f"cannot use run={text!r}", why="a run is 1, 2, 3, ...")
+    return int(text)

@@ -1,0 +1,124 @@
+"""Past good batches of one unit: what a reference model is fitted on.
+
+Guarantees: the same equations, scatter, instruments and feeding rules as a live batch in
+the facility, many batches at once; the same seed gives the same batches.
+Leaves to others: scaling, alignment and models (monitoring). Extensive quantities are in
+the unit's own litres and kilograms.
+
+The process, illustrative: inoculation at age 0 at 0.5e6 cells/mL, feed of 3 % of the
+initial volume a day from day 3, and at the end of each day glucose back to 28 mM when it
+reads less than 14 mM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isogenic.errors import NotValid
+from isogenic.plant.model import Unit
+from isogenic.sim import cho
+from isogenic.sim.cho import Culture, Drive, Theta
+from isogenic.sim.sensors import FEED_KG_PER_L, SENSORS, Sensor, Surroundings, lag_share, observe
+from isogenic.sim.variation import batch_of
+from isogenic.sim.vessel import BOTTLE_KG_PER_L
+
+__all__ = ["FEED_START_H", "GoodBatch", "good_batches"]
+
+Floats = NDArray[np.float64]
+GoodBatch = tuple[Floats, dict[str, Floats]]  # age in hours, and each measurement by its canonical name
+
+START_SHARE = 0.7  # of the working volume: feed and boluses fill the rest
+FEED_START_H = 72.0
+FEED_SHARE_PER_DAY = 0.03
+BOLUS_BELOW_MM = 14.0
+BOLUS_TO_MM = 28.0
+AGITATION_SHARE = 0.6  # of the drive's range
+BATCHES_MAX = 2_000  # memory: 2,000 batches of 14 days at 0.5 h are 150 MB
+POINTS_MAX = 20_000
+
+
+def good_batches(
+    count: int,
+    *,
+    seed: int,
+    unit: Unit,
+    every_h: float,
+    site: str = "",
+    days: float = 14.0,
+    start_l: float | None = None,
+) -> list[GoodBatch]:
+    """`count` past batches on this unit, read every `every_h` hours from inoculation on."""
+    points = round(days * 24.0 / every_h) + 1 if every_h > 0 else 0
+    if not (0 < count <= BATCHES_MAX and 0 < every_h <= 24.0 and points <= POINTS_MAX):
+        raise NotValid(f"cannot make {count} batches read every {every_h} h", why=f"at most {BATCHES_MAX} batches and {POINTS_MAX} points")
+    working = unit.working_volume.to("L").value
+    litres = start_l if start_l is not None else START_SHARE * working
+    names = [f"{unit.id}-past{number}" for number in range(count)]
+    dice = [batch_of(seed, site=site, batch=name) for name in names]
+    theta = _stacked([each.theta for each in dice])
+    sensors = {signal: [Sensor(SENSORS[signal], seed=seed, site=site, batch=name, name=signal) for name in names] for signal in SENSORS}
+    culture = _inoculated(litres, np.array([each.seed_density for each in dice]))
+    truth = _simulate(culture, theta=theta, unit=unit, working_l=working, start_l=litres, every_h=every_h, points=points, raman=sensors["glucose"])
+    age: Floats = np.arange(points, dtype=np.float64) * every_h
+    lagged = {name: _lagged(series, share=lag_share(SENSORS[name], step_h=every_h)) for name, series in truth.items()}
+    read = {
+        name: [sensors[name][at].series(np.ascontiguousarray(series[:, at]), start=0, age_h=age) for at in range(count)]
+        for name, series in lagged.items()
+    }
+    return [(age, {name: read[name][at] for name in read if name in unit.signals}) for at in range(count)]
+
+
+def _inoculated(litres: float, density: Floats) -> Culture:
+    train = cho.seed_train()
+    medium = cho.mixed(cho.EMPTY, litres=0.9 * litres, liquid=cho.MEDIUM)
+    train = train._replace(viable=train.viable * density, dead=train.dead * density)
+    mixed = cho.mixed(medium, litres=0.1 * litres, liquid=train)
+    return Culture(*[np.zeros_like(density) + entry for entry in mixed])
+
+
+def _simulate(
+    culture: Culture, *, theta: Theta, unit: Unit, working_l: float, start_l: float, every_h: float, points: int, raman: Sequence[Sensor]
+) -> dict[str, Floats]:
+    feed_l_h = FEED_SHARE_PER_DAY * start_l / 24.0
+    stirrer = unit.capabilities.get("agitation")
+    rpm = AGITATION_SHARE * stirrer.high if stirrer else 100.0
+    bottle = BOTTLE_KG_PER_L * working_l
+    truth: dict[str, list[Any]] = {name: [] for name in SENSORS}
+    for at in range(points):
+        age = at * every_h
+        flow = feed_l_h if age >= FEED_START_H else 0.0
+        drive = Drive(feed_l_h=flow)
+        around = Surroundings(working_l, 37.0, 7.0, 40.0, rpm, flow, 0.0, bottle)
+        for name, value in observe(culture, theta=theta, drive=drive, around=around).items():
+            truth[name].append(np.zeros(len(raman)) + value)
+        if at and (age / 24.0) % 1.0 < every_h / 24.0 - 1e-9 and at < points - 1:
+            seen = np.array([sensor.read(glucose, index=at, age_h=age) for sensor, glucose in zip(raman, culture.glucose, strict=True)])
+            culture = _with_bolus(culture, seen)
+        bottle -= flow * every_h * FEED_KG_PER_L
+        culture = cho.check(cho.advance(culture, hours=every_h, theta=theta, drive=drive))
+    return {name: np.array(series) for name, series in truth.items()}
+
+
+def _with_bolus(culture: Culture, seen: Floats) -> Culture:
+    """Glucose back to `BOLUS_TO_MM` wherever the day ended below `BOLUS_BELOW_MM`, by what the probe said."""
+    short = np.maximum(BOLUS_TO_MM - seen, 0.0) / (cho.GLUCOSE_STOCK_MM - BOLUS_TO_MM)
+    return cho.mixed(culture, litres=np.where(seen < BOLUS_BELOW_MM, short * culture.volume, 0.0), liquid=cho.GLUCOSE_STOCK)
+
+
+def _lagged(series: Floats, *, share: float) -> Floats:
+    if share > 1.0 - 1e-6:
+        return series
+    out = series.copy()
+    for at in range(1, len(out)):
+        out[at] = out[at - 1] + (series[at] - out[at - 1]) * share
+    return out
+
+
+def _stacked(thetas: Sequence[Theta]) -> Theta:
+    """Many batches' constants as one `Theta` of arrays."""
+    return Theta(**{each.name: np.array([getattr(theta, each.name) for theta in thetas]) for each in fields(Theta)})
