@@ -1,0 +1,117 @@
+"""Bytes kept under their own SHA-256: reading blocks, models, documents.
+
+Guarantees: `put` returns when the bytes are on the disk (see durable.py); `get` gives the
+bytes of that digest or refuses, because they are hashed again on every read; the same
+bytes are stored once. Nothing is ever changed under a digest.
+Leaves to others: what the bytes are, and the fact that carries their digest.
+
+Layout: `ab/abcdef…` (hex), plain files, so that DuckDB, Polars or Spark read the Parquet
+among them as they stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid
+from isogenic.records.durable import write_whole
+
+__all__ = ["BLOB_BYTES_MAX", "BlobStore", "DiskFiles", "Files"]
+
+BLOB_BYTES_MAX = 64 * 1024 * 1024  # a month of 500 signals at one a minute is half of it; it must fit one request
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Files(Protocol):
+    """Whole files by path. The operating system's here; a rehearsal's simulated disk is another."""
+
+    def write_whole(self, path: Path, data: bytes) -> None:
+        """Durably, and never half."""
+        ...
+
+    def read(self, path: Path, limit: int) -> bytes | None:
+        """All bytes, or None when there is no such file; at most `limit` + 1 of them."""
+        ...
+
+    def has(self, path: Path) -> bool:
+        """Whether there is such a file."""
+        ...
+
+    def names(self, folder: Path) -> list[str]:
+        """What is in a folder, in order; nothing when there is none."""
+        ...
+
+
+class DiskFiles:
+    """The operating system's files."""
+
+    def write_whole(self, path: Path, data: bytes) -> None:
+        write_whole(path, data)
+
+    def read(self, path: Path, limit: int) -> bytes | None:
+        try:
+            with path.open("rb") as file:
+                return file.read(limit + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as trouble:
+            raise NotReachable(f"cannot read {path.name}", why=str(trouble), possible="check the disk") from trouble
+
+    def has(self, path: Path) -> bool:
+        return path.is_file()
+
+    def names(self, folder: Path) -> list[str]:
+        return sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+
+
+class BlobStore:
+    """Bytes by their digest (64 hex digits of SHA-256), in one folder."""
+
+    def __init__(self, folder: Path | str, *, files: Files | None = None) -> None:
+        self.folder = Path(folder)
+        self._files: Files = files or DiskFiles()
+
+    def path(self, digest: str) -> Path:
+        """Where the bytes of a digest are kept."""
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise NotValid(f"cannot read digest {str(digest)[:70]!r}", why="the form is 64 hex digits in lower case")
+        return self.folder / digest[:2] / digest
+
+    def put(self, data: bytes, *, expected: str | None = None) -> str:
+        """Keep bytes, durably; returns their digest. Refused where it is not the `expected` one."""
+        if len(data) > BLOB_BYTES_MAX:
+            raise NotValid("cannot keep these bytes", why=f"{len(data)} are more than {BLOB_BYTES_MAX}")
+        digest = sha256(data).hexdigest()
+        if expected is not None:
+            self.path(expected)
+            if digest != expected:
+                raise NotTrusted(f"bytes for {expected[:16]}… refused", why=f"their digest is {digest[:16]}…")
+        path = self.path(digest)
+        # Kept already is not enough: what is kept may be damaged, and these bytes are good.
+        if self._files.read(path, len(data)) != data:
+            self._files.write_whole(path, data)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of a digest, hashed again."""
+        data = self._files.read(self.path(digest), BLOB_BYTES_MAX)
+        if data is None:
+            raise NotFound(f"no bytes {digest}", why="they were never kept here", possible="fetch them from the other side")
+        if sha256(data).hexdigest() != digest:
+            raise NotTrusted(f"bytes {digest} refused", why="the file no longer has that digest", possible="fetch them from the other side")
+        return data
+
+    def has(self, digest: str) -> bool:
+        """Whether there is a file for this digest; `get` still checks it."""
+        return self._files.has(self.path(digest))
+
+    def digests(self) -> Iterator[str]:
+        """Every digest kept, in order."""
+        for shelf in self._files.names(self.folder):
+            for name in self._files.names(self.folder / shelf):
+                if _DIGEST.fullmatch(name):
+                    yield name
