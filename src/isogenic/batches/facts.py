@@ -1,0 +1,186 @@
+"""The facts of a batch: what the engine, and people at it, have done.
+
+Guarantees: all of them are about one batch and go to its sponsor's ledger; together they
+are enough to run on after a crash, and to read what happened without anything else.
+Leaves to others: what they add up to (engine), and their page (record).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isogenic.batches.states import Command, State
+from isogenic.ids import BatchId, LotId, PersonId, ProductId, PromptId, RecipeId, SponsorId, UnitId
+from isogenic.recipes.model import Answer, ControlRecipe
+from isogenic.records.facts import fact
+
+__all__ = [
+    "AlarmRaised",
+    "BatchClosed",
+    "BatchStarted",
+    "DoseCommanded",
+    "DoseNotNeeded",
+    "PhaseCompleted",
+    "PhaseStarted",
+    "PromptAnswered",
+    "PromptAsked",
+    "SetpointsCommanded",
+    "SignalLost",
+    "SignalReturned",
+    "StateChanged",
+]
+
+
+@fact("batch.started", subject="batch")
+@dataclass(frozen=True, slots=True)
+class BatchStarted:
+    """A control recipe was taken up on a unit."""
+
+    batch: BatchId
+    lot: LotId
+    product: ProductId
+    sponsor: SponsorId
+    recipe: RecipeId
+    version: int
+    recipe_digest: str  # of the published general recipe
+    unit: UnitId
+    control: ControlRecipe
+
+
+@fact("batch.phase_started", subject="batch")
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """A phase began. Its time is the phase's zero."""
+
+    batch: BatchId
+    phase: str
+    run: int
+
+
+@fact("batch.phase_completed", subject="batch")
+@dataclass(frozen=True, slots=True)
+class PhaseCompleted:
+    """A phase ended, and why."""
+
+    batch: BatchId
+    phase: str
+    run: int
+    why: str
+
+
+@fact("batch.state_changed", subject="batch")
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The batch went to another state, by a command or by itself."""
+
+    batch: BatchId
+    state: State
+    command: Command | None
+    why: str
+
+
+@fact("batch.prompt_asked", subject="batch")
+@dataclass(frozen=True, slots=True)
+class PromptAsked:
+    """A person was asked."""
+
+    batch: BatchId
+    prompt: PromptId
+    phase: str
+    text: str
+    kind: Answer
+    unit: str
+    low: float | None
+    high: float | None
+
+
+@fact("batch.prompt_answered", subject="batch")
+@dataclass(frozen=True, slots=True)
+class PromptAnswered:
+    """A person has answered."""
+
+    batch: BatchId
+    prompt: PromptId
+    answer: str
+    by: PersonId
+
+
+@fact("batch.setpoints_commanded", subject="batch")
+@dataclass(frozen=True, slots=True)
+class SetpointsCommanded:
+    """These set-points came into force, in canonical units; those not named stay."""
+
+    batch: BatchId
+    phase: str
+    setpoints: dict[str, float]
+
+
+@fact("batch.dose_commanded", subject="batch")
+@dataclass(frozen=True, slots=True)
+class DoseCommanded:
+    """A dose was ordered. The module executes each number once."""
+
+    batch: BatchId
+    phase: str
+    dose: str
+    amount: float
+    unit: str
+    number: int
+    why: str
+    window: int = 0  # a bolus: which window of its phase it belongs to
+    total_before: float | None = None  # what had been delivered before, where that could be read
+
+
+@fact("batch.dose_not_needed", subject="batch")
+@dataclass(frozen=True, slots=True)
+class DoseNotNeeded:
+    """A bolus was considered for this window, and not needed."""
+
+    batch: BatchId
+    phase: str
+    dose: str
+    window: int
+    why: str
+
+
+@fact("batch.signal_lost", subject="batch")
+@dataclass(frozen=True, slots=True)
+class SignalLost:
+    """A signal that decides something in this phase is not good any more."""
+
+    batch: BatchId
+    phase: str
+    signal: str
+
+
+@fact("batch.signal_returned", subject="batch")
+@dataclass(frozen=True, slots=True)
+class SignalReturned:
+    """A lost signal is good again."""
+
+    batch: BatchId
+    phase: str
+    signal: str
+
+
+@fact("batch.alarm_raised", subject="batch")
+@dataclass(frozen=True, slots=True)
+class AlarmRaised:
+    """Something took too long or stayed away; what the recipe says to do follows."""
+
+    batch: BatchId
+    phase: str
+    what: str
+    signal: str = ""  # the lost signal; empty: the phase itself
+    then: str = ""  # hold, abort, complete or alarm
+
+
+@fact("batch.closed", subject="batch")
+@dataclass(frozen=True, slots=True)
+class BatchClosed:
+    """The batch is over: its record has so many facts, this one included."""
+
+    batch: BatchId
+    lot: LotId
+    outcome: State
+    facts: int
