@@ -291,11 +291,11 @@ def _phase_due(state: BatchState, phase: ControlPhase, seen: Mapping[str, Readin
         if _prompt_id(state, prompt.name) not in state.asked:
             yield PromptAsked(batch, _prompt_id(state, prompt.name), phase.name, prompt.text, prompt.answer, prompt.unit, prompt.low, prompt.high)
     yield from _signals_due(state, phase, seen, now)
+    if _holds(state, phase, phase.until, seen, now):
+        yield PhaseCompleted(batch, phase.name, state.runs[phase.name], phase.until)
     dose = _dose_due(state, phase, seen, now)
     if dose is not None:
         yield dose
-    if _holds(state, phase, phase.until, seen, now):
-        yield PhaseCompleted(batch, phase.name, state.runs[phase.name], phase.until)
     if phase.timeout_h is not None and not state.timed_out and _hours(state.running_since, now) >= phase.timeout_h:
         yield AlarmRaised(batch, phase.name, f"{phase.name} is not done after {phase.timeout_h:g} h", then=phase.timeout_then)
 
