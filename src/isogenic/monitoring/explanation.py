@@ -96,7 +96,8 @@ def _sentence(leading: tuple[Contribution, ...], *, own: bool, since: str) -> st
 def _size(first: Contribution) -> str:
     difference = abs(first.observed - first.expected)
     if first.unit in DIFFERENCE_UNITS or difference >= 10.0 * abs(first.expected) or first.expected * first.observed < 0:
-        return f"{difference:.{0 if 10 <= difference < 1e6 else 2}{'f' if 10 <= difference < 1e6 else 'g'}}{'' if first.unit == '1' else ' ' + first.unit}"
+        form = ".0f" if 10 <= difference < 1e6 else ".2g"
+        return f"{difference:{form}}" + ("" if first.unit == "1" else f" {first.unit}")
     share = 100.0 * difference / abs(first.expected)
     return f"{share:.0f} %" if share >= 1.5 else f"{share:.1f} %"
 
@@ -108,4 +109,4 @@ def _number(value: float, beside: float) -> str:
     if largest >= 1e6 or (0 < largest < 1e-3):
         return f"{value:.3g}"
     digits = 0 if difference == 0 else min(max(1 - int(np.floor(np.log10(difference))), 0), 4)
-    return f"{value:.{digits}f}"
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: never "-0"

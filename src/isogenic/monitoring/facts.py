@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isogenic.ids import BatchId
+from isogenic.ids import BatchId, ProductId
 from isogenic.records.facts import fact
 
-__all__ = ["MonitoringEnded", "MonitoringStarted"]
+__all__ = ["ModelPublished", "MonitoringEnded", "MonitoringStarted"]
 
 
 @fact("monitoring.started", subject="batch")
@@ -29,3 +29,14 @@ class MonitoringEnded:
     judged: int
     not_judged: int
     alarms: int
+
+
+@fact("monitoring.model_published", subject="product")
+@dataclass(frozen=True, slots=True)
+class ModelPublished:
+    """A reference model was published to a site. Its bytes go by digest; a batch that it watches names that digest."""
+
+    model: str
+    product: ProductId
+    digest: str  # of the model's bytes, hex SHA-256
+    bytes: int

@@ -21,7 +21,7 @@ import numpy as np
 from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid
 from isogenic.monitoring.alignment import GRID_MAX, Grid
 from isogenic.monitoring.structure import KNOTS_MAX, Structure
-from isogenic.monitoring.tables import Floats, Variable
+from isogenic.monitoring.tables import VALUE_MAX, Floats, Variable
 from isogenic.monitoring.watch import Watch
 from isogenic.records import codec
 
@@ -97,10 +97,12 @@ class Model:
     @classmethod
     def from_bytes(cls, data: bytes, *, digest: str | None = None) -> Model:
         """Read a model's file. With a `digest` (from a record), it must be that very model."""
-        if len(data) <= DIGEST_BYTES or not data.startswith(FORMAT[:9]):
+        if len(data) <= DIGEST_BYTES:
             raise NotValid("cannot read a reference model", why="the bytes are not one")
         if hashlib.sha256(data[:-DIGEST_BYTES]).digest() != data[-DIGEST_BYTES:]:
-            raise NotTrusted("cannot use this reference model", why="its bytes were altered or cut short", possible="fetch it again")
+            raise NotTrusted(
+                "cannot use this reference model", why="its bytes were altered or cut short, or never were one", possible="fetch it again"
+            )
         if digest is not None and hashlib.sha256(data).hexdigest() != digest:
             raise NotTrusted("cannot use this reference model", why=f"it is not the one with digest {digest[:16]}")
         return _parsed(data[:-DIGEST_BYTES])
@@ -126,6 +128,8 @@ def _arrays(model: Model) -> tuple[Floats, ...]:
 def _parsed(data: bytes) -> Model:
     what = "cannot read a reference model"
     first, _, rest = data.partition(b"\n")
+    if not first.startswith(FORMAT):
+        raise NotValid(what, why="the bytes are not one")
     if first != FORMAT + str(VERSION).encode():
         raise NotValid(what, why=f"version {first[len(FORMAT) :][:20]!r} is not known", possible=f"version {VERSION}")
     text, _, body = rest.partition(b"\n")
@@ -133,7 +137,8 @@ def _parsed(data: bytes) -> Model:
     p, points, knots = len(header.variables), header.grid.points, header.knots
     if not (2 <= p <= VARIABLES_MAX and 2 <= points <= GRID_MAX and 1 <= knots <= min(points, KNOTS_MAX) and 1 <= header.components < p):
         raise NotValid(what, why="its sizes make no sense")
-    if not (header.grid.step > 0 and header.calibration.consecutive >= 1):
+    reach = max(abs(header.grid.first), header.grid.step * points)
+    if not (header.grid.step > 0 and reach < VALUE_MAX and header.calibration.consecutive >= 1):
         raise NotValid(what, why="its grid or its alarm rule makes no sense")
     shapes = ((points, p), (points, p), (knots, p, p), (knots, p), (points,), (points,))
     if len(body) != 8 * sum(math.prod(shape) for shape in shapes):

@@ -11,7 +11,8 @@ after the concentration steps of robust covariance (Rousseeuw and Van Driessen 1
 4. Near is a batch whose log distance is no farther above the core's median than three robust
    standard deviations. Near batches join the core, and again from 3, until none joins; then
    core batches that are not near leave, and again from 3, until none leaves. Growing first and
-   shrinking after always comes to an end; doing both at once can go round in circles.
+   shrinking after always comes to an end; doing both at once can go round in circles. Last,
+   those that left early but are near the cleaned core come back, once.
 
 Guarantees: deterministic; at least half of the batches stay; each one left out has a reason.
 Leaves to others: the decision. A person reads the reasons and releases the model.
@@ -40,7 +41,7 @@ REACH_MIN = 0.9  # of the common range: a batch that ends before says nothing of
 FAR = 3.0  # robust standard deviations of the log distance
 Z_CAPPED = 9.0  # squared scales: one wild stretch must not decide the first core
 MAD_TO_SD = 1.4826
-SPREAD_MIN = 0.1  # of the log distance: batches alike to within 10 % are alike
+SPREAD_MIN = 0.35  # of the log distance: nearer than about 2.9 times the typical distance is never far
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ def screen(batches: Sequence[BatchTable], *, variables: Sequence[Variable], ever
             if (next_core == core).all():
                 break
             core = next_core
+    core = core | near
+    distance = _distances(usable, core, every=every, consecutive=consecutive)
     good = tuple(table for table, kept in zip(usable, core, strict=True) if kept)
     typical = float(np.median(distance[core]))
     far = sorted(

@@ -33,6 +33,7 @@ __all__ = ["Measures", "Place", "Structure", "measure", "place", "structure_of"]
 KNOTS_MAX = 60
 KNOT_REACH = 0.05  # of the whole range, to each side: the readings that one knot pools
 SCALE_REACH = 2  # grid points to each side that the scale is smoothed over
+SLACK = 1.0  # grid steps that a batch may be early or late: where the mean jumps, one sample beside the jump is no departure
 SCALE_FLOOR = 0.1  # of the variable's typical scale: where batches agree almost exactly, noise must not become an alarm
 CONSTANT_FLOOR = 0.01  # of its level: the scale of a variable that never moved in the reference
 SHRINK_MIN = 0.02  # towards no correlation, so that directions of almost no spread stay harmless
@@ -161,7 +162,7 @@ def structure_of(sums: Sums, grid: Grid, *, components: int, floor: Floats) -> S
     mean = _along(sums.mean(), enough)
     covariance = sums.covariance()
     variance = np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0)
-    scale = np.maximum(np.sqrt(_along(_smoothed(variance, enough), enough)), floor)
+    scale = np.maximum(np.sqrt(_along(_smoothed(variance, enough), enough) + np.square(SLACK * _steepness(mean))), floor)
     scaled = covariance / (scale[:, :, None] * scale[:, None, :])
     points, p = mean.shape
     knots = min(points, KNOTS_MAX)
@@ -190,6 +191,13 @@ def _along(table: Floats, enough: NDArray[np.bool_]) -> Floats:
         known = enough[:, each]
         filled[:, each] = np.interp(at, at[known], table[known, each]) if known.any() else 0.0
     return filled
+
+
+def _steepness(mean: Floats) -> Floats:
+    """How much the mean changes to the farther of its two neighbours."""
+    change = np.abs(np.diff(mean, axis=0))
+    steepness: Floats = np.maximum(np.concatenate([change[:1], change]), np.concatenate([change, change[-1:]]))
+    return steepness
 
 
 def _smoothed(variance: Floats, enough: NDArray[np.bool_]) -> Floats:
