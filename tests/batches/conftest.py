@@ -49,18 +49,18 @@ class TinyPlant:
 
     def _execute(self, dose: str, amount: float) -> None:
         if dose == "harvest_dose":
-            self.values["harvested_total"] += min(amount, self.values["vessel_weight"])
-            self.values["vessel_weight"] = max(0.0, self.values["vessel_weight"] - amount)
+            self.values["harvested_total"] += min(amount, self.values["vessel_weight"] / 1.02)
+            self.values["vessel_weight"] = max(0.0, self.values["vessel_weight"] - 1.02 * amount)
             return
         self.values[dose.removesuffix("_dose") + "_dosed_total"] += amount
         litres = amount / 1000.0 if dose == "glucose_dose" else amount
         if dose == "glucose_dose":
-            held = self.values["vessel_weight"]
+            held = self.values["vessel_weight"] / 1.02
             self.values["glucose"] = (self.values["glucose"] * held + 2500.0 * litres) / (held + litres)
-        self.values["vessel_weight"] += litres
+        self.values["vessel_weight"] += 1.02 * litres
 
     def run(self, hours: float) -> None:
-        self.values["vessel_weight"] += self.values["feed_flow"] * hours / 1000.0
+        self.values["vessel_weight"] += 1.02 * self.values["feed_flow"] * hours / 1000.0
         if self.values["seed_dosed_total"]:
             self.values["glucose"] = max(0.0, self.values["glucose"] - 0.35 * hours + 0.4 * hours * bool(self.values["feed_flow"]) * 0.2)
 

@@ -38,10 +38,11 @@ from isogenic.batches.facts import (
     SignalLost,
     SignalReturned,
     StateChanged,
+    TotalRestarted,
 )
 from isogenic.batches.states import COMPLETES, FINAL, NEXT, Command, State, possible, target
 from isogenic.errors import NotAllowed, NotFound, NotValid
-from isogenic.ids import PersonId, PromptId, SponsorId
+from isogenic.ids import BatchId, LotId, PersonId, ProductId, PromptId, SponsorId, UnitId
 from isogenic.plant.classes import DOSE_NUMBER
 from isogenic.plant.readings import Reading
 from isogenic.recipes import conditions
@@ -51,8 +52,9 @@ from isogenic.records.facts import Fact, Payload
 __all__ = ["BatchState", "answer", "apply", "begin", "command", "open_prompts", "outputs", "step"]
 
 STEP_MAX = 100  # facts of one step; a recipe whose phases are all done at once goes on at the next scan
-DOSED_ENOUGH = 0.98  # of the amount ordered: totalisers and scales are good to 1 % or better
-DENSITY_KG_PER_L = 1.0  # of broth, near enough for a volume by weight
+DOSED_ENOUGH = 0.95  # of the amount ordered: scales and totalisers are good to 1 %, and some of a harvest stays in the tubing
+TOTAL_FELL = 0.99  # of what a total was: noise does not make it fall by a hundredth
+DENSITY_KG_PER_L = 1.02  # of culture; illustrative
 COMPUTED_DOSE_MAX = 0.10  # of the working volume: a wrong scale must not flood the vessel
 ANSWER_MAX = 200  # characters
 _SAFE = frozenset({State.HOLDING, State.HELD, State.STOPPING, State.STOPPED, State.ABORTING, State.ABORTED})
@@ -90,7 +92,34 @@ class BatchState:
     lost: Mapping[str, Lost] = field(default_factory=dict)
     timed_out: bool = False
     due: tuple[Then, str] | None = None  # what an alarm asked for, and has not been done
+    monitored_since: datetime | None = None  # the first monitored phase began
+    monitored_until: datetime | None = None  # the newest monitored phase ended; None again once another begins
     closed: bool = False
+
+    @property
+    def batch(self) -> BatchId:
+        """Which batch this is."""
+        return self.control.batch
+
+    @property
+    def lot(self) -> LotId:
+        """What it yields."""
+        return self.control.lot
+
+    @property
+    def product(self) -> ProductId:
+        """What the lot is of."""
+        return self.control.product
+
+    @property
+    def unit(self) -> UnitId:
+        """Where it runs."""
+        return self.control.unit
+
+    @property
+    def over(self) -> bool:
+        """Whether it is closed: its unit is free."""
+        return self.closed
 
     @property
     def current(self) -> ControlPhase | None:
@@ -109,8 +138,8 @@ def _hours(since: datetime | None, now: datetime) -> float:
 # --- beginning, and folding ---------------------------------------------------------------------
 
 
-def begin(control: ControlRecipe, *, sponsor: SponsorId, why: str = "all checks passed") -> list[Payload]:
-    """The first facts of a batch. The caller has asked whether it may start."""
+def begin(control: ControlRecipe, *, sponsor: SponsorId, recipe_digest: str = "", by: PersonId | None = None) -> list[Payload]:
+    """The first facts of a batch. The caller has asked whether it may start; `recipe_digest` is that of the published text."""
     started = BatchStarted(
         batch=control.batch,
         lot=control.lot,
@@ -118,26 +147,28 @@ def begin(control: ControlRecipe, *, sponsor: SponsorId, why: str = "all checks 
         sponsor=sponsor,
         recipe=control.recipe,
         version=control.version,
-        recipe_digest=control.general_digest,
+        recipe_digest=recipe_digest or control.general_digest,
         unit=control.unit,
         control=control,
+        by=by,
     )
-    return [started, StateChanged(control.batch, NEXT[State.IDLE][Command.START], Command.START, why)]
+    return [started, StateChanged(control.batch, NEXT[State.IDLE][Command.START], Command.START, f"started by {by}" if by else "started")]
 
 
-def apply(state: BatchState | None, fact: Fact) -> BatchState | None:
-    """The state after one more fact about the batch; None before it has started. Facts of other rooms only count."""
-    if state is not None and fact.subject != state.control.batch:
-        return state
-    return _fold(state, fact.payload, fact.at)
+def apply(state: BatchState | None, fact: Fact) -> BatchState:
+    """The state after one more fact; the first is `BatchStarted`.
 
-
-def _fold(state: BatchState | None, payload: Payload, at: datetime) -> BatchState | None:
-    if isinstance(payload, BatchStarted):
-        assert state is None, "a batch starts once"
-        return BatchState(control=payload.control, sponsor=payload.sponsor, state=State.IDLE, at=at, facts=1)
+    Give it every fact whose subject is the batch, whichever room it is of: those of other rooms
+    change nothing but the count, and the count closes the record.
+    """
     if state is None:
-        return None
+        if not isinstance(fact.payload, BatchStarted):
+            raise NotValid(f"cannot fold {fact.kind} of {fact.subject}", why="the batch has not started")
+        return BatchState(control=fact.payload.control, sponsor=fact.payload.sponsor, state=State.IDLE, at=fact.at, facts=1)
+    return state if fact.subject != state.batch else _fold(state, fact.payload, fact.at)
+
+
+def _fold(state: BatchState, payload: Payload, at: datetime) -> BatchState:
     state = replace(state, at=at, facts=state.facts + 1)
     fold = _FOLDS.get(type(payload))
     return fold(state, payload, at) if fold else state
@@ -157,11 +188,23 @@ def _phase_started(state: BatchState, fact: PhaseStarted, at: datetime) -> Batch
         lost={},
         timed_out=False,
         due=None,
+        monitored_since=(state.monitored_since or at) if state.control.phases[index].monitored else state.monitored_since,
+        monitored_until=None if state.control.phases[index].monitored else state.monitored_until,
     )
 
 
 def _phase_completed(state: BatchState, fact: PhaseCompleted, at: datetime) -> BatchState:
-    return replace(state, in_phase=False, due=None)
+    monitored = state.control.phases[state.phase].monitored
+    return replace(state, in_phase=False, due=None, monitored_until=at if monitored else state.monitored_until)
+
+
+def _closed(state: BatchState, fact: BatchClosed, at: datetime) -> BatchState:
+    ended = state.monitored_until or (at if state.monitored_since is not None else None)
+    return replace(state, closed=True, monitored_until=ended)
+
+
+def _total_restarted(state: BatchState, fact: TotalRestarted, at: datetime) -> BatchState:
+    return replace(state, dosed=replace(state.dosed, total_before=0.0) if state.dosed is not None else None)
 
 
 def _state_changed(state: BatchState, fact: StateChanged, at: datetime) -> BatchState:
@@ -198,7 +241,8 @@ _FOLDS: Mapping[type, Callable[[BatchState, Any, datetime], BatchState]] = {
     SignalLost: lambda state, fact, at: replace(state, lost={**state.lost, fact.signal: Lost(at)}),
     SignalReturned: _signal_returned,
     AlarmRaised: _alarm_raised,
-    BatchClosed: lambda state, fact, at: replace(state, closed=True),
+    TotalRestarted: _total_restarted,
+    BatchClosed: _closed,
 }
 
 
@@ -241,9 +285,7 @@ def step(state: BatchState, seen: Mapping[str, Reading], now: datetime, *, noted
         if payload is None:
             break
         found.append(payload)
-        folded = _fold(state, payload, now)
-        assert folded is not None
-        state = folded
+        state = _fold(state, payload, now)
     return found
 
 
@@ -291,6 +333,7 @@ def _phase_due(state: BatchState, phase: ControlPhase, seen: Mapping[str, Readin
         if _prompt_id(state, prompt.name) not in state.asked:
             yield PromptAsked(batch, _prompt_id(state, prompt.name), phase.name, prompt.text, prompt.answer, prompt.unit, prompt.low, prompt.high)
     yield from _signals_due(state, phase, seen, now)
+    yield from _restarts_due(state, phase, seen)
     if _holds(state, phase, phase.until, seen, now):
         yield PhaseCompleted(batch, phase.name, state.runs[phase.name], phase.until)
     dose = _dose_due(state, phase, seen, now)
@@ -317,6 +360,15 @@ def _signals_due(state: BatchState, phase: ControlPhase, seen: Mapping[str, Read
             yield SignalReturned(batch, phase.name, signal)
         if lost is not None and not good and not lost.alarmed and _hours(lost.at, now) >= phase.lost_after_h:
             yield AlarmRaised(batch, phase.name, f"{signal} has not been good for {phase.lost_after_h:g} h", signal=signal, then=phase.lost_then)
+
+
+def _restarts_due(state: BatchState, phase: ControlPhase, seen: Mapping[str, Reading]) -> Iterator[Payload]:
+    """A total that is lower than it was when the dose was ordered counts from zero again."""
+    before = state.dosed.total_before if state.dosed is not None else None
+    total = _value(seen, phase.dose.total) if phase.dose is not None else None
+    if before and total is not None and total < before * TOTAL_FELL:
+        assert phase.dose is not None
+        yield TotalRestarted(state.batch, phase.name, phase.dose.total, total)
 
 
 def _value(seen: Mapping[str, Reading], signal: str) -> float | None:
@@ -462,7 +514,5 @@ def command(state: BatchState, command: Command, *, why: str) -> list[Payload]:
     if state.closed:
         raise NotAllowed(f"cannot {command} {batch}", why=f"it is closed, {state.state}", possible="start another batch")
     changed = StateChanged(batch, target(state.state, command, what=str(batch)), command, why)
-    folded = _fold(state, changed, state.at)
-    assert folded is not None
-    setpoints = _setpoints_due(folded)
+    setpoints = _setpoints_due(_fold(state, changed, state.at))
     return [changed] if setpoints is None else [changed, setpoints]

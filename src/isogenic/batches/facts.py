@@ -28,6 +28,7 @@ __all__ = [
     "SignalLost",
     "SignalReturned",
     "StateChanged",
+    "TotalRestarted",
 ]
 
 
@@ -45,6 +46,7 @@ class BatchStarted:
     recipe_digest: str  # of the published general recipe
     unit: UnitId
     control: ControlRecipe
+    by: PersonId | None = None  # who asked for it
 
 
 @fact("batch.phase_started", subject="batch")
@@ -141,6 +143,17 @@ class DoseNotNeeded:
     dose: str
     window: int
     why: str
+
+
+@fact("batch.total_restarted", subject="batch")
+@dataclass(frozen=True, slots=True)
+class TotalRestarted:
+    """A module counts its deliveries from zero again: what arrived since is what it shows."""
+
+    batch: BatchId
+    phase: str
+    signal: str
+    total: float
 
 
 @fact("batch.signal_lost", subject="batch")

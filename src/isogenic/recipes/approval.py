@@ -1,8 +1,14 @@
-"""A recipe's way from a proposal to a site: submitted, signed by two people, published, answered.
+"""From a document to a recipe that a site may run: submitted, approved, published, answered.
 
-Guarantees: what is signed and published is the digest of the text's bytes; the approvals
-travel with the publication, so that a site can verify them with nothing but the directory.
-Leaves to others: verifying signatures and roles (authority), deciding (network, sites).
+    submitted   the text is put forward; nothing is allowed by that
+    approved    one person has signed its digest, with a meaning
+    published   both signatures are there; text and signatures go to a site, with its site recipe
+    accepted    the site has verified them and derived a control recipe for at least one unit
+    not accepted   with every reason
+
+Guarantees: the digest is that of the text itself, so what was signed is what is run; two
+different people sign, one for the process and one for quality (21 CFR 211.100(a), 211.186(a)).
+Leaves to others: keys and whether a signature verifies (authority), who may submit or publish.
 """
 
 from __future__ import annotations
@@ -15,27 +21,37 @@ from isogenic.ids import ProductId, RecipeId, SiteId
 from isogenic.records.facts import fact
 from isogenic.records.signatures import Signature
 
-__all__ = ["RecipeAccepted", "RecipeApproved", "RecipeNotAccepted", "RecipePublished", "RecipeSubmitted", "check_approvals"]
+__all__ = [
+    "APPROVED",
+    "AUTHORED",
+    "RecipeAccepted",
+    "RecipeApproved",
+    "RecipeNotAccepted",
+    "RecipePublished",
+    "RecipeSubmitted",
+    "check_approvals",
+]
 
-APPROVALS_NEEDED = 2  # two different people: 21 CFR 211.186(a), preparation and independent check
+AUTHORED, APPROVED = "authored", "approved"
+_WANTED = {AUTHORED: "process_engineer", APPROVED: "quality"}  # meaning -> the role in which it is signed
 
 
 @fact("recipe.submitted", subject="recipe")
 @dataclass(frozen=True, slots=True)
 class RecipeSubmitted:
-    """A general recipe was put forward. Nothing may run it yet."""
+    """A general recipe was put forward for approval, whole."""
 
     recipe: RecipeId
     version: int
     product: ProductId
-    digest: str  # hex SHA-256 of the text
+    digest: str
     text: str
 
 
 @fact("recipe.approved", subject="recipe")
 @dataclass(frozen=True, slots=True)
 class RecipeApproved:
-    """A person signed this very text, as its author or as its approver."""
+    """A person has signed a recipe's digest."""
 
     recipe: RecipeId
     version: int
@@ -46,7 +62,7 @@ class RecipeApproved:
 @fact("recipe.published", subject="recipe")
 @dataclass(frozen=True, slots=True)
 class RecipePublished:
-    """A recipe version took effect for one site: the general text, who signed it, and the site's own document."""
+    """A recipe was sent to a site: the signed text, its signatures, and the site recipe that applies there."""
 
     recipe: RecipeId
     version: int
@@ -61,18 +77,19 @@ class RecipePublished:
 @fact("recipe.accepted", subject="recipe")
 @dataclass(frozen=True, slots=True)
 class RecipeAccepted:
-    """The site verified a publication and derived its own control recipe from it."""
+    """A site has verified a recipe and can run it on these units."""
 
     recipe: RecipeId
     version: int
     digest: str
-    masters: dict[str, str]  # unit -> digest of the master recipe that holds for it
+    units: dict[str, str]  # unit -> digest of the control recipe that it would run
+    reasons: tuple[str, ...] = ()  # why other units cannot
 
 
 @fact("recipe.not_accepted", subject="recipe")
 @dataclass(frozen=True, slots=True)
 class RecipeNotAccepted:
-    """The site cannot or will not run a published recipe, and why."""
+    """A site will not run a recipe, and why."""
 
     recipe: RecipeId
     version: int
@@ -81,9 +98,23 @@ class RecipeNotAccepted:
 
 
 def check_approvals(digest: str, approvals: Sequence[Signature]) -> list[Note]:
-    """Two different people signed this digest. Whether their signatures verify is asked where the keys are on file."""
-    people = {signature.person for signature in approvals if signature.digest == digest}
-    if len(people) < APPROVALS_NEEDED:
-        text = f"the recipe is signed by {len(people)} of the {APPROVALS_NEEDED} people that it takes"
-        return [Note("check_approvals", Severity.STOP, text, "quality")]
-    return [Note("check_approvals", Severity.GOOD, f"the recipe is signed by {', '.join(sorted(people))}")]
+    """Two different people have signed this digest: one authored it for the process, one approved it for quality."""
+    notes = []
+    signed = [each for each in approvals if each.digest == digest]
+    for each in approvals:
+        if each.digest != digest:
+            notes.append(_stop(f"{each.printed_name} ({each.person}) signed another text"))
+    for meaning, role in _WANTED.items():
+        found = [each for each in signed if each.meaning == meaning and each.role == role]
+        if found:
+            names = ", ".join(f"{each.printed_name} ({each.person})" for each in found)
+            notes.append(Note("check_approvals", Severity.GOOD, f"{meaning} by {names}", role))
+        else:
+            notes.append(Note("check_approvals", Severity.STOP, f"nobody in the role {role} has signed it as {meaning}", role))
+    if len({each.person for each in signed}) < len(_WANTED):
+        notes.append(_stop("two different people must sign"))
+    return notes
+
+
+def _stop(text: str) -> Note:
+    return Note("check_approvals", Severity.STOP, text, "quality")

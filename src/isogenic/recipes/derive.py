@@ -223,6 +223,7 @@ def _phase(phase: Phase, operation: Operation, values: Mapping[str, Quantity], u
         timeout_then=phase.timeout_then,
         lost_after_h=_number(phase.lost_after, values, "h"),
         lost_then=phase.lost_then,
+        monitored=phase.monitored,
     )
 
 

@@ -199,6 +199,7 @@ class _Reader:
             timeout_then=timeout.choice("then", Then) if has_timeout else Then.ALARM,
             lost_after=self.time(own_lost, "after", default=lost[0]),
             lost_then=own_lost.choice("then", Then, default=lost[1]),
+            monitored=table.flag("monitored", default=False),
         )
 
     def time(self, table: Table, key: str, *, default: str | None = None) -> str:

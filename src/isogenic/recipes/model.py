@@ -147,6 +147,7 @@ class Phase:
     timeout_then: Then
     lost_after: str  # a signal that the phase needs may be bad for so long
     lost_then: Then
+    monitored: bool = False  # judged against the reference model; its clock begins with the first such phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +314,7 @@ class ControlPhase:
     timeout_then: Then
     lost_after_h: float
     lost_then: Then
+    monitored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,59 +1,61 @@
-"""From a publication to what a unit runs: the whole derivation general -> site -> master -> control.
+"""What a site makes of a published recipe: from two texts to control recipes, or the reasons.
 
-Guarantees: a site derives from the published bytes and its own plant document only, so the
-same publication gives the same recipe on every machine; a unit that cannot run it is named
-with every need that it fails.
+Guarantees: everything is derived from the texts that arrived, never from anything kept
+beside them, so the same publication gives the same control recipe after a restart.
+Leaves to others: whether the signatures verify (authority) and whether a batch may start.
 """
 
 from __future__ import annotations
 
-from isogenic.checks import Note, Severity, stops
+from isogenic.checks import Note, Severity
 from isogenic.errors import Refusal
 from isogenic.ids import BatchId, LotId, UnitId
 from isogenic.plant.model import SitePlant
 from isogenic.recipes.approval import RecipePublished
-from isogenic.recipes.derive import derivable, derive_control, derive_master
+from isogenic.recipes.derive import control_digest, derivable, derive_control, derive_master
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import ControlRecipe, MasterRecipe, digest_of
 from isogenic.recipes.site import derive_site, load_site
 
 __all__ = ["control_recipe", "derive_for_units", "master_recipe", "recipe_digest"]
 
+_NO_BATCH, _NO_LOT = BatchId("BAT-0"), LotId("LOT-0")  # an acceptance is for no batch yet
+
 
 def recipe_digest(publication: RecipePublished) -> str:
-    """The digest of the general recipe's text as it arrived: to be compared with what was signed."""
+    """The digest of the text that arrived, computed here."""
     return digest_of(publication.text)
 
 
-def master_recipe(publication: RecipePublished, plant: SitePlant) -> MasterRecipe:
-    """The master recipe of this site; raises what is wrong with either document."""
-    general = load_general(publication.text, name=f"{publication.recipe} version {publication.version}")
-    local = load_site(publication.site_text, name=f"site recipe of {publication.site}")
-    return derive_master(derive_site(general, local), plant)
-
-
-def derive_for_units(publication: RecipePublished, *, plant: SitePlant) -> tuple[dict[str, str], list[str]]:
-    """Unit -> digest of its master recipe, for each unit that can run it; and why the others cannot."""
-    try:
-        master = master_recipe(publication, plant)
-    except Refusal as refusal:
-        return {}, [str(refusal)]
-    able: dict[str, str] = {}
-    reasons: list[str] = []
-    for unit in master.units:
-        against = stops(derivable(master, plant.unit(unit)))
-        if against:
-            reasons += [f"{unit}: {note.text}" for note in against]
-        else:
-            able[str(unit)] = master.digest
-    return able, reasons
+def master_recipe(publication: RecipePublished, *, plant: SitePlant) -> MasterRecipe:
+    """The master recipe of this plant, or a refusal with every complaint."""
+    general = load_general(publication.text, name=f"recipe {publication.recipe} version {publication.version}")
+    site = load_site(publication.site_text, name=f"site recipe of {publication.site}")
+    return derive_master(derive_site(general, site), plant)
 
 
 def control_recipe(
     publication: RecipePublished, *, plant: SitePlant, unit: UnitId, batch: BatchId, lot: LotId
 ) -> tuple[ControlRecipe | None, list[Note]]:
-    """The control recipe of one batch, or None and the notes that say why not."""
+    """The control recipe of one batch and every note about the unit; None where a note forbids it."""
     try:
-        return derive_control(master_recipe(publication, plant), plant.unit(unit), batch=batch, lot=lot), []
-    except Refusal as refusal:
-        return None, [Note("control_recipe", Severity.STOP, str(refusal), "process_engineer")]
+        master = master_recipe(publication, plant=plant)
+        where = plant.unit(unit)
+        notes = derivable(master, where)
+        return derive_control(master, where, batch=batch, lot=lot), notes
+    except Refusal as refused:
+        text = refused.why or refused.what
+        return None, [Note("derive_control", Severity.STOP, text, "process engineer")]
+
+
+def derive_for_units(publication: RecipePublished, *, plant: SitePlant) -> tuple[dict[str, str], list[str]]:
+    """For each unit that can run it the digest of its control recipe (for no batch yet), and why the others cannot."""
+    digests: dict[str, str] = {}
+    reasons: list[str] = []
+    for unit in plant.units:
+        control, notes = control_recipe(publication, plant=plant, unit=unit, batch=_NO_BATCH, lot=_NO_LOT)
+        if control is not None:
+            digests[str(unit)] = control_digest(control)
+        else:
+            reasons += [f"{unit}: {note.text}" for note in notes if note.severity is Severity.STOP]
+    return digests, reasons
