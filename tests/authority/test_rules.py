@@ -54,7 +54,7 @@ def test_the_author_does_not_approve_the_recipe():
         Note(
             "check_approver_is_not_the_author",
             Severity.STOP,
-            "Both Hats may not approve recipe: the author of a recipe does not approve it (21 CFR 211.100(a))",
+            "Both Hats may not approve the recipe: the author of a recipe does not approve it (21 CFR 211.100(a))",
             "quality",
         )
     ]
@@ -70,10 +70,10 @@ def test_who_ran_the_batch_does_not_judge_it(act):
 def test_a_refusal_names_every_reason_and_what_is_possible():
     with pytest.raises(NotAllowed) as refused:
         require(person("GONE-OP", Role.OPERATOR, sites=("PORTO",), active=False), Act.RELEASE_LOT, site=LEEDS)
-    assert refused.value.what == "GONE-OP cannot release lot at LEEDS"
-    assert refused.value.why.count("may not release lot") == 3
+    assert refused.value.what == "GONE-OP cannot release the lot at LEEDS"
+    assert refused.value.why.count("may not release the lot") == 3
     assert refused.value.possible == "ask a person with the role qualified person"
 
 
 def test_an_allowed_act_says_so():
-    assert may(of("OLA-BERG"), Act.START_BATCH, site=LEEDS) == [Note("check_person_may", Severity.GOOD, "Ola Berg may start batch")]
+    assert may(of("OLA-BERG"), Act.START_BATCH, site=LEEDS) == [Note("check_person_may", Severity.GOOD, "Ola Berg may start a batch")]

@@ -48,7 +48,21 @@ class Act(StrEnum):
     @property
     def words(self) -> str:
         """As people read it."""
-        return self.value.replace("_", " ")
+        return _WORDS[self]
+
+
+_WORDS: Mapping[Act, str] = {
+    Act.SIGN_RECIPE_AS_AUTHOR: "sign the recipe as its author",
+    Act.APPROVE_RECIPE: "approve the recipe",
+    Act.START_BATCH: "start a batch",
+    Act.ANSWER_PROMPT: "answer a prompt",
+    Act.COMMAND_BATCH: "command the batch",
+    Act.REPORT_RESULT: "report a result",
+    Act.DISPOSE_DEVIATION: "dispose of the deviation",
+    Act.RELEASE_LOT: "release the lot",
+    Act.REJECT_LOT: "reject the lot",
+    Act.READ: "read",
+}
 
 
 @dataclass(frozen=True, slots=True)

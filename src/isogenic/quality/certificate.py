@@ -3,12 +3,14 @@
 Guarantees: the page says what the record says and nothing else; the same certificate
 gives the same bytes, PDF included (its date is that of the signature). The PDF is
 PDF/A-3a and carries the certificate's data as an attachment. Texts of people reach the
-page as data only, never as markup.
+page as data only, never as markup; a sign that the page's face lacks is shown as its code
+point there, and as itself in the text page and the attachment.
 Leaves to others: whether the lot may be released (release), where the page is kept.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +19,7 @@ from textwrap import wrap
 
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SiteId, UnitId
+from isogenic.quality.deviations import Disposition
 from isogenic.quality.release import LotReleased, ReleaseCase, judged_results
 from isogenic.records import codec
 from isogenic.records.notes import VerifyingKey
@@ -25,6 +28,11 @@ from isogenic.records.signatures import Signature
 __all__ = ["Certificate", "DeviationLine", "ResultLine", "as_pdf", "as_png", "as_text", "certificate_of", "meaning_in_words", "shown_time"]
 
 COMPLIES = "complies"
+DISPOSED = {Disposition.ACCEPT: "Accepted", Disposition.REJECT: "Rejected"}
+# What the face that typst brings can show: Latin, Greek, Cyrillic, punctuation, mathematics. PDF/A refuses a missing glyph.
+_NOT_SHOWN = re.compile(
+    "[^\n -~\u00a0-\u00ac\u00ae-\u024f\u0370-\u03ff\u0400-\u045f\u1e00-\u1eff\u2010-\u2027\u2030-\u203a\u20ac\u2190-\u2199\u2200-\u22ff]"
+)
 TEXT_WIDTH = 96  # characters: a page of A4 in a typewriter's face
 
 
@@ -48,7 +56,7 @@ class DeviationLine:
     deviation: str
     severity: str
     statement: str
-    disposition: str
+    disposition: Disposition
     justification: str
     by: str
 
@@ -168,7 +176,7 @@ def _page(certificate: Certificate) -> dict[str, object]:
         ],
         "results": [_result_cells(line) for line in c.results],
         "illustrative": "Illustrative limits: this product does not exist, and its limits are examples, not a filing." if c.illustrative else "",
-        "deviations": [[d.deviation, d.severity, d.statement, f"{d.disposition}: {d.justification}", d.by] for d in c.deviations],
+        "deviations": [[d.deviation, d.severity, d.statement, f"{DISPOSED[d.disposition]}: {d.justification}", d.by] for d in c.deviations],
         "signature": [
             ["Printed name", f"{signed.printed_name} ({signed.person})"],
             ["Signed at", shown_time(signed.at)],
@@ -236,8 +244,19 @@ def _template() -> bytes:
     return files(__package__).joinpath("certificate.typ").read_bytes()
 
 
+def _shown(value: object) -> object:
+    """Every text of a page as the page can show it: a sign without a glyph appears as its code point, as in `[U+6D4B]`, never as nothing."""
+    if isinstance(value, str):
+        return _NOT_SHOWN.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
+    if isinstance(value, dict):
+        return {key: _shown(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_shown(each) for each in value]
+    return value
+
+
 def _inputs(certificate: Certificate) -> dict[str, str]:
-    return {"page": codec.dumps(_page(certificate)).decode(), "data": codec.dumps(codec.plain(certificate)).decode()}
+    return {"page": codec.dumps(_shown(_page(certificate))).decode(), "data": codec.dumps(codec.plain(certificate)).decode()}
 
 
 def as_pdf(certificate: Certificate) -> bytes:

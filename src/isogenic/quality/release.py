@@ -21,6 +21,7 @@ from isogenic.authority.gate import check_two_people_approved
 from isogenic.authority.people import Directory, Role
 from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.authority.signatures import MEANINGS, accept_signature, verify_signature
+from isogenic.batches.states import State
 from isogenic.checks import Note, Severity, stops
 from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid
 from isogenic.ids import BatchId, LotId, PersonId, ProductId, SiteId
@@ -50,7 +51,7 @@ __all__ = [
     "release_digest",
 ]
 
-COMPLETE = "complete"  # the outcome of a batch that ran to its end, ISA-88's COMPLETE
+
 REASON_MAX = 500  # characters, one paragraph
 REASONS_MAX = 60  # of a refusal; with more, a page and a fact (64 KiB) would not hold them, and the count of the rest is said
 
@@ -225,7 +226,7 @@ def check_readings_are_held(case: ReleaseCase) -> list[Note]:
 def check_batch_completed_normally(case: ReleaseCase) -> list[Note]:
     """It ran to its end: neither stopped nor aborted."""
     outcome = case.record.manifest.outcome if case.record.manifest else "not closed"
-    wrong = [] if outcome == COMPLETE else [f"the batch did not complete: it is {outcome}"]
+    wrong = [] if outcome == State.COMPLETE else [f"the batch did not complete: it is {outcome}"]
     return _said("check_batch_completed_normally", wrong, "the batch completed", owner=Role.OPERATOR)
 
 

@@ -30,6 +30,7 @@ from isogenic.documents import Document, Table
 from isogenic.errors import NotFound, NotValid
 from isogenic.ids import ProductId
 from isogenic.laboratory.results import BELOW_QUANTITATION, ResultReported
+from isogenic.records.facts import fact
 from isogenic.units import converter
 
 __all__ = ["Attribute", "Importance", "Judged", "Specification", "Verdict", "judge", "read_specification"]
@@ -88,6 +89,17 @@ class Specification:
                 f"no attribute {name[:40]} of {self.product}", why="the specification does not name it", possible=", ".join(self.attributes)
             )
         return self.attributes[name]
+
+
+@fact("quality.specification_published", subject="product")
+@dataclass(frozen=True, slots=True)
+class SpecificationPublished:
+    """A product's specification took effect. Replaces the version before it."""
+
+    product: ProductId
+    version: int
+    digest: str  # of the text, hex SHA-256
+    text: str
 
 
 class Verdict(StrEnum):
