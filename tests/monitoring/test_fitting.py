@@ -139,6 +139,8 @@ def test_a_wider_grid_step_and_more_components_can_be_asked_for() -> None:
         ({"every": 0.0}, "above 0"),
         ({"every": 1e-9}, "points"),
         ({"every": 1e9}, "points"),
+        ({"every": 5e-324}, "points"),
+        ({"every": float("nan")}, "above 0"),
         ({"consecutive": 0}, "1 or more"),
     ],
 )

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from monitoring_setup import NOISE, VARIABLES, simulated, with_values
 
 from isogenic.errors import NotAllowed, NotValid
@@ -170,6 +172,15 @@ def test_a_huge_but_possible_value_gives_finite_statistics(model: Model, good: B
     values[1] = 1e90
     _, judgement = judge(model, model.watch(), maturity=10.0, values=values)
     assert np.isfinite(judgement.t2) and np.isfinite(judgement.spe)
+
+
+@pytest.mark.filterwarnings("error")
+@settings(max_examples=100, deadline=None)
+@given(maturity=st.floats(), values=st.lists(st.floats(), min_size=5, max_size=5))
+def test_any_reading_is_judged_or_says_why_not(model: Model, maturity: float, values: list[float]) -> None:
+    watch, judgement = judge(model, model.watch(), maturity=maturity, values=np.array(values))
+    assert judgement.judged == (judgement.why_not == "") == bool(np.isfinite(judgement.t2) and np.isfinite(judgement.spe))
+    assert (watch.judged, watch.not_judged) == ((1, 0) if judgement.judged else (0, 1))
 
 
 def test_a_batch_that_runs_on_beyond_the_reference_is_not_judged_there(model: Model, good: BatchTable) -> None:

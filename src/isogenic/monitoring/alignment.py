@@ -58,11 +58,12 @@ def grid_of(batches: Sequence[BatchTable], *, every: float | None) -> Grid:
     step = every if every is not None else float(np.median([_span(table) / (len(table.maturity) - 1) for table in batches]))
     if not (np.isfinite(step) and step > 0):
         raise NotValid(f"cannot use a grid step of {step}", why="it must be above 0")
-    points = int(np.floor((last - first) / step + 1e-9)) + 1
-    if points > GRID_MAX and every is None:
-        step, points = (last - first) / (GRID_MAX - 1), GRID_MAX
+    if every is None:
+        step = max(step, (last - first) / (GRID_MAX - 1))
+    with np.errstate(over="ignore"):
+        points = int(min(np.floor(np.float64(last - first) / step + 1e-9), float(GRID_MAX))) + 1
     if not 2 <= points <= GRID_MAX:
-        raise NotValid(f"cannot use a grid step of {step:g}", why=f"it gives {points} points; 2 to {GRID_MAX} are possible")
+        raise NotValid(f"cannot use a grid step of {step:g}", why=f"from {first:g} to {last:g} it gives fewer than 2 or more than {GRID_MAX} points")
     return Grid(first, step, points)
 
 

@@ -4,7 +4,8 @@
 judgement; `judge_many` does it for many units at once, `judge_batch` for all samples of one
 batch. An alarm begins when T2 or SPE has been over its limit for the model's number of
 consecutive judged samples, and ends after as many under both limits. Its finding is given
-once, as it begins.
+once, as it begins. The stated false-alarm rate holds for readings about as frequent as in the
+batches that the model was fitted from: an alarm counts samples, not hours.
 
 Guarantees: a reading that cannot be judged says why and neither makes nor ends an alarm;
 the same readings always give the same judgements; the model is never changed.

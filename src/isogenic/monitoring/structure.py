@@ -85,7 +85,8 @@ class Measures(NamedTuple):
 def place(structure: Structure, maturity: Floats) -> Place:
     """Where maturities lie; half a step beyond the ends still counts."""
     points = structure.grid.points
-    steps = (maturity - structure.grid.first) / structure.grid.step
+    with np.errstate(over="ignore"):
+        steps = (maturity - structure.grid.first) / structure.grid.step
     inside = (steps >= -0.5) & (steps <= points - 0.5)
     steps = np.where(inside, np.minimum(np.maximum(steps, 0.0), points - 1.0), 0.0)
     before = np.minimum(steps.astype(np.intp), points - 2)
