@@ -200,3 +200,13 @@ def test_screening_finds_the_poor_batches_among_good_ones_and_says_why() -> None
     assert reasons["S15-23"] == "60% of its values are missing"
     with pytest.raises(NotValid, match="too few to tell good from poor"):
         screen(batches[:9], variables=VARIABLES)
+
+
+@pytest.mark.parametrize(("late", "alarms"), [(-2, 0), (-1, 0), (1, 0), (2, 0), (6, 1)])
+def test_a_jump_that_comes_a_sample_early_or_late_is_no_alarm(late: int, alarms: int) -> None:
+    def jumping(table: BatchTable, at: int) -> BatchTable:
+        return with_values(table, start=at, column=0, shift=0.5)
+
+    model = model_of([jumping(each, 60) for each in simulated(20, seed=16)])
+    calm = next(each for each in simulated(5, seed=17) if judge_batch(model, jumping(each, 60))[0].alarms == 0)
+    assert judge_batch(model, jumping(calm, 60 + late))[0].alarms == alarms
