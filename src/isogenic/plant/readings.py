@@ -31,6 +31,9 @@ class Quality(IntEnum):
     BAD = 2  # lost, impossible or refused; the value is NaN
 
 
+_QUALITIES = tuple(Quality)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One signal at one scan, in its canonical unit."""
@@ -50,6 +53,10 @@ class TagIndex:
     def __init__(self, tags: Sequence[str]) -> None:
         self.tags = tuple(tags)
         self.column: Mapping[str, int] = {tag: at for at, tag in enumerate(self.tags)}
+        self.by_unit: dict[str, list[tuple[str, int]]] = {}
+        for at, tag in enumerate(self.tags):
+            unit, _, signal = tag.partition(".")
+            self.by_unit.setdefault(unit, []).append((signal, at))
 
     def of(self, tag: str) -> int:
         """The column of a tag, or `NotFound`."""
@@ -74,8 +81,8 @@ class Frame:
 
     def unit(self, unit_id: str) -> dict[str, Reading]:
         """The readings of one unit by canonical signal name."""
-        start = unit_id + "."
-        return {tag[len(start) :]: self.reading(tag) for tag in self.index.tags if tag.startswith(start)}
+        values, quality = self.values.tolist(), self.quality.tolist()
+        return {name: Reading(values[at], _QUALITIES[quality[at]]) for name, at in self.index.by_unit.get(unit_id, ())}
 
 
 class Source(Protocol):

@@ -1,0 +1,217 @@
+"""The command line: every verb of Isogenic, with heavy rooms imported only when a verb needs them.
+
+A refusal ends a command with its family's exit code: 2 not valid, 3 not allowed, 4 not
+trusted, 5 not found, 6 not reachable. 1 is our own mistake; 130 an interrupt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isogenic.errors import NotFound, Refusal
+
+app = typer.Typer(
+    name="isogenic",
+    help="The digital backbone of a decentralized biomanufacturing network.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+recipe_app = typer.Typer(help="Check, show, compare and derive recipes.", no_args_is_help=True)
+app.add_typer(recipe_app, name="recipe")
+
+Folder = Annotated[Path, typer.Argument(help="The node's folder.", show_default=False)]
+ClockSpec = Annotated[str, typer.Option("--clock", help="Run on simulated time: START,ORIGIN,SPEED. Default: the system clock.", hidden=True)]
+Ready = Annotated[Path | None, typer.Option("--ready", help="Write the node's addresses here once it runs.", hidden=True)]
+
+
+def main() -> None:
+    """Run a command; a refusal becomes its message and its exit code."""
+    try:
+        app()
+    except Refusal as refusal:
+        print(f"isogenic: {refusal}", file=sys.stderr)
+        sys.exit(refusal.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run until done, or until the process is asked to end."""
+    from isogenic.shell import run_until_stopped
+
+    run_until_stopped(work)
+
+
+@app.command()
+def version() -> None:
+    """Say which version this is."""
+    from isogenic import __version__
+
+    print(__version__)
+
+
+# ---- the network ----
+
+
+@app.command()
+def demo(
+    exit_: Annotated[
+        bool, typer.Option("--exit", help="End after the story instead of keeping the page open; exit code 0 only if all of it happened.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="The same seed tells the same story.")] = 1,
+    speed: Annotated[float, typer.Option(help="How many times faster than life.")] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="Keep ledgers and dossiers here. Default: a temporary folder.")] = None,
+) -> None:
+    """Start a control site and three facilities on this machine and tell a story of them."""
+    from isogenic.sim.story import DEFAULT_SPEED, tell
+
+    raise SystemExit(asyncio.run(tell(seed=seed, speed=speed or DEFAULT_SPEED, out=out, stay=not exit_)))
+
+
+@app.command()
+def world(
+    folder: Annotated[Path, typer.Argument(help="Where to write it.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="The same seed makes the same network.")] = 1,
+) -> None:
+    """Write the folders of a demonstration network: keys, people, plants, documents. Not for real use: its keys are public."""
+    from isogenic.clock import SystemClock
+    from isogenic.sim.world import PEOPLE, build_world, password_of
+
+    made = build_world(folder, seed=seed, now=SystemClock().now())
+    print(f"{made.network}: control site and {', '.join(made.plants)} in {folder}")
+    for each in PEOPLE:
+        print(f"  {each.id:5} {each.printed_name:18} {', '.join(role.words for role in each.roles):20} {password_of(each.id, seed)}")
+
+
+@app.command()
+def control(folder: Folder, clock: ClockSpec = "", ready: Ready = None) -> None:
+    """Run the control site of a network."""
+    from isogenic.shell import run_control
+
+    _run(run_control(folder, clock_spec=clock, ready=ready))
+
+
+@app.command()
+def site(
+    folder: Folder,
+    clock: ClockSpec = "",
+    ready: Ready = None,
+    control_url: Annotated[str, typer.Option(help="Where the control site is. Default: what node.json says.")] = "",
+    port: Annotated[int, typer.Option(help="Port of the site's own page and API on 127.0.0.1; 0: any free port.")] = 0,
+) -> None:
+    """Run one facility."""
+    from isogenic.shell import run_site
+
+    _run(run_site(folder, clock_spec=clock, ready=ready, control_url=control_url, port=port))
+
+
+@app.command()
+def facility(
+    folder: Folder,
+    clock: ClockSpec = "",
+    seed: Annotated[int, typer.Option(help="The same seed grows the same cells.")] = 1,
+    fault: Annotated[list[str] | None, typer.Option(help="A fault by name, as in feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6")] = None,
+) -> None:
+    """Run the simulated equipment of one facility: real OPC UA servers, one a module, cells that do not exist."""
+    from isogenic.shell import run_simulated_facility
+
+    _run(run_simulated_facility(folder, clock_spec=clock, seed=seed, faults=fault or []))
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A Parquet table with one row for each sample.", show_default=False)],
+    batch: Annotated[str, typer.Option("--batch", help="Which batch to run.")],
+    batch_column: Annotated[str, typer.Option(help="The column that names the batch.")] = "batch_id",
+    out: Annotated[Path | None, typer.Option(help="Keep the ledger here. Default: a temporary folder.")] = None,
+) -> None:
+    """Run a recorded batch through the same scan loop, monitor and records as a live site."""
+    from isogenic.shell import replay_batch
+
+    replay_batch(file, batch=batch, batch_column=batch_column, out=out)
+
+
+@app.command()
+def rehearse(
+    seed: Annotated[int, typer.Option(help="The night to replay.")] = 1,
+    seeds: Annotated[int, typer.Option(help="How many nights, from this seed on.")] = 1,
+    hours: Annotated[float, typer.Option(help="How long a night is, in simulated hours.")] = 72.0,
+) -> None:
+    """Run real nodes on a simulated clock, disk and links with faults from the seed, and assert the invariants."""
+    from isogenic.sim.rehearsal import rehearse as run
+
+    for number in range(seed, seed + seeds):
+        print(run(number, hours=hours))
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A dossier: a folder or a .zip.", show_default=False)],
+    keys: Annotated[
+        Path | None, typer.Option(help="The public keys you trust, one to a line. Default: those in the dossier, with their fingerprints shown.")
+    ] = None,
+) -> None:
+    """Verify a dossier from files and public keys only. Exit code 0: verified; 4: altered, and the place is named."""
+    from isogenic.shell import verify_path
+
+    raise SystemExit(verify_path(path, keys=keys))
+
+
+# ---- recipes ----
+
+Document = Annotated[Path, typer.Argument(help="A recipe document (YAML).", show_default=False)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as trouble:
+        raise NotFound(f"cannot read {path}", why=str(trouble)) from trouble
+
+
+@recipe_app.command("check")
+def recipe_check(path: Document) -> None:
+    """Say what is wrong with a recipe, line by line."""
+    from isogenic.recipes import pages
+
+    print(pages.check(_text(path), name=path.name))
+
+
+@recipe_app.command("show")
+def recipe_show(path: Document) -> None:
+    """Show a recipe as a procedure that people read."""
+    from isogenic.recipes import pages
+
+    print(pages.show(_text(path), name=path.name))
+
+
+@recipe_app.command("diff")
+def recipe_diff(old: Document, new: Document) -> None:
+    """What changed from one recipe to another, typed."""
+    from isogenic.recipes import pages
+
+    print(pages.diff(_text(old), _text(new)))
+
+
+@recipe_app.command("derive")
+def recipe_derive(
+    general: Document,
+    site_document: Annotated[Path, typer.Argument(help="The site's recipe document.", show_default=False)],
+    plant: Annotated[Path, typer.Argument(help="The site's plant document.", show_default=False)],
+    unit: Annotated[str, typer.Option(help="For which unit. Default: each.")] = "",
+) -> None:
+    """Derive the control recipe for a site's units, or say why not."""
+    from isogenic.recipes import pages
+
+    print(pages.derive(_text(general), _text(site_document), _text(plant), unit=unit))
+
+
+if __name__ == "__main__":
+    main()

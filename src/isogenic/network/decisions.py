@@ -1,0 +1,261 @@
+"""What people decide at the control site: may they, what follows, and which facts say so.
+
+Each function takes the node, the person and an opened signing key, decides with the pure
+functions of the rooms below, and notes the facts with the person as actor. Nothing is
+noted unless everything is in order; a refusal to release is itself noted.
+"""
+
+from __future__ import annotations
+
+from isogenic.authority.people import Directory, DirectoryPublished, Person, Role
+from isogenic.authority.rules import Act, require, roles_that_may
+from isogenic.authority.signatures import MEANINGS, sign
+from isogenic.errors import NotAllowed, NotFound, NotValid, Refusal
+from isogenic.ids import DeviationId, LotId, PersonId, ProductId, RecipeId, SiteId
+from isogenic.monitoring.facts import ModelPublished
+from isogenic.monitoring.model import Model
+from isogenic.network.control import CONTROL, ControlNode
+from isogenic.quality.deviations import DeviationDisposed, Disposition, dispose, disposition_digest
+from isogenic.quality.record import LotRecord
+from isogenic.quality.release import (
+    LotRejected,
+    LotReleased,
+    PublishedRecipe,
+    ReleaseCase,
+    ReleaseNotes,
+    Witness,
+    decide_release,
+    refuse,
+    reject,
+    rejection_digest,
+    release,
+    release_digest,
+)
+from isogenic.quality.specifications import SpecificationPublished, read_specification
+from isogenic.recipes.approval import RecipeApproved, RecipePublished, RecipeSubmitted
+from isogenic.recipes.general import load_general
+from isogenic.recipes.model import digest_of
+from isogenic.records.facts import Actor
+from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.notes import Signer, open_checkpoint
+
+__all__ = [
+    "approve_recipe",
+    "directory",
+    "dispose_deviation",
+    "publish_directory",
+    "publish_model",
+    "publish_recipe",
+    "publish_specification",
+    "reject_lot",
+    "release_case",
+    "release_lot",
+    "submit_recipe",
+]
+
+
+def directory(node: ControlNode) -> Directory:
+    """Who is trusted, or a refusal while nobody is."""
+    if node.state.directory is None:
+        raise NotAllowed("nobody can act at the control site", why="no directory of people has been published yet")
+    return node.state.directory
+
+
+def _actor(person: Person, role: Role) -> Actor:
+    return Actor(str(person.id), str(role), "password")
+
+
+def _role(person: Person, act: Act) -> Role:
+    """The role in which the person does this: the first of theirs that the act is open to."""
+    return next((role for role in roles_that_may(act) if role in person.roles), person.roles[0])
+
+
+def publish_directory(node: ControlNode, people: Directory) -> None:
+    """Publish who is trusted, to the house and to every site."""
+    fact = DirectoryPublished(CONTROL, people)
+    node.note([fact])
+    for site in node.sites():
+        node.note([fact], site=site)
+
+
+def publish_specification(node: ControlNode, text: str) -> None:
+    """Publish a product's specification, to the house and to every site."""
+    specification = read_specification(text)
+    fact = SpecificationPublished(specification.product, specification.version, digest_of(text), text)
+    node.note([fact])
+    for site in node.sites():
+        node.note([fact], site=site)
+
+
+def publish_model(node: ControlNode, data: bytes, *, product: ProductId) -> str:
+    """Publish a reference model, to the house and to every site; the bytes go by digest."""
+    model = Model.from_bytes(data)
+    digest = node.blobs.put(data)
+    fact = ModelPublished(model.name, product, digest, len(data))
+    node.note([fact])
+    for site in node.sites():
+        node.note([fact], site=site)
+    return digest
+
+
+# ---- recipes ----
+
+
+def submit_recipe(node: ControlNode, person: Person, text: str) -> RecipeSubmitted:
+    """Put a general recipe forward, once it is valid; nothing is approved by that."""
+    require(person, Act.SIGN_RECIPE_AS_AUTHOR)
+    recipe = load_general(text)
+    key = (recipe.recipe, recipe.version)
+    known = node.state.submitted.get(key)
+    digest = digest_of(text)
+    if known is not None and known.digest != digest:
+        raise NotAllowed(
+            f"cannot submit {recipe.recipe} version {recipe.version}",
+            why="that version is submitted with another text",
+            possible="give it the next version number",
+        )
+    submitted = RecipeSubmitted(recipe.recipe, recipe.version, recipe.product, digest, text)
+    if known is None:
+        node.note([submitted], actor=_actor(person, _role(person, Act.SIGN_RECIPE_AS_AUTHOR)))
+    return submitted
+
+
+def approve_recipe(node: ControlNode, person: Person, signer: Signer, *, recipe: RecipeId, version: int, act: Act) -> RecipeApproved:
+    """Sign a submitted recipe, as its author or as its approver: two different people."""
+    submitted = _submitted(node, recipe, version)
+    before = node.state.approvals.get((recipe, version), ())
+    author = next((each.signature.person for each in before if each.signature.meaning == MEANINGS[Act.SIGN_RECIPE_AS_AUTHOR]), None)
+    if any(each.signature.person == person.id for each in before):
+        raise NotAllowed(f"{person.id} cannot sign {recipe} version {version} again", why="two different people sign a recipe")
+    require(person, act, author=author)
+    role = _role(person, act)
+    signature = sign(signer, person, role=role, meaning=MEANINGS[act], at=node.clock.now().at, digest=submitted.digest)
+    approved = RecipeApproved(recipe, version, submitted.digest, signature)
+    node.note([approved], actor=_actor(person, role))
+    return approved
+
+
+def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, version: int) -> list[SiteId]:
+    """Publish a recipe that two people have signed, to every site that has a document for it."""
+    require(person, Act.APPROVE_RECIPE)
+    submitted = _submitted(node, recipe, version)
+    approvals = tuple(each.signature for each in node.state.approvals.get((recipe, version), ()))
+    meanings = {each.meaning for each in approvals}
+    if not {MEANINGS[Act.SIGN_RECIPE_AS_AUTHOR], MEANINGS[Act.APPROVE_RECIPE]} <= meanings:
+        raise NotAllowed(
+            f"cannot publish {recipe} version {version}",
+            why=f"it is signed as {', '.join(sorted(meanings)) or 'nothing'}",
+            possible="it takes an author and an approver",
+        )
+    reached = []
+    for site in node.sites():
+        local = node.site_documents.get(site)
+        if local is None or (recipe, version) in node.state.site(site).published:
+            continue
+        published = RecipePublished(recipe, version, submitted.digest, submitted.text, approvals, site, digest_of(local), local)
+        node.note([published], site=site, actor=_actor(person, _role(person, Act.APPROVE_RECIPE)))
+        reached.append(site)
+    return reached
+
+
+def _submitted(node: ControlNode, recipe: RecipeId, version: int) -> RecipeSubmitted:
+    found = node.state.submitted.get((recipe, version))
+    if found is None:
+        known = ", ".join(f"{name} version {number}" for name, number in node.state.submitted) or "none"
+        raise NotFound(f"no recipe {recipe} version {version}", why="it has not been submitted", possible=known)
+    return found
+
+
+# ---- deviations ----
+
+
+def dispose_deviation(
+    node: ControlNode, person: Person, signer: Signer, *, deviation: DeviationId, disposition: Disposition, justification: str
+) -> DeviationDisposed:
+    """Say what a deviation means for its lot, by signature."""
+    record, found = node.state.deviation(deviation)
+    require(person, Act.DISPOSE_DEVIATION, site=found.opened.site, operators=record.operators)
+    role = _role(person, Act.DISPOSE_DEVIATION)
+    digest = disposition_digest(found.opened, disposition, justification)
+    signature = sign(signer, person, role=role, meaning=MEANINGS[Act.DISPOSE_DEVIATION], at=node.clock.now().at, digest=digest)
+    disposed = dispose(found, disposition, justification=justification, signature=signature, directory=directory(node), operators=record.operators)
+    node.note([disposed], site=found.opened.site, actor=_actor(person, role))
+    return disposed
+
+
+# ---- release ----
+
+
+def release_case(node: ControlNode, lot: LotId, *, asked_by: PersonId) -> ReleaseCase:
+    """Everything that release looks at: the record, what is witnessed of it, what was published, who asks."""
+    record = node.state.lot(lot)
+    if record.site is None or record.product is None or record.recipe is None:
+        raise NotFound(f"no record of {lot}", why="its batch has not told site, product and recipe")
+    specification = node.state.specifications.get(record.product)
+    if specification is None:
+        raise NotFound(f"no specification of {record.product}", why="none has been published")
+    copy = node.ledger(record.ledger)
+    published = node.state.site(record.site).published.get((record.recipe, record.recipe_version))
+    return ReleaseCase(
+        record=record,
+        specification=specification,
+        directory=directory(node),
+        recipe=PublishedRecipe(published.digest, published.approvals) if published else PublishedRecipe("", ()),
+        witness=_witness(copy, needed=record.size_needed),
+        blocks=frozenset(block.digest for block in record.blocks if _held(node, block.digest)),
+        asked_by=asked_by,
+    )
+
+
+def _witness(copy: Ledger | Copy, *, needed: int) -> Witness:
+    """What is held of a site's ledger, at the oldest checkpoint that covers the record."""
+    receipt, covering = copy.store.receipt(), copy.store.checkpoint_after(needed - 1)
+    if covering is None or isinstance(copy, Ledger):
+        return Witness(held=copy.size, cosigned=receipt[0] if receipt else 0, size=0, root="")
+    checkpoint, _ = open_checkpoint(covering[1], copy.writer)
+    return Witness(held=copy.size, cosigned=receipt[0] if receipt else 0, size=checkpoint.size, root=checkpoint.root.hex())
+
+
+def _held(node: ControlNode, digest: str) -> bool:
+    """Whether a block is here and its bytes hash to its digest when read now."""
+    try:
+        node.blobs.get(digest)
+    except Refusal:
+        return False
+    return True
+
+
+def release_lot(
+    node: ControlNode, person: Person, signer: Signer, *, lot: LotId, shown: str | None = None
+) -> tuple[LotReleased | None, ReleaseNotes]:
+    """Release by signature if no check stands against it; else note the refusal with its reasons.
+
+    `shown` is the digest of the page that the person saw; if the record has changed since, nothing is signed.
+    """
+    case = release_case(node, lot, asked_by=person.id)
+    notes = release(case)
+    role = _role(person, Act.RELEASE_LOT)
+    if not notes.allowed:
+        node.note([refuse(case)], site=case.record.site, actor=_actor(person, role))
+        return None, notes
+    digest = release_digest(case, notes)
+    if shown is not None and shown != digest:
+        raise NotAllowed(f"cannot release {lot}", why="its record has changed since the page was shown", possible="look at the page again, then sign")
+    signature = sign(signer, person, role=role, meaning=MEANINGS[Act.RELEASE_LOT], at=node.clock.now().at, digest=digest)
+    released = decide_release(case, signature)
+    node.note([released], site=case.record.site, actor=_actor(person, role))
+    return released, notes
+
+
+def reject_lot(node: ControlNode, person: Person, signer: Signer, *, lot: LotId, reason: str) -> LotRejected:
+    """Reject a lot by signature, with the reason."""
+    record: LotRecord = node.state.lot(lot)
+    if record.site is None:
+        raise NotValid(f"cannot reject {lot}", why="its record names no site")
+    require(person, Act.REJECT_LOT, site=record.site, operators=record.operators)
+    role = _role(person, Act.REJECT_LOT)
+    digest = rejection_digest(record, reason)
+    signature = sign(signer, person, role=role, meaning=MEANINGS[Act.REJECT_LOT], at=node.clock.now().at, digest=digest)
+    rejected = reject(record, reason, signature=signature, directory=directory(node))
+    node.note([rejected], site=record.site, actor=_actor(person, role))
+    return rejected

@@ -1,0 +1,156 @@
+"""Where the sites' requests are answered: the control site's side of the wire, without the wire.
+
+Guarantees: every request is answered with a status and a body; a refusal is an answer, and
+changes nothing. `peer` is who the TLS certificate says is calling, never what the request
+says. One site reads the ledger written for it, and no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import parse_qs, urlsplit
+
+from isogenic.clock import Clock, time_of_text
+from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
+from isogenic.ids import NodeId
+from isogenic.network.inbox import Inbox
+from isogenic.records import codec
+from isogenic.records.blobs import BLOB_BYTES_MAX, BlobStore
+from isogenic.records.ledger import Ledger
+from isogenic.records.link import Answer, problem
+from isogenic.records.notes import VerifyingKey
+from isogenic.records.sync import Resume, next_page
+
+__all__ = ["Desk", "Live"]
+
+WAIT_MAX_S = 25.0  # below the 30 s after which many middle boxes drop an idle connection
+BODY_BYTES_MAX = BLOB_BYTES_MAX
+LIVE_POINTS = 2_000  # points kept per unit for the trend screens: memory, never evidence
+LIVE_SIGNALS = 200
+
+
+@dataclass(slots=True)
+class Live:
+    """What a site last said of itself: sizes it claims, and thinned live values. Never evidence."""
+
+    heard: datetime | None = None  # by the control site's clock
+    noted: dict[str, int] = field(default_factory=dict)
+    units: dict[str, deque[tuple[datetime, dict[str, float]]]] = field(default_factory=dict)
+    now: dict[str, object] = field(default_factory=dict)
+
+
+class Desk:
+    """Answers the sites."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        outgoing: Mapping[NodeId, Ledger],
+        witnesses: Mapping[NodeId, VerifyingKey],
+        blobs: BlobStore,
+        clock: Clock,
+        taken: Callable[[str], None],
+    ) -> None:
+        """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored."""
+        self.inbox, self.outgoing, self.witnesses, self.blobs, self.clock, self._taken = inbox, outgoing, witnesses, blobs, clock, taken
+        self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}
+        self._news: dict[NodeId, asyncio.Event] = {}
+        self.closing = False
+
+    def published(self, node: NodeId) -> None:
+        """Wake the site that waits for its ledger."""
+        if event := self._news.pop(node, None):
+            event.set()
+
+    def close(self) -> None:
+        """Answer every waiting site at once: the node is going down."""
+        self.closing = True
+        for node in list(self._news):
+            self.published(node)
+
+    async def handle(self, peer: NodeId, method: str, target: str, body: bytes = b"") -> Answer:
+        """One request of one site."""
+        if peer not in self.outgoing:
+            return problem(NotTrusted(f"{peer} is not served", why="the directory does not name it as a site of this network"))
+        self.live[peer].heard = self.clock.now().at
+        parts = urlsplit(target)
+        query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        try:
+            if len(body) > BODY_BYTES_MAX:
+                raise NotValid("request refused", why=f"{len(body)} bytes are more than {BODY_BYTES_MAX}")
+            match (method, parts.path.strip("/").split("/")):
+                case ("POST", ["v1", "pages"]):
+                    return self._page(peer, body)
+                case ("GET", ["v1", "control"]):
+                    return await self._control(peer, query)
+                case ("POST", ["v1", "cosignatures"]):
+                    return self._cosignature(peer, body)
+                case (("HEAD" | "GET" | "PUT") as verb, ["v1", "blobs", digest]):
+                    return self._blob(verb, digest, body)
+                case ("POST", ["v1", "heartbeat"]):
+                    return self._heartbeat(peer, body)
+            raise NotFound(f"no {method} {parts.path[:80]}", why="it is not part of the wire between sites")
+        except Refusal as refusal:
+            return problem(refusal)
+
+    def _page(self, peer: NodeId, body: bytes) -> Answer:
+        try:
+            origin, receipt = self.inbox.take(peer, body, moment=self.clock.now())
+        except Resume as resume:
+            return Answer(409, codec.dumps({"size": resume.size}))
+        self._taken(origin)
+        return Answer(200, codec.dumps({"size": receipt.size, "line": receipt.line.decode()}))
+
+    async def _control(self, peer: NodeId, query: Mapping[str, str]) -> Answer:
+        start, wait = _whole(query.get("from", "0")), min(float(_whole(query.get("wait", "0"))), WAIT_MAX_S)
+        store = self.outgoing[peer].store
+        page = next_page(store, start=start)
+        if page is None and wait > 0 and not self.closing:
+            event = self._news.setdefault(peer, asyncio.Event())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), wait)
+            page = next_page(store, start=start)
+        return Answer(200, page.to_bytes()) if page else Answer(204)
+
+    def _cosignature(self, peer: NodeId, body: bytes) -> Answer:
+        said = codec.loads(body, what="a cosignature")
+        if not isinstance(said, dict) or type(said.get("size")) is not int or type(said.get("line")) is not str:
+            raise NotValid("cannot read a cosignature", why="the form is size and line")
+        self.outgoing[peer].take_receipt(said["line"].encode(), size=said["size"], witness=self.witnesses[peer])
+        return Answer(204)
+
+    def _blob(self, verb: str, digest: str, body: bytes) -> Answer:
+        if verb == "PUT":
+            self.blobs.put(body, expected=digest)
+            return Answer(204)
+        if verb == "HEAD":
+            return Answer(200 if self.blobs.has(digest) else 404)
+        return Answer(200, self.blobs.get(digest))
+
+    def _heartbeat(self, peer: NodeId, body: bytes) -> Answer:
+        said = codec.read(_Heartbeat, codec.loads(body, what="a heartbeat"), what="heartbeat")
+        live = self.live[peer]
+        live.noted = {origin: size for origin, size in said.noted.items() if self.inbox.writers.get(origin) == peer}
+        for unit, values in list(said.values.items())[:LIVE_SIGNALS]:
+            points = live.units.setdefault(unit, deque(maxlen=LIVE_POINTS))
+            points.append((time_of_text(said.at), dict(list(values.items())[:LIVE_SIGNALS])))
+        return Answer(204)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heartbeat:
+    at: str
+    noted: dict[str, int]
+    values: dict[str, dict[str, float]]
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise NotValid(f"cannot read number {text[:40]!r}", why="the form is a whole number")
+    return int(text)

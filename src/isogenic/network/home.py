@@ -1,0 +1,137 @@
+"""The control site's folder: what is in it, and how it is opened.
+
+node.json        network name, ports (settings; ISOGENIC_CONTROL_... overrides)
+directory.json   sites, people and their public keys: the network's own root of trust
+documents/       SITE.site.yaml, each site's recipe document
+keys/ tls/       this node's private keys and certificate
+accounts/        sign-in and sealed signing keys of the people who work here, outside all ledgers
+ledgers/         HOUSE and one for each site; copies/ of every ledger that a site writes
+blobs/           reading blocks, models, evidence, by digest
+derived.sqlite   tables for searching: may be deleted, is rebuilt
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from isogenic.authority.people import Directory
+from isogenic.clock import Clock
+from isogenic.errors import NotFound, NotValid
+from isogenic.ids import Mint, ProductId, SiteId
+from isogenic.monitoring.model import Model
+from isogenic.network import decisions
+from isogenic.network.control import CONTROL, HOUSE, ControlNode
+from isogenic.quality.specifications import read_specification
+from isogenic.records import codec
+from isogenic.records.blobs import BlobStore
+from isogenic.records.derived import Derived
+from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.notes import Signer, VerifyingKey
+from isogenic.records.sqlite import SqliteStore
+
+__all__ = ["ControlHome", "ControlSettings", "publish_documents"]
+
+
+class ControlSettings(BaseSettings):
+    """How the control site runs. Each can be overridden by an environment variable, as in ISOGENIC_CONTROL_SCREEN_PORT=8443."""
+
+    model_config = SettingsConfigDict(env_prefix="ISOGENIC_CONTROL_", extra="forbid")
+    network: str
+    host: str = "127.0.0.1"
+    node_port: int = 0  # where sites call, with mutual TLS; 0: any free port
+    screen_port: int = 0  # where people look; 0: any free port
+    audiences: dict[str, list[str]]  # which ledgers each site writes: the house and its sponsors
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the file."""
+        return (env_settings, init_settings)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as trouble:
+        raise NotFound(f"cannot read {path.name}", why=str(trouble.strerror or trouble), possible=f"check the folder {path.parent.name}") from trouble
+
+
+@dataclass(frozen=True, slots=True)
+class ControlHome:
+    """An opened folder."""
+
+    folder: Path
+    settings: ControlSettings
+    directory: Directory
+    signer: Signer
+    witness: Signer
+    documents: Mapping[SiteId, str]
+
+    @classmethod
+    def open(cls, folder: Path) -> ControlHome:
+        """Read the folder; every missing or malformed file is named."""
+        try:
+            settings = ControlSettings(**codec.loads(_read(folder / "node.json"), what="node.json"))
+        except (ValidationError, TypeError) as trouble:
+            raise NotValid("cannot read node.json", why=str(trouble)[:300]) from trouble
+        documents = {SiteId(path.name.partition(".")[0]): path.read_text() for path in sorted((folder / "documents").glob("*.site.yaml"))}
+        return cls(
+            folder,
+            settings,
+            codec.read(Directory, codec.loads(_read(folder / "directory.json")), what="directory.json"),
+            Signer.load(folder / "keys" / "ledger.key"),
+            Signer.load(folder / "keys" / "witness.key"),
+            documents,
+        )
+
+    def node(self, *, clock: Clock, mint: Mint, software: str) -> ControlNode:
+        """The control site on this folder, not yet started."""
+        network, folder = self.settings.network, self.folder
+        own = {audience: f"{network}/{CONTROL}/{audience}" for audience in (HOUSE, *self.directory.sites)}
+        copies: dict[str, tuple[SiteId, Copy]] = {}
+        for site, entry in self.directory.sites.items():
+            for audience in self.settings.audiences.get(site, [HOUSE]):
+                origin = f"{network}/{site}/{audience}"
+                store = SqliteStore(folder / "copies" / f"{site}.{audience}.sqlite", origin=origin)
+                copies[origin] = (site, Copy(store, writer=VerifyingKey.parse(entry.keys.ledger), witness=self.witness))
+        return ControlNode(
+            ledgers={
+                str(audience): Ledger(SqliteStore(folder / "ledgers" / f"{audience}.sqlite", origin=origin), signer=self.signer)
+                for audience, origin in own.items()
+            },
+            copies=copies,
+            witnesses={site: VerifyingKey.parse(entry.keys.witness) for site, entry in self.directory.sites.items()},
+            blobs=BlobStore(folder / "blobs"),
+            derived=Derived(folder / "derived.sqlite"),
+            clock=clock,
+            mint=mint,
+            software=software,
+            site_documents=self.documents,
+        )
+
+
+def publish_documents(node: ControlNode, home: ControlHome) -> None:
+    """Publish what the folder holds and no ledger says yet: the directory, specifications, reference models."""
+    if node.state.directory != home.directory:
+        decisions.publish_directory(node, home.directory)
+    for path in sorted((home.folder / "documents").glob("*.specification.yaml")):
+        specification = read_specification(path.read_text())
+        known = node.state.specifications.get(specification.product)
+        if known is None or known.version < specification.version:
+            decisions.publish_specification(node, path.read_text())
+    for path in sorted((home.folder / "documents").glob("*.model")):
+        data, product = path.read_bytes(), ProductId(path.name.partition(".")[0])
+        published = node.state.models.get(product)
+        if published is None or published.digest != Model.from_bytes(data).digest:
+            decisions.publish_model(node, data, product=product)

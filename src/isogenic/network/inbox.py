@@ -1,0 +1,49 @@
+"""The control site's copies of its sites' ledgers: verified before stored, stored before cosigned.
+
+Guarantees: a page is taken only from the node that may write its ledger; a page that does
+not verify changes nothing, is kept as evidence, and is answered with its reason. A page
+that was taken before gets the same promise again, so a lost answer harms nobody.
+Leaves to others: the wire (desk), what the facts mean (views).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+
+from isogenic.clock import Moment
+from isogenic.errors import NotTrusted
+from isogenic.ids import NodeId
+from isogenic.records.ledger import Copy, Receipt
+from isogenic.records.sync import Page
+
+__all__ = ["Inbox"]
+
+EVIDENCE_MAX = 1_000  # refused pages kept per run; a broken or hostile peer must not fill the disk
+
+
+class Inbox:
+    """Takes pages. `copies` by origin, each with the node that writes it."""
+
+    def __init__(self, copies: Mapping[str, Copy], writers: Mapping[str, NodeId], *, evidence: Callable[[str, bytes], None]) -> None:
+        self.copies, self.writers = dict(copies), dict(writers)
+        self._keep_evidence = evidence
+        self._kept = 0
+        self.refused: list[str] = []  # newest last, for the network screen
+
+    def take(self, peer: NodeId, data: bytes, *, moment: Moment) -> tuple[str, Receipt]:
+        """Verify, store and cosign one page; gives its origin and the receipt."""
+        page = Page.from_bytes(data)
+        if self.writers.get(page.origin) != peer:
+            raise NotTrusted(f"page of {page.origin[:80]!r} refused", why=f"{peer} does not write that ledger")
+        try:
+            return page.origin, self.copies[page.origin].take(page, moment=moment)
+        except NotTrusted as refusal:
+            self._refuse(page, data, str(refusal))
+            raise
+
+    def _refuse(self, page: Page, data: bytes, why: str) -> None:
+        self.refused = [*self.refused[-99:], why]
+        if self._kept < EVIDENCE_MAX:
+            self._kept += 1
+            self._keep_evidence(f"{sha256(data).hexdigest()[:16]}-{page.start}.page", data)

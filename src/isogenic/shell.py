@@ -1,0 +1,196 @@
+"""What each verb of the command line starts: nodes put together, run until stopped.
+
+Guarantees: a node asked to end (SIGTERM, SIGINT) notes that it stopped and lets go of its
+files; a node that writes `--ready` does so whole, once it answers.
+Leaves to others: everything that a node does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from isogenic import __version__
+from isogenic.clock import Clock, ScaledClock, SystemClock
+from isogenic.errors import NotFound, NotValid
+from isogenic.ids import RandomMint
+from isogenic.records import codec
+from isogenic.records.durable import write_whole
+
+__all__ = ["replay_batch", "run_control", "run_simulated_facility", "run_site", "run_until_stopped", "verify_path"]
+
+
+def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work`; SIGTERM and SIGINT cancel it, so that it can end in good order."""
+
+    async def run() -> None:
+        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        assert task is not None
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+
+    asyncio.run(run())
+
+
+def clock_of(spec: str) -> Clock:
+    """The system's clock, or simulated time."""
+    return ScaledClock.parse(spec) if spec else SystemClock()
+
+
+def tell_ready(path: Path | None, said: dict[str, str]) -> None:
+    """Write where the node answers."""
+    if path is not None:
+        write_whole(path, codec.dumps(said))
+
+
+async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None = None) -> None:
+    """The control site: the wire for its sites, the page for people."""
+    import uvicorn
+
+    from isogenic.network.control import SILENT_S
+    from isogenic.network.home import ControlHome, publish_documents
+    from isogenic.network.server import node_server, quiet_server, started
+    from isogenic.web.control_api import control_app
+    from isogenic.web.signin import AccountFolder
+
+    clock = clock_of(clock_spec)
+    home = ControlHome.open(folder)
+    node = home.node(clock=clock, mint=RandomMint(), software=__version__)
+    node.start()
+    publish_documents(node, home)
+    settings = home.settings
+    wire = node_server(node.desk, home=folder, host=settings.host, port=settings.node_port)
+    page = quiet_server(
+        uvicorn.Config(
+            control_app(node, AccountFolder(folder / "accounts")),
+            host=settings.host,
+            port=settings.screen_port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    speed = clock.speed if isinstance(clock, ScaledClock) else 1.0
+
+    async def watch_silence() -> None:
+        while True:
+            node.note_silence(clock.now().at, silent_s=SILENT_S * speed)
+            await asyncio.sleep(1.0)
+
+    tasks = [asyncio.create_task(wire.serve()), asyncio.create_task(page.serve()), asyncio.create_task(watch_silence())]
+    try:
+        node_port, screen_port = await started(wire), await started(page)
+        tell_ready(ready, {"node_url": f"https://{settings.host}:{node_port}", "screens": f"http://{settings.host}:{screen_port}"})
+        await asyncio.gather(*tasks)
+    finally:
+        node.stop()
+        wire.should_exit = page.should_exit = True
+        tasks[2].cancel()
+        await asyncio.wait(tasks, timeout=5)
+
+
+async def run_site(folder: Path, *, clock_spec: str = "", ready: Path | None = None, control_url: str = "", port: int = 0) -> None:
+    """One facility: its loop, its courier, its own page and API."""
+    import uvicorn
+
+    from isogenic.network.server import quiet_server, started
+    from isogenic.records.blobs import BlobStore
+    from isogenic.records.notes import VerifyingKey
+    from isogenic.sites.courier import POLL_WAIT_S
+    from isogenic.sites.drivers.opcua import OpcUaDriver
+    from isogenic.sites.home import SiteHome
+    from isogenic.sites.hot import HotBuffer
+    from isogenic.sites.link import HttpsLink
+    from isogenic.sites.node import SiteNode
+    from isogenic.sites.state import SiteState
+    from isogenic.web.signin import AccountFolder
+    from isogenic.web.site_api import site_app
+
+    clock = clock_of(clock_spec)
+    home = SiteHome.open(folder)
+    link = HttpsLink(control_url or home.settings.control_url, home=folder, wait_s=POLL_WAIT_S)
+    driver = OpcUaDriver(home.plant, clock=clock)
+    node = SiteNode(
+        SiteState(home.plant),
+        ledgers=home.ledgers(),
+        control=home.control(),
+        witness=VerifyingKey.parse(home.trust.witness),
+        blobs=BlobStore(folder / "blobs"),
+        hot=HotBuffer(folder / "hot.sqlite"),
+        clock=clock,
+        mint=RandomMint(),
+        equipment=driver,
+        link=link,
+        software=__version__,
+    )
+    node.start()
+    page = quiet_server(
+        uvicorn.Config(
+            site_app(node, AccountFolder(folder / "accounts")),
+            host="127.0.0.1",
+            port=port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    serving = asyncio.create_task(page.serve())
+    running = asyncio.create_task(node.run(scan_s=home.settings.scan_s, heartbeat_s=min(1.0, home.settings.keep_alive_s)))
+    try:
+        tell_ready(ready, {"api": f"http://127.0.0.1:{await started(page)}"})
+        await running
+    finally:
+        page.should_exit = True
+        running.cancel()
+        await asyncio.wait([serving, running], timeout=5)
+        await driver.close()
+        await link.close()
+
+
+async def run_simulated_facility(folder: Path, *, clock_spec: str, seed: int, faults: list[str]) -> None:
+    """The simulated equipment of one facility."""
+    from isogenic.sim.servers import run_facility
+    from isogenic.sites.home import read_file
+
+    await run_facility(
+        read_file(folder / "plant.yaml").decode(),
+        folder / "endpoints.json",
+        clock_of(clock_spec),
+        seed=seed,
+        faults=faults,
+        samples=folder / "samples",
+        memory=folder / "equipment.json",
+    )
+
+
+def replay_batch(file: Path, *, batch: str, batch_column: str, out: Path | None) -> None:
+    """A recorded batch through the loop, the monitor and the records of a live site."""
+    from isogenic.sim.replay import replay
+
+    with contextlib.ExitStack() as stack:
+        folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="isogenic-replay-")))
+        print(asyncio.run(replay(file, batch=batch, batch_column=batch_column, out=folder)))
+
+
+def verify_path(path: Path, *, keys: Path | None) -> int:
+    """Verify a dossier; prints what was found, gives the exit code."""
+    from isogenic.errors import NotTrusted
+    from isogenic.records.dossier import verify_dossier
+
+    if not path.exists():
+        raise NotFound(f"cannot verify {path}", why="no such folder or file")
+    try:
+        trusted = keys.read_text() if keys else None
+    except (OSError, UnicodeDecodeError) as trouble:
+        raise NotValid(f"cannot read {keys}", why=str(trouble)) from trouble
+    report = verify_dossier(path, keys=trusted)
+    print(report)
+    return 0 if report.verified else NotTrusted.exit_code

@@ -1,0 +1,185 @@
+"""The site's side of the wire: what goes up, what comes down, and when a link counts as lost.
+
+Guarantees: nothing is considered delivered before the control site's cosignature over it
+has been verified and stored here; after any break the courier goes on from what the other
+side says it holds; a link that is down never touches the scan loop (I6). A page that the
+control site refuses as untrusted stops that ledger with an alarm: a fork is never "fixed".
+Each `..._once` is one exchange, so that a rehearsal can interleave them as it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from isogenic.clock import Clock, text_of_time
+from isogenic.errors import NotReachable, NotTrusted, NotValid, Refusal
+from isogenic.records import codec
+from isogenic.records.blobs import BlobStore
+from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.link import Answer, Link, refusal_of
+from isogenic.records.notes import VerifyingKey
+from isogenic.records.sync import Page, next_page
+
+__all__ = ["Courier", "LinkState"]
+
+RETRY_S = 0.5  # first wait after a lost link; doubles up to RETRY_MAX_S
+RETRY_MAX_S = 2.0  # a returned link carries its first page within 2 s, whatever the cause was
+POLL_WAIT_S = 20  # how long the control site may hold a question open
+
+
+class Wanted(Protocol):
+    """Which blobs must go up, and which must come down: the site knows from its facts."""
+
+    def blobs_to_send(self) -> list[str]: ...
+
+    def blobs_to_fetch(self) -> list[str]: ...
+
+
+@dataclass(slots=True)
+class LinkState:
+    """What the site knows of its link."""
+
+    up: bool = False
+    why: str = "not tried yet"
+    sent: dict[str, int] = field(default_factory=dict)  # per ledger: how many facts have been on the wire
+    stopped: dict[str, str] = field(default_factory=dict)  # ledgers that the control site refuses, and why
+
+
+class Courier:
+    """Carries one site's ledgers up and the control ledger down, over one link."""
+
+    def __init__(
+        self,
+        *,
+        ledgers: Mapping[str, Ledger],
+        control: Copy,
+        witness: VerifyingKey,
+        blobs: BlobStore,
+        wanted: Wanted,
+        link: Link,
+        clock: Clock,
+        on_link: Callable[[bool, str], None],
+        on_control: Callable[[], None],
+        on_refused: Callable[[str, str], None],
+    ) -> None:
+        """`witness` is the control site's cosigning key. The callbacks tell the node: link up or down, new control facts, a ledger refused."""
+        self.ledgers, self.control, self.witness, self.blobs, self.wanted = ledgers, control, witness, blobs, wanted
+        self.link, self.clock = link, clock
+        self._on_link, self._on_control, self._on_refused = on_link, on_control, on_refused
+        self.state = LinkState()
+        self._held = {origin: ledger.witnessed for origin, ledger in ledgers.items()}  # what the other side holds, as far as we know
+        self._sent_blobs: set[str] = set()
+
+    # ---- up ----
+
+    async def upload_once(self) -> bool:
+        """Send one page of the first ledger that has one, then blobs; True if anything moved."""
+        for origin, ledger in self.ledgers.items():
+            if origin in self.state.stopped:
+                continue
+            page = next_page(ledger.store, start=self._held[origin])
+            if page is not None:
+                return await self._send(ledger, page)
+        return await self._send_blob()
+
+    async def _send(self, ledger: Ledger, page: Page) -> bool:
+        end = page.start + len(page.bodies)
+        self.state.sent[ledger.origin] = max(end, self.state.sent.get(ledger.origin, 0))
+        answer = await self._call("POST", "/v1/pages", page.to_bytes())
+        if answer.status == 200:
+            said = _answer(answer.body)
+            ledger.take_receipt(said.line.encode(), size=said.size, witness=self.witness)
+            self._held[ledger.origin] = max(self._held[ledger.origin], said.size) if said.size >= end else said.size
+            return True
+        if answer.status == 409:
+            return self._resume(ledger, _answer(answer.body).size)
+        refusal = refusal_of(answer)
+        if isinstance(refusal, NotTrusted):
+            self.state.stopped[ledger.origin] = str(refusal)
+            self._on_refused(ledger.origin, str(refusal))
+            return True
+        raise NotReachable("page not taken", why=str(refusal))
+
+    def _resume(self, ledger: Ledger, size: int) -> bool:
+        if size > ledger.size:
+            why = f"the control site holds {size} facts, this site {ledger.size}: it was restored from an old copy"
+            self.state.stopped[ledger.origin] = why
+            self._on_refused(ledger.origin, why)
+        self._held[ledger.origin] = size
+        return True
+
+    async def _send_blob(self) -> bool:
+        for digest in self.wanted.blobs_to_send():
+            if digest in self._sent_blobs:
+                continue
+            if (await self._call("HEAD", f"/v1/blobs/{digest}")).status == 404:
+                answer = await self._call("PUT", f"/v1/blobs/{digest}", self.blobs.get(digest))
+                if answer.status != 204:
+                    raise NotReachable("block not taken", why=str(refusal_of(answer)))
+            self._sent_blobs.add(digest)
+            return True
+        return False
+
+    # ---- down ----
+
+    async def download_once(self, *, wait: int = POLL_WAIT_S) -> bool:
+        """Ask for the next page of the control ledger and witness it; True if anything came."""
+        for digest in self.wanted.blobs_to_fetch():
+            answer = await self._call("GET", f"/v1/blobs/{digest}")
+            if answer.status == 200:
+                self.blobs.put(answer.body, expected=digest)
+                self._on_control()
+                return True
+        answer = await self._call("GET", f"/v1/control?from={self.control.size}&wait={wait}")
+        if answer.status == 204:
+            return False
+        if answer.status != 200:
+            raise NotReachable("control ledger not read", why=str(refusal_of(answer)))
+        receipt = self.control.take(Page.from_bytes(answer.body), moment=self.clock.now())
+        self._on_control()
+        await self._call("POST", "/v1/cosignatures", codec.dumps({"size": receipt.size, "line": receipt.line.decode()}))
+        return True
+
+    async def heartbeat(self, values: Mapping[str, Mapping[str, float]]) -> None:
+        """Say how much is noted, and the thinned live values."""
+        body = codec.dumps(
+            {
+                "at": text_of_time(self.clock.now().at),
+                "noted": {origin: ledger.size for origin, ledger in self.ledgers.items()},
+                "values": codec.plain(values),
+            }
+        )
+        await self._call("POST", "/v1/heartbeat", body)
+
+    async def _call(self, method: str, path: str, body: bytes = b"") -> Answer:
+        try:
+            answer = await self.link.call(method, path, body)
+        except NotReachable as trouble:
+            self._set_link(up=False, why=trouble.why or trouble.what)
+            raise
+        self._set_link(up=True, why="")
+        return answer
+
+    def _set_link(self, *, up: bool, why: str) -> None:
+        if up != self.state.up:
+            self.state.up, self.state.why = up, why
+            self._on_link(up, why)
+
+    def drop(self, refusal: Refusal) -> None:
+        """The other side answered nonsense: treat the link as lost until it answers well."""
+        self._set_link(up=False, why=str(refusal))
+
+
+@dataclass(frozen=True, slots=True)
+class _PageAnswer:
+    size: int
+    line: str = ""
+
+
+def _answer(body: bytes) -> _PageAnswer:
+    answer = codec.read(_PageAnswer, codec.loads(body, what="an answer"), what="answer")
+    if answer.size < 0:
+        raise NotValid("cannot read an answer", why="its size is negative")
+    return answer

@@ -1,0 +1,125 @@
+"""A site's folder: what is in it, and how it is opened.
+
+node.json        network, site, control URL, scan interval (settings; ISOGENIC_... overrides)
+trust.json       the control site's public keys: the root of all trust at this site
+plant.yaml       the facility; endpoints.json the addresses of its modules
+keys/ tls/       this node's private keys and certificate
+accounts/        sign-in and sealed signing keys of the people who work here, outside all ledgers
+ledgers/         HOUSE and one for each sponsor, and the copy of the control ledger
+blobs/           reading blocks and models by digest
+hot.sqlite       readings not yet sealed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from isogenic.authority.people import NodeKeys
+from isogenic.errors import NotFound, NotValid
+from isogenic.ids import ModuleId, SiteId
+from isogenic.plant.documents import load_plant, with_endpoints
+from isogenic.plant.model import SitePlant
+from isogenic.records import codec
+from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.notes import Signer, VerifyingKey
+from isogenic.records.sqlite import SqliteStore
+
+__all__ = ["SiteHome", "SiteSettings", "control_origin", "read_file", "site_origin"]
+
+HOUSE = "HOUSE"
+CONTROL = "CONTROL"
+
+
+class SiteSettings(BaseSettings):
+    """How this node runs. Each can be overridden by an environment variable, as in ISOGENIC_SCAN_S=5."""
+
+    model_config = SettingsConfigDict(env_prefix="ISOGENIC_", extra="forbid")
+    network: str
+    site: str
+    control_url: str
+    scan_s: float = 10.0  # seconds of process time between scans
+    module_timeout_s: float = 2.0  # wall seconds after which a silent module's readings are bad
+    keep_alive_s: float = 60.0  # wall seconds between heartbeats at most
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the file."""
+        return (env_settings, init_settings)
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes, or a refusal that names it."""
+    try:
+        return path.read_bytes()
+    except OSError as trouble:
+        raise NotFound(f"cannot read {path.name}", why=str(trouble.strerror or trouble), possible=f"check the folder {path.parent.name}") from trouble
+
+
+def site_origin(network: str, site: str, audience: str) -> str:
+    """The origin of a ledger that a site writes: for its house, or for one sponsor."""
+    return f"{network}/{site}/{audience}"
+
+
+def control_origin(network: str, site: str) -> str:
+    """The origin of the ledger that the control site writes for one site."""
+    return f"{network}/{CONTROL}/{site}"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteHome:
+    """An opened folder."""
+
+    folder: Path
+    settings: SiteSettings
+    plant: SitePlant
+    trust: NodeKeys
+    signer: Signer
+    witness: Signer
+
+    @classmethod
+    def open(cls, folder: Path) -> SiteHome:
+        """Read the folder; every missing or malformed file is named."""
+        try:
+            settings = SiteSettings(**codec.loads(read_file(folder / "node.json"), what="node.json"))
+        except (ValidationError, TypeError) as trouble:
+            raise NotValid("cannot read node.json", why=str(trouble)[:300]) from trouble
+        plant = load_plant(read_file(folder / "plant.yaml"), name="plant.yaml")
+        if plant.site != SiteId(settings.site):
+            raise NotValid("cannot open the site", why=f"plant.yaml describes {plant.site}, node.json names {settings.site}")
+        if (folder / "endpoints.json").exists():
+            endpoints = codec.read(dict[str, str], codec.loads(read_file(folder / "endpoints.json")), what="endpoints.json")
+            plant = with_endpoints(plant, {ModuleId(module): address for module, address in endpoints.items()})
+        return cls(
+            folder,
+            settings,
+            plant,
+            codec.read(NodeKeys, codec.loads(read_file(folder / "trust.json")), what="trust.json"),
+            Signer.load(folder / "keys" / "ledger.key"),
+            Signer.load(folder / "keys" / "witness.key"),
+        )
+
+    def ledgers(self) -> dict[str, Ledger]:
+        """The ledgers written here: the house and each sponsor, by audience."""
+        audiences = (HOUSE, str(self.plant.sponsor))
+        return {audience: self._ledger(audience) for audience in audiences}
+
+    def _ledger(self, audience: str) -> Ledger:
+        origin = site_origin(self.settings.network, self.settings.site, audience)
+        return Ledger(SqliteStore(self.folder / "ledgers" / f"{audience}.sqlite", origin=origin), signer=self.signer)
+
+    def control(self) -> Copy:
+        """The copy of the ledger that the control site writes for this site."""
+        origin = control_origin(self.settings.network, self.settings.site)
+        store = SqliteStore(self.folder / "ledgers" / f"{CONTROL}.sqlite", origin=origin)
+        return Copy(store, writer=VerifyingKey.parse(self.trust.ledger), witness=self.witness)

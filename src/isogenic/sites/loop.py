@@ -1,0 +1,184 @@
+"""The page where a whole site can be seen.
+
+    read -> judge -> step -> open deviations -> append -> write -> wait
+
+`scan` decides and touches nothing: readings in, facts out. The node notes the facts, folds
+them, and only then writes the set-points that the folded facts give. So every command to
+equipment is noted before it is sent, and after a crash the site goes on from its facts (I3).
+
+Readings steer only while their quality is good; a monitor that cannot judge says so in
+its judgement, and the count of what was not judged is noted when the batch is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isogenic.batches.engine import BatchState, step
+from isogenic.batches.facts import AlarmRaised, BatchClosed
+from isogenic.clock import Moment
+from isogenic.ids import BatchId, DeviationId, LotId, Mint, SiteId
+from isogenic.monitoring.explanation import Finding
+from isogenic.monitoring.facts import MonitoringEnded, MonitoringStarted
+from isogenic.monitoring.judging import Judgement, judge
+from isogenic.monitoring.model import Model
+from isogenic.monitoring.watch import Watch
+from isogenic.plant.model import Unit
+from isogenic.plant.readings import Frame, Quality, Reading
+from isogenic.quality.deviations import DeviationOpened, Origin, Severity, open_from_finding
+from isogenic.records.facts import Payload
+from isogenic.sites.acceptance import answer_publication
+from isogenic.sites.state import SiteState
+
+__all__ = ["Scan", "Site", "deviations", "maturity_hours", "monitored_values", "scan", "watch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What one scan needs: the folded facts, and what the monitors remember of the running batches."""
+
+    state: SiteState
+    models: Mapping[str, Model] = field(default_factory=dict)  # released models held here, by digest
+    watches: Mapping[BatchId, Watch] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one scan decided."""
+
+    facts: list[Payload]
+    watches: Mapping[BatchId, Watch]
+    judgements: Mapping[BatchId, Judgement]
+
+
+def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
+    """One scan: everything that the site does of its own accord, as facts. Pure."""
+    state = site.state
+    facts: list[Payload] = answer_publications(state)
+    watches, judgements = dict(site.watches), {}
+    for batch in state.running():
+        name, readings = batch.control.batch, seen.unit(batch.control.unit)
+        watched, judgement = watch(site, batch, readings, now.at, watches)
+        stepped = step(batch, readings, now.at, noted_before=len(watched))
+        facts += [*watched, *stepped, *deviations(state, batch, judgement, stepped, now.at, mint)]
+        if name in watches and any(isinstance(payload, BatchClosed) for payload in stepped):
+            facts.append(_ended(name, watches.pop(name)))
+        if judgement is not None:
+            judgements[name] = judgement
+    return Scan(facts, watches, judgements)
+
+
+def answer_publications(state: SiteState) -> list[Payload]:
+    """Verify what the control site published and say yes or no to it, once each."""
+    answered = state.accepted.keys() | state.not_accepted.keys()
+    return [
+        answer_publication(publication, plant=state.plant, directory=state.directory)
+        for key, publication in sorted(state.published.items())
+        if key not in answered and state.directory is not None
+    ]
+
+
+def watch(
+    site: Site, batch: BatchState, readings: Mapping[str, Reading], now: datetime, watches: dict[BatchId, Watch]
+) -> tuple[list[Payload], Judgement | None]:
+    """Hold this scan's readings against the reference model, in the phases that the recipe has monitored; note the watch's begin and end."""
+    name, maturity = batch.control.batch, maturity_hours(batch, now)
+    digest = site.state.watched.get(name)
+    if maturity is None:
+        ended = watches.pop(name, None)
+        if digest is None:
+            return [], None
+        return [_ended(name, ended)], None
+    published = site.state.models.get(batch.control.product)
+    model = site.models.get(digest or (published.digest if published else ""))
+    if model is None:
+        return [], None
+    unit = site.state.plant.unit(batch.control.unit)
+    values = monitored_values(model, unit, readings)
+    watches[name], judgement = judge(model, watches.get(name) or model.watch(), maturity=maturity, values=values)
+    return [] if digest else [MonitoringStarted(name, model.name, model.digest)], judgement
+
+
+def _ended(batch: BatchId, last: Watch | None) -> MonitoringEnded:
+    """What the watch has judged since the node started; a restart in between begins a new count."""
+    return MonitoringEnded(batch, last.judged, last.not_judged, last.alarms) if last else MonitoringEnded(batch, 0, 0, 0)
+
+
+def maturity_hours(batch: BatchState, now: datetime) -> float | None:
+    """Hours since the first monitored phase began; None outside the monitored phases."""
+    phase = batch.current
+    if phase is None or not phase.monitored or batch.monitored_since is None:
+        return None
+    return (now - batch.monitored_since).total_seconds() / 3600
+
+
+def monitored_values(model: Model, unit: Unit, readings: Mapping[str, Reading]) -> NDArray[np.float64]:
+    """The model's variables from a unit's readings; what grows with the vessel is taken per litre, so that unlike sizes compare."""
+    litres = unit.working_volume.to("L").value
+    values = np.full(len(model.variables), np.nan)
+    for at, variable in enumerate(model.variables):
+        reading = readings.get(variable.name)
+        if reading is not None and reading.quality is not Quality.BAD:
+            values[at] = reading.value / litres if unit.signals[variable.name].cls.extensive else reading.value
+    return values
+
+
+def deviations(
+    state: SiteState, batch: BatchState, judgement: Judgement | None, stepped: list[Payload], now: datetime, mint: Mint
+) -> list[DeviationOpened]:
+    """Open a deviation for each new finding and alarm; one that was opened for the same leading variable is not opened twice."""
+    about = Subject(batch.control.batch, batch.control.lot, state.site)
+    opened: list[DeviationOpened] = []
+    known = {deviation.evidence.get("leading", "") for deviation in state.deviations.get(about.batch, ())}
+    if judgement is not None and judgement.finding is not None and judgement.finding.leading[0].variable not in known:
+        opened.append(_from_finding(judgement.finding, about, now, mint))
+    opened += [_from_alarm(payload, about, now, mint) for payload in stepped if isinstance(payload, AlarmRaised)]
+    return opened
+
+
+class Subject(NamedTuple):
+    """What a deviation is about."""
+
+    batch: BatchId
+    lot: LotId
+    site: SiteId
+
+
+def _from_finding(finding: Finding, about: Subject, now: datetime, mint: Mint) -> DeviationOpened:
+    evidence = {
+        "leading": finding.leading[0].variable,
+        "statistic": str(finding.statistic),
+        "value": f"{finding.value:.4g}",
+        "limit": f"{finding.limit:.4g}",
+        "maturity_h": f"{finding.maturity:.4g}",
+        "since_h": f"{finding.since:.4g}",
+        "contributions": ", ".join(f"{each.variable} {each.share:.0%}" for each in finding.leading),
+    }
+    return open_from_finding(
+        mint.fresh(DeviationId),
+        finding.sentence,
+        **about._asdict(),
+        origin=Origin.MONITOR,
+        severity=Severity.MAJOR,
+        evidence=evidence,
+        detected_at=now,
+    )
+
+
+def _from_alarm(alarm: AlarmRaised, about: Subject, now: datetime, mint: Mint) -> DeviationOpened:
+    evidence = {"phase": alarm.phase, "signal": alarm.signal, "then": alarm.then}
+    return open_from_finding(
+        mint.fresh(DeviationId),
+        alarm.what,
+        **about._asdict(),
+        origin=Origin.ENGINE,
+        severity=Severity.MAJOR,
+        evidence=evidence,
+        detected_at=now,
+    )

@@ -1,0 +1,311 @@
+"""One site, running: ledgers, equipment, courier and the loop, on one event loop.
+
+Guarantees: state changes only by folding facts that are already durable; set-points go out
+only after that (I3); whatever the link does, the scan goes on (I6); if the disk refuses,
+nothing is noted, so nothing is done, and the next scan tries again.
+Leaves to others: deciding (loop, requests), the wire (courier), screens (web).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from isogenic.batches.facts import BatchClosed
+from isogenic.clock import Clock, Moment
+from isogenic.errors import NotReachable, Refusal
+from isogenic.ids import BatchId, Mint
+from isogenic.monitoring.judging import Judgement
+from isogenic.monitoring.model import Model
+from isogenic.plant.readings import Frame, Sink, Source
+from isogenic.records.blobs import BlobStore
+from isogenic.records.blocks import ReadingsSealed, seal
+from isogenic.records.facts import Actor, Fact, Payload, is_house
+from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.link import Link
+from isogenic.records.notes import VerifyingKey
+from isogenic.sites.courier import RETRY_MAX_S, RETRY_S, Courier
+from isogenic.sites.facts import LedgerRefused, LinkLost, LinkRestored, ModuleLost, ModuleRestored, NodeStarted, NodeStopped, SetpointRefused
+from isogenic.sites.hot import HotBuffer
+from isogenic.sites.loop import Site, scan
+from isogenic.sites.state import SiteState, apply
+
+__all__ = ["Equipment", "SiteNode"]
+
+log = logging.getLogger(__name__)
+HOUSE = "HOUSE"
+IDLE_S = 1.0  # wall seconds without news after which the upload loop looks again by itself
+
+
+class Equipment(Source, Sink, Protocol):
+    """Where readings come from and set-points go, with the modules that came and went since last asked."""
+
+    def changes(self) -> list[tuple[str, bool, str]]:
+        """(module, up, why) since the last call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the last scan could not finish, for the operator's screen."""
+
+    what: str
+    since: str
+
+
+class SiteNode:
+    """One facility that works alone."""
+
+    def __init__(
+        self,
+        state: SiteState,
+        *,
+        ledgers: Mapping[str, Ledger],
+        control: Copy,
+        witness: VerifyingKey,
+        blobs: BlobStore,
+        hot: HotBuffer,
+        clock: Clock,
+        mint: Mint,
+        equipment: Equipment,
+        link: Link,
+        software: str,
+    ) -> None:
+        """`ledgers` by audience, `HOUSE` among them. `witness` is the control site's cosigning key."""
+        self.ledgers, self.control, self.blobs, self.hot = dict(ledgers), control, blobs, hot
+        self.clock, self.mint, self.equipment, self.software = clock, mint, equipment, software
+        self.site = Site(state)
+        self.actor = Actor.node(state.site)
+        self.frame: Frame | None = None
+        self.judgements: Mapping[BatchId, Judgement] = {}
+        self.trouble: Trouble | None = None
+        self._control_folded = 0
+        self._written: dict[str, float] = {}
+        self._news = asyncio.Event()
+        self.courier = Courier(
+            ledgers={ledger.origin: ledger for ledger in ledgers.values()},
+            control=control,
+            witness=witness,
+            blobs=blobs,
+            wanted=self,
+            link=link,
+            clock=clock,
+            on_link=self._link_changed,
+            on_control=self.fold_control,
+            on_refused=self._ledger_refused,
+        )
+
+    @property
+    def state(self) -> SiteState:
+        """The folded facts."""
+        return self.site.state
+
+    # ---- facts ----
+
+    def start(self) -> None:
+        """Fold every ledger from its first fact, then note that the node runs."""
+        for ledger in self.ledgers.values():
+            for fact in ledger.facts():
+                self._fold(fact)
+        self.fold_control()
+        self.note([NodeStarted(self.state.site, self.software, resumed=len(self.state.running()))])
+
+    def note(self, payloads: Sequence[Payload], *, actor: Actor | None = None, moment: Moment | None = None) -> list[Fact]:
+        """Note payloads in the ledgers they belong to, durably, then fold them. The one way that state changes."""
+        moment, noted = moment or self.clock.now(), []
+        for audience, ledger in self.ledgers.items():
+            mine = [payload for payload in payloads if (HOUSE if is_house(payload) else str(self.state.plant.sponsor)) == audience]
+            if mine:
+                noted += ledger.append(mine, actor=actor or self.actor, moment=moment)
+        for fact in noted:
+            self._fold(fact)
+        if noted:
+            self._news.set()
+        return noted
+
+    def _fold(self, fact: Fact) -> None:
+        self.site = replace(self.site, state=apply(self.site.state, fact))
+
+    def fold_control(self) -> None:
+        """Fold what is new in the ledger written for this site, and take up the models that are here."""
+        for fact in self.control.facts(self._control_folded):
+            self._fold(fact)
+            self._control_folded = fact.position + 1
+        for published in self.state.models.values():
+            if published.digest not in self.site.models and self.blobs.has(published.digest):
+                model = Model.from_bytes(self.blobs.get(published.digest))
+                self.site = replace(self.site, models={**self.site.models, published.digest: model})
+
+    # ---- the loop ----
+
+    async def cycle(self) -> None:
+        """One scan, from reading to writing."""
+        now = self.clock.now()
+        self.frame = await self.equipment.read(now.at)
+        self._note_modules()
+        decided = scan(self.site, self.frame, now, mint=self.mint)
+        self.note(decided.facts, moment=now)  # noted before it is done
+        self.site = replace(self.site, watches=decided.watches)
+        self.judgements = decided.judgements
+        self._buffer(self.frame)
+        await self._write()
+        self._seal_closed(decided.facts)
+
+    def _note_modules(self) -> None:
+        units = {module: unit.id for unit in self.state.plant.units.values() for module in unit.modules}
+        for name, up, why in self.equipment.changes():
+            module = next(each for each in units if each == name)
+            self.note([ModuleRestored(units[module], module) if up else ModuleLost(units[module], module, why)])
+            self._written = {}  # a module that came back may have lost its set-points: all are written again
+
+    async def _write(self) -> None:
+        wanted = self.state.outputs()
+        changed = {tag: value for tag, value in wanted.items() if self._written.get(tag) != value}
+        if not changed:
+            return
+        refused = await self.equipment.write(changed)
+        self._written.update({tag: value for tag, value in changed.items() if tag not in refused})
+        news = [SetpointRefused(tag, why) for tag, why in refused.items() if tag not in self._refused_before]
+        self._refused_before = set(refused)
+        self.note(news)
+
+    _refused_before: set[str] = set()  # noqa: RUF012 -- replaced, never changed in place
+
+    def _buffer(self, frame: Frame) -> None:
+        rows = []
+        for batch in self.state.running():
+            columns = [column for _, column in frame.index.by_unit.get(batch.control.unit, ())]
+            rows.append((str(batch.control.batch), frame.at, frame.values[columns], frame.quality[columns]))
+        self.hot.add(rows)
+
+    def _seal_closed(self, facts: Sequence[Payload]) -> None:
+        """Seal the readings of batches that are over: block stored first, then noted, then forgotten here."""
+        closed = {str(payload.batch) for payload in facts if isinstance(payload, BatchClosed)}
+        for batch in closed:
+            self.seal(BatchId(batch))
+
+    def seal(self, batch: BatchId) -> ReadingsSealed | None:
+        """Seal the buffered readings of one batch."""
+        times, values, quality = self.hot.take(batch)
+        if not times:
+            return None
+        unit = self.state.plant.unit(self.state.batches[batch].control.unit)
+        data, sealed = seal(
+            batch=batch,
+            tags=[signal.tag for signal in unit.signals.values()],
+            units=[signal.cls.unit for signal in unit.signals.values()],
+            times=times,
+            values=np.asarray(values),
+            quality=np.asarray(quality),
+        )
+        self.blobs.put(data)
+        self.note([sealed])
+        self.hot.drop(batch)
+        return sealed
+
+    def seal_left_over(self) -> None:
+        """After a crash: seal the batches that were closed but not yet sealed."""
+        for name in self.hot.batches():
+            batch = self.state.batches.get(BatchId(name))
+            if batch is not None and batch.closed:
+                if batch.control.batch in self.state.sealed:
+                    self.hot.drop(name)
+                else:
+                    self.seal(batch.control.batch)
+
+    # ---- what the courier asks and tells ----
+
+    def blobs_to_send(self) -> list[str]:
+        """The digests of sealed blocks."""
+        return [sealed.digest for sealed in self.state.sealed.values()]
+
+    def blobs_to_fetch(self) -> list[str]:
+        """The digests of published models that are not here yet."""
+        return [published.digest for published in self.state.models.values() if not self.blobs.has(published.digest)]
+
+    def _link_changed(self, up: bool, why: str) -> None:
+        self.note([LinkRestored(self.state.site) if up else LinkLost(self.state.site, why[:200])])
+
+    def _ledger_refused(self, origin: str, why: str) -> None:
+        self.note([LedgerRefused(origin, why[:400])])
+
+    def live(self) -> dict[str, dict[str, float]]:
+        """The newest readings of running batches, for the control site's trends: never evidence."""
+        if self.frame is None:
+            return {}
+        units: dict[str, dict[str, float]] = {}
+        for batch in self.state.running():
+            readings = self.frame.unit(batch.control.unit)
+            values = {name: reading.value for name, reading in readings.items() if reading.good}
+            judgement = self.judgements.get(batch.control.batch)
+            if judgement is not None and judgement.judged:
+                values |= {"maturity": judgement.maturity, "t2": judgement.t2 / judgement.t2_limit, "spe": judgement.spe / judgement.spe_limit}
+            units[str(batch.control.unit)] = values
+        return units
+
+    # ---- running ----
+
+    async def run(self, *, scan_s: float, heartbeat_s: float) -> None:
+        """Run until cancelled."""
+        self.seal_left_over()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._scan_for_ever(scan_s))
+                tasks.create_task(self._upload_for_ever())
+                tasks.create_task(self._download_for_ever())
+                tasks.create_task(self._heartbeat_for_ever(heartbeat_s))
+        finally:
+            self.note([NodeStopped(self.state.site)])
+
+    async def _scan_for_ever(self, scan_s: float) -> None:
+        while True:
+            try:
+                await self.cycle()
+                self.trouble = None
+            except Refusal as refusal:  # a full disk, a broken buffer: alarm, and try again at the next scan
+                self.trouble = self.trouble or Trouble(str(refusal), str(self.clock.now().at))
+                log.error("scan of %s not finished: %s", self.state.site, refusal)
+            await self.clock.sleep(scan_s)
+
+    async def _upload_for_ever(self) -> None:
+        retry = RETRY_S
+        while True:
+            self._news.clear()
+            try:
+                while await self.courier.upload_once():
+                    retry = RETRY_S
+            except NotReachable:
+                await asyncio.sleep(retry)
+                retry = min(2 * retry, RETRY_MAX_S)
+                continue
+            except Refusal as refusal:
+                log.error("upload from %s: %s", self.state.site, refusal)
+                await asyncio.sleep(RETRY_MAX_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), IDLE_S)
+
+    async def _download_for_ever(self) -> None:
+        retry = RETRY_S
+        while True:
+            try:
+                await self.courier.download_once()
+                retry = RETRY_S
+            except Refusal as refusal:
+                if not isinstance(refusal, NotReachable):
+                    log.error("control ledger at %s: %s", self.state.site, refusal)
+                await asyncio.sleep(retry)
+                retry = min(2 * retry, RETRY_MAX_S)
+
+    async def _heartbeat_for_ever(self, heartbeat_s: float) -> None:
+        while True:
+            try:
+                await self.courier.heartbeat(self.live())
+            except Refusal:
+                pass  # the upload loop tells of a lost link; a missed heartbeat is only silence
+            await asyncio.sleep(heartbeat_s)

@@ -1,0 +1,122 @@
+"""What people ask of a site, decided: may they, and which facts follow.
+
+Each function is pure: state and request in, payloads out, or a refusal with every reason.
+The node notes the payloads with the person as actor.
+"""
+
+from __future__ import annotations
+
+from isogenic.authority.gate import RecipeAtSite, UnitAtSite, may_start
+from isogenic.authority.people import Person
+from isogenic.authority.rules import Act, require
+from isogenic.batches import engine
+from isogenic.batches.engine import BatchState
+from isogenic.batches.states import Command
+from isogenic.checks import Note, stops
+from isogenic.errors import NotAllowed, NotFound, NotValid
+from isogenic.ids import BatchId, LotId, Mint, PersonId, PromptId, RecipeId, SampleId, UnitId
+from isogenic.laboratory.results import draw, report
+from isogenic.materials.lots import LotCreated
+from isogenic.recipes.publishing import control_recipe, recipe_digest
+from isogenic.records.facts import Payload
+from isogenic.sites.facts import BatchRefused
+from isogenic.sites.state import SiteState
+
+__all__ = ["answer_prompt", "command_batch", "person_here", "report_result", "start_batch"]
+
+
+def person_here(state: SiteState, person: PersonId) -> Person:
+    """The person on file, or a refusal: a site that has not yet heard who is who trusts nobody."""
+    if state.directory is None:
+        raise NotAllowed(f"{person} cannot act at {state.site}", why="the directory of people has not reached this site yet")
+    return state.directory.person(person)
+
+
+def _batch(state: SiteState, batch: BatchId) -> BatchState:
+    if batch not in state.batches:
+        running = ", ".join(each.control.batch for each in state.running()) or "none is running"
+        raise NotFound(f"no batch {batch} at {state.site}", why="no fact of this site names it", possible=running)
+    return state.batches[batch]
+
+
+def start_batch(
+    state: SiteState, person: Person, *, recipe: RecipeId, version: int, unit: UnitId, lot: LotId, mint: Mint
+) -> tuple[list[Payload], list[Note]]:
+    """The gate (I2), then the batch: its facts, or one `BatchRefused`, and every note of every check."""
+    asked = state.plant.unit(unit)
+    publication = state.published.get((recipe, version))
+    if publication is None or state.directory is None:
+        known = ", ".join(f"{name} version {number}" for name, number in sorted(state.published)) or "none has been published"
+        raise NotFound(f"no recipe {recipe} version {version} at {state.site}", why="it has not been published to this site", possible=known)
+    if lot in state.lots:
+        raise NotValid(f"cannot start {lot}", why=f"{state.lots[lot].batch} yields that lot already", possible="use a new lot number")
+    accepted = state.accepted.get((recipe, version))
+    newest = max(number for name, number in state.published if name == recipe)
+    batch = mint.fresh(BatchId)
+    control, misfits = control_recipe(publication, plant=state.plant, unit=unit, batch=batch, lot=lot)
+    holder = state.on_unit(unit)
+    notes = may_start(
+        person,
+        site=state.site,
+        recipe=RecipeAtSite(
+            recipe=recipe,
+            version=version,
+            digest=recipe_digest(publication),
+            published_digest=publication.digest,
+            effective=version == newest,
+            accepted=accepted is not None and accepted.digest == publication.digest,
+            approvals=publication.approvals,
+        ),
+        unit=UnitAtSite(unit, occupied_by=holder.control.batch if holder else "", misfits=tuple(note.text for note in stops(misfits))),
+        directory=state.directory,
+    )
+    against = stops(notes)
+    if against or control is None:
+        reasons = tuple(note.text for note in against)
+        return [BatchRefused(lot, recipe, unit, person.id, reasons)], notes
+    created = LotCreated(lot=lot, product=control.product, batch=batch, site=state.site)
+    begun = engine.begin(control, sponsor=state.plant.sponsor, recipe_digest=publication.digest, by=person.id)
+    return [created, *begun], [*notes, Note("start_batch", notes[0].severity, f"{batch} started on {asked.id}")]
+
+
+def answer_prompt(state: SiteState, person: Person, *, batch: BatchId, prompt: PromptId, answer: str) -> list[Payload]:
+    """An answer to an open question of a batch, within its limits."""
+    asked = _batch(state, batch)
+    require(person, Act.ANSWER_PROMPT, site=state.site)
+    return engine.answer(asked, prompt, answer, by=person.id)
+
+
+def command_batch(state: SiteState, person: Person, *, batch: BatchId, command: Command, why: str) -> list[Payload]:
+    """A command of the ISA-88 state table, with the person's reason."""
+    asked = _batch(state, batch)
+    require(person, Act.COMMAND_BATCH, site=state.site)
+    if not why.strip():
+        raise NotValid(f"cannot {command} {batch}", why="a command by a person needs a reason", possible="say why")
+    return engine.command(asked, command, why=why.strip())
+
+
+def report_result(
+    state: SiteState, person: Person, *, sample: SampleId, lot: LotId, attribute: str, value: float, unit: str, method: str, qualifier: str = ""
+) -> list[Payload]:
+    """A laboratory result for a lot of this site; the sample is noted with its first result."""
+    require(person, Act.REPORT_RESULT, site=state.site)
+    created = state.lots.get(lot)
+    if created is None:
+        raise NotFound(f"no lot {lot} at {state.site}", why="no batch of this site yields it", possible=", ".join(state.lots) or "none yet")
+    specification = state.specifications.get(created.product)
+    if specification is None:
+        raise NotAllowed(f"cannot report {attribute[:40]} of {lot}", why=f"no specification of {created.product} has reached this site yet")
+    drawn = state.samples.get(sample) or draw(sample, batch=created.batch, lot=lot, what="harvest")
+    if drawn.lot != lot:
+        raise NotValid(f"cannot report {attribute[:40]} of {lot}", why=f"sample {sample} was drawn from {drawn.lot}")
+    result = report(
+        drawn,
+        attribute,
+        value=value,
+        unit=unit,
+        method=method,
+        qualifier=qualifier,
+        expected_unit=specification.attribute(attribute).unit,
+        already=[each for each in state.results if each.sample == sample],
+    )
+    return [result] if sample in state.samples else [drawn, result]

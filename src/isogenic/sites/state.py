@@ -1,0 +1,107 @@
+"""What a site knows, folded from its facts and from those of the ledger written for it.
+
+Guarantees: `apply` is the only way this state changes, live and after a restart alike, so
+the same ledgers always give the same state (I8). Facts of different ledgers may be folded
+in any interleaving: each part of the state is fed by one ledger only.
+Leaves to others: deciding (loop, requests), durability (node).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from isogenic.authority.people import Directory, DirectoryPublished
+from isogenic.batches.engine import BatchState, outputs
+from isogenic.batches.engine import apply as apply_to_batch
+from isogenic.batches.facts import BatchStarted
+from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SampleId, SiteId, UnitId
+from isogenic.laboratory.results import ResultReported, SampleDrawn
+from isogenic.materials.lots import LotCreated
+from isogenic.monitoring.facts import ModelPublished, MonitoringEnded, MonitoringStarted
+from isogenic.plant.model import SitePlant
+from isogenic.quality.deviations import DeviationOpened
+from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
+from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipePublished
+from isogenic.records.blocks import ReadingsSealed
+from isogenic.records.facts import Fact
+
+__all__ = ["SiteState", "apply"]
+
+RecipeKey = tuple[RecipeId, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteState:
+    """One facility as its ledgers tell it."""
+
+    plant: SitePlant
+    directory: Directory | None = None  # from the control ledger, the newest
+    published: Mapping[RecipeKey, RecipePublished] = field(default_factory=dict)  # from the control ledger
+    accepted: Mapping[RecipeKey, RecipeAccepted] = field(default_factory=dict)
+    not_accepted: Mapping[RecipeKey, RecipeNotAccepted] = field(default_factory=dict)
+    specifications: Mapping[ProductId, Specification] = field(default_factory=dict)  # the newest for each product
+    models: Mapping[ProductId, ModelPublished] = field(default_factory=dict)  # the newest for each product
+    batches: Mapping[BatchId, BatchState] = field(default_factory=dict)
+    lots: Mapping[LotId, LotCreated] = field(default_factory=dict)
+    samples: Mapping[SampleId, SampleDrawn] = field(default_factory=dict)
+    results: tuple[ResultReported, ...] = ()
+    watched: Mapping[BatchId, str] = field(default_factory=dict)  # digest of the model that watches
+    deviations: Mapping[BatchId, tuple[DeviationOpened, ...]] = field(default_factory=dict)
+    sealed: Mapping[BatchId, ReadingsSealed] = field(default_factory=dict)
+
+    @property
+    def site(self) -> SiteId:
+        """Which facility this is."""
+        return self.plant.site
+
+    def running(self) -> list[BatchState]:
+        """Batches that are not closed, in order of their start."""
+        return [batch for batch in self.batches.values() if not batch.closed]
+
+    def on_unit(self, unit: UnitId) -> BatchState | None:
+        """The batch that holds a unit now."""
+        return next((batch for batch in self.running() if batch.control.unit == unit), None)
+
+    def outputs(self) -> dict[str, float]:
+        """Every set-point in force, by tag: a function of noted facts only, so nothing is ever sent that was not noted (I3)."""
+        return {f"{batch.control.unit}.{signal}": value for batch in self.running() for signal, value in outputs(batch).items()}
+
+
+def apply(state: SiteState, fact: Fact) -> SiteState:
+    """The state after one more fact. A batch counts every fact about it; the site keeps what it needs of each kind."""
+    payload = fact.payload
+    if isinstance(payload, BatchStarted) or fact.subject in state.batches:
+        batch = BatchId(fact.subject)
+        folded = apply_to_batch(state.batches.get(batch), fact)
+        if folded is not None:
+            state = replace(state, batches={**state.batches, batch: folded})
+    match payload:
+        case DirectoryPublished():
+            return replace(state, directory=payload.directory)
+        case RecipePublished():
+            return replace(state, published={**state.published, (payload.recipe, payload.version): payload})
+        case SpecificationPublished():
+            return replace(state, specifications={**state.specifications, payload.product: read_specification(payload.text)})
+        case ModelPublished():
+            return replace(state, models={**state.models, payload.product: payload})
+        case RecipeAccepted():
+            return replace(state, accepted={**state.accepted, (payload.recipe, payload.version): payload})
+        case RecipeNotAccepted():
+            return replace(state, not_accepted={**state.not_accepted, (payload.recipe, payload.version): payload})
+        case LotCreated():
+            return replace(state, lots={**state.lots, payload.lot: payload})
+        case SampleDrawn():
+            return replace(state, samples={**state.samples, payload.sample: payload})
+        case ResultReported():
+            return replace(state, results=(*state.results, payload))
+        case MonitoringStarted():
+            return replace(state, watched={**state.watched, payload.batch: payload.digest})
+        case MonitoringEnded():
+            return replace(state, watched={batch: digest for batch, digest in state.watched.items() if batch != payload.batch})
+        case DeviationOpened():
+            known = state.deviations.get(payload.batch, ())
+            return replace(state, deviations={**state.deviations, payload.batch: (*known, payload)})
+        case ReadingsSealed():
+            return replace(state, sealed={**state.sealed, BatchId(payload.batch): payload})
+    return state
