@@ -39,16 +39,16 @@ def fitted(case: Case, batches: list[BatchTable]):  # type: ignore[no-untyped-de
 
 def test_poor_batches_are_left_out_with_reasons() -> None:
     left_out = {each.batch: each.reason for each in screened("dryer").screening.left_out}
-    # seen in the data by eye: pressure lost to the atmosphere while drying, agitation stopped while heating, agitation too strong while drying
+    # Confirmed in the raw rows after screening had named them (the set has no quality labels): pressure let up to the
+    # atmosphere while drying (26, 40), agitation not switched up or stopped while heating (34, 38, 45).
+    # Not asserted: 10, 12, 19, 23, 46 and their like, named for early agitation. Their rows look ordinary; they are small
+    # charges, and a maturity by absolute tank level takes the end of their drying for too early.
     assert left_out["26"].startswith("DryerPressure")
     assert left_out["40"].startswith("DryerPressure")
-    for batch in ("4", "34", "38", "45"):
+    for batch in ("34", "38", "45"):
         assert left_out[batch].startswith("AgitatorTorque")
         assert "under its trajectory" in left_out[batch]
-    for batch in ("10", "12", "19", "23", "46"):
-        assert left_out[batch].startswith("AgitatorTorque")
-        assert "over its trajectory" in left_out[batch]
-    assert len(left_out) <= 25  # the literature on this set tells of many poor ones
+    assert len(left_out) <= 25  # 22 as measured; a guard against losing far more, not a known answer
 
 
 def test_the_first_seven_nylon_batches_are_another_campaign() -> None:
@@ -61,7 +61,8 @@ def test_good_batches_not_used_for_fitting_alarm_about_as_often_as_stated(case: 
     for fold in range(folds):
         model = fitted(case, [each for at, each in enumerate(good) if at % folds != fold])
         alarms += sum(judge_batch(model, each)[0].alarms > 0 for at, each in enumerate(good) if at % folds == fold)
-    # 5 % stated; 95 % binomial interval of 41 to 60 batches at 5 %: none to 6
+    # 5 % stated; about the 95 % binomial interval of 41 to 60 batches at 5 %: none to 6. Lenient: screening chose
+    # the good batches with all of them in view, the ones held out here included.
     assert 0 <= alarms <= 6
 
 
@@ -81,6 +82,7 @@ def test_planted_faults_in_one_variable_are_found_and_named_first(case: Case) ->
     for at, table in enumerate(good[::3]):
         if judge_batch(model, table)[0].alarms:
             continue
+        # the fault is sized by the model's own scale, which is wide where the mean jumps: a clear fault by construction
         scale = between(model.structure.scale, place(model.structure, monotone(table.maturity)))
         start = len(table.maturity) // 3 + 7 * at % (len(table.maturity) // 3)
         for column, variable in enumerate(case.variables):
