@@ -1,0 +1,403 @@
+"""Verifying a dossier from its files and public keys: no server, no database, no trust in who wrote it.
+
+Guarantees: every file is checked against the signed manifest, every fact against its leaf,
+its place and its form, every ledger against its signed and cosigned root, every reading
+block against the fact that names it; any changed byte ends in a note that names the place.
+A hostile dossier costs bounded memory and ends in notes, never in a crash.
+Leaves to others: which keys deserve trust (without a list of yours, compare fingerprints),
+people's signatures inside facts (handed in as `extra_checks`), what the facts mean.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import textwrap
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from isogenic.checks import Note, Severity, stops
+from isogenic.clock import text_of_time
+from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
+from isogenic.records import codec
+from isogenic.records.blocks import ReadingsSealed, open_block
+from isogenic.records.dossier import FORMAT, KEYS, MANIFEST, MANIFEST_SIG, Key, KeyRole, check_path, manifest_text, pack, parse_keys, root_of
+from isogenic.records.facts import FACT_BYTES_MAX, Fact, FactRef, decode_fact
+from isogenic.records.merkle import leaf_hash
+from isogenic.records.notes import open_checkpoint, open_note
+
+__all__ = ["CheckedLedger", "ExtraCheck", "VerifyReport", "verify_dossier"]
+
+DOSSIER_BYTES_MAX = 2 * 1024**3  # all files together, unpacked: what fits the memory of an inspector's machine
+FILES_MAX = 10_000
+NOTES_MAX = 200  # of one check: a thoroughly altered dossier need not list every line
+_WRAP = textwrap.TextWrapper(110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+ExtraCheck = Callable[[list[Fact]], list[Note]]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedLedger:
+    """What was found of one ledger."""
+
+    origin: str
+    size: int
+    root: bytes
+    facts: tuple[Fact, ...]
+    writer: str = ""
+    witnesses: tuple[tuple[str, datetime], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was checked and what was found; prints as paragraphs that an inspector can quote."""
+
+    name: str
+    about: str = ""
+    made_at: str = ""
+    files: int = 0
+    bytes: int = 0
+    blocks: int = 0
+    readings: int = 0
+    ledgers: tuple[CheckedLedger, ...] = ()
+    keys: tuple[Key, ...] = ()
+    keys_from_dossier: bool = True
+    notes: tuple[Note, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found that stops."""
+        return not stops(self.notes)
+
+    @property
+    def facts(self) -> list[Fact]:
+        """All facts, ledger by ledger."""
+        return [fact for ledger in self.ledgers for fact in ledger.facts]
+
+    def require(self) -> None:
+        """Raise `NotTrusted` unless the dossier verified."""
+        found = stops(self.notes)
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise NotTrusted(f"dossier {self.name} refused", why=found[0].text + more, possible="ask for it again, and keep this one as evidence")
+
+    def __str__(self) -> str:
+        paragraphs = [self._verdict()]
+        if self.files:
+            paragraphs.append(
+                f"Checked: {self.files} files ({self.bytes} bytes) against the signed manifest, {len(self.facts)} facts in "
+                f"{len(self.ledgers)} ledgers against their leaves, places and roots, {self.blocks} reading blocks "
+                f"({self.readings} readings) against the facts that name them."
+            )
+        for ledger in self.ledgers:
+            said = "; ".join(f"cosigned by {name} at {text_of_time(at)}" for name, at in ledger.witnesses) or "cosigned by nobody"
+            by = f"signed by {ledger.writer}" if ledger.writer else "not signed by a key that can be believed"
+            paragraphs.append(f"Ledger {ledger.origin}: {ledger.size} facts, root {ledger.root.hex()}, {by}; {said}.")
+        paragraphs += self._keys()
+        return (
+            "\n\n".join(textwrap.fill(each, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) for each in paragraphs)
+            + "\n"
+        )
+
+    def _verdict(self) -> str:
+        about = f" about {self.about}, made {self.made_at}," if self.about else ""
+        found = stops(self.notes)
+        if not found:
+            warnings = [note.text for note in self.notes if note.severity is Severity.WARN]
+            return f"VERIFIED: dossier {self.name}{about} is whole and unaltered." + "".join(f" Note: {text}." for text in warnings)
+        places = " ".join(f"[{at}] {note.text}." for at, note in enumerate(found, 1))
+        return f"NOT VERIFIED: dossier {self.name}{about} is not what was signed. {places}"
+
+    def _keys(self) -> list[str]:
+        if not self.keys:
+            return []
+        origin = (
+            "Keys: they came with the dossier itself, so this proves only that its parts belong together. "
+            "Compare these fingerprints with a list that you got another way:"
+            if self.keys_from_dossier
+            else "Keys: from your own list:"
+        )
+        return [origin, *(f"{key.role or '-'} {key.name}: {key.key.fingerprint} {key.title}".rstrip() for key in self.keys)]
+
+
+@dataclass(slots=True)
+class _Findings:
+    """Notes as they are found; the rest of a flood is counted."""
+
+    notes: list[Note] = field(default_factory=list)
+
+    def stop(self, check: str, text: str) -> None:
+        if len(self.notes) < NOTES_MAX:
+            self.notes.append(Note(check, Severity.STOP, text))
+
+    def warn(self, check: str, text: str) -> None:
+        self.notes.append(Note(check, Severity.WARN, text))
+
+
+def verify_dossier(path: Path, *, keys: str | None = None, extra_checks: Sequence[ExtraCheck] = ()) -> VerifyReport:
+    """Verify the dossier in a folder or a .zip. `keys` is the text of your own key file; without it the dossier's keys are used."""
+    found = _Findings()
+    report = VerifyReport(name=path.name)
+    trusted = None if keys is None else parse_keys(keys)
+    try:
+        files = _read_zip(path, found) if path.is_file() else _read_folder(path, found)
+        used = _keys(files, trusted, found)
+        report = replace(report, files=len(files), bytes=sum(map(len, files.values())), keys=used, keys_from_dossier=trusted is None)
+        manifest = _manifest(files, used, found)
+        _check_files(files, manifest, found)
+        report = replace(report, about=str(manifest.get("about", ""))[:200], made_at=str(manifest.get("made_at", ""))[:40])
+        ledgers = [_ledger(files, said, used, found) for said in _ledgers(manifest, found)]
+        report = replace(report, ledgers=tuple(each for each in ledgers if each is not None))
+        blocks, readings = _check_blocks(files, report.facts, found)
+        report = replace(report, blocks=blocks, readings=readings)
+    except NotTrusted as trouble:
+        found.stop("check_form", f"{trouble}")
+    if not found.notes or not stops(found.notes):
+        for check in extra_checks:
+            try:
+                found.notes += check(report.facts)
+            except Refusal as trouble:
+                found.stop(getattr(check, "__name__", "extra check"), str(trouble))
+    return replace(report, notes=tuple(found.notes))
+
+
+# ---- files ----
+
+
+def _read_folder(folder: Path, found: _Findings) -> dict[str, bytes]:
+    if not folder.is_dir():
+        raise NotFound(f"no dossier at {folder}", why="there is neither a folder nor a .zip")
+    files: dict[str, bytes] = {}
+    total = 0
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if path.is_symlink() or not path.is_file():
+            found.stop("check_files", f"{name[:200]} is not a plain file")
+            continue
+        total += path.stat().st_size
+        _within_limits(len(files) + 1, total)
+        try:
+            files[name] = path.read_bytes()
+        except OSError as trouble:
+            raise NotReachable(f"cannot read {name}", why=str(trouble)) from trouble
+    return files
+
+
+def _within_limits(count: int, total: int) -> None:
+    if count > FILES_MAX or total > DOSSIER_BYTES_MAX:
+        raise NotTrusted("dossier refused", why=f"it has more than {FILES_MAX} files or {DOSSIER_BYTES_MAX} bytes")
+
+
+def _read_zip(path: Path, found: _Findings) -> dict[str, bytes]:
+    """Only stored entries are taken, so nothing unpacks to more than the archive's own size; nothing is written anywhere."""
+    if path.stat().st_size > DOSSIER_BYTES_MAX:
+        raise NotTrusted("dossier refused", why=f"the archive is larger than {DOSSIER_BYTES_MAX} bytes")
+    data = path.read_bytes()
+    files: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            _within_limits(len(entries), sum(entry.file_size for entry in entries))
+            for entry in entries:
+                _check_entry(entry, files, len(data))
+                try:
+                    files[entry.filename] = archive.read(entry)
+                except zipfile.BadZipFile:
+                    # the archive's own checksum of this file fails; take the bytes as they are, so that the place can be named
+                    files[entry.filename] = _stored_bytes(data, entry)
+    except (zipfile.BadZipFile, NotImplementedError, NotValid, RuntimeError, ValueError, OSError, EOFError, struct.error) as trouble:
+        raise NotTrusted("dossier refused", why=f"the archive cannot be read: {trouble}"[:300]) from trouble
+    again = pack(files)
+    if again != data:
+        _name_difference(data, again, files, found)
+    return files
+
+
+def _check_entry(entry: zipfile.ZipInfo, files: Mapping[str, bytes], size: int) -> None:
+    check_path(entry.filename)
+    if entry.filename in files:
+        raise NotValid(f"two files are called {entry.filename}")
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size or entry.flag_bits & 0x1:
+        raise NotValid(f"{entry.filename} is compressed or encrypted; entries are stored", possible="unpack it and verify the folder")
+
+
+def _stored_bytes(data: bytes, entry: zipfile.ZipInfo) -> bytes:
+    start = entry.header_offset + 30
+    name, extra = (int.from_bytes(data[entry.header_offset + at : entry.header_offset + at + 2], "little") for at in (26, 28))
+    return data[start + name + extra : start + name + extra + entry.file_size]
+
+
+def _name_difference(data: bytes, again: bytes, files: Mapping[str, bytes], found: _Findings) -> None:
+    at = next((place for place, (one, other) in enumerate(zip(data, again, strict=False)) if one != other), min(len(data), len(again)))
+    found.stop("check_archive", f"the archive differs at byte {at} from the one form that these {len(files)} files have: changed, or packed anew")
+
+
+# ---- manifest and keys ----
+
+
+def _keys(files: Mapping[str, bytes], trusted: Sequence[Key] | None, found: _Findings) -> tuple[Key, ...]:
+    try:
+        own = parse_keys(files.get(KEYS, b"").decode())
+    except (NotValid, UnicodeDecodeError) as trouble:
+        found.stop("check_keys", f"{KEYS} is not readable: {trouble}")
+        own = ()
+    if trusted is None:
+        return own
+    used = tuple(key for key in own if any(key.key == each.key and each.role in (None, key.role) and each.name in ("", key.name) for each in trusted))
+    for key in own:
+        if key not in used:
+            found.warn("check_keys", f"the key of {key.role or '-'} {key.name} is not on your list and is not used")
+    return used
+
+
+def _of(keys: Sequence[Key], role: KeyRole) -> list[Key]:
+    return [key for key in keys if key.role is role]
+
+
+def _manifest(files: Mapping[str, bytes], keys: Sequence[Key], found: _Findings) -> dict[str, Any]:
+    for name in (MANIFEST, MANIFEST_SIG):
+        if name not in files:
+            raise NotTrusted("dossier refused", why=f"{name} is missing")
+    signed, why = False, "no key of the role dossier can be used"
+    for key in _of(keys, KeyRole.DOSSIER):
+        try:
+            text = open_note(files[MANIFEST_SIG], key.key)
+        except Refusal as trouble:
+            why = f"{MANIFEST_SIG} is not good: {trouble}"
+            continue
+        signed = text == manifest_text(files[MANIFEST])
+        why = f"{MANIFEST} is not the one that {key.name} signed"
+    if not signed:
+        found.stop("check_manifest", why)
+    try:
+        manifest = codec.loads(files[MANIFEST], what=MANIFEST)
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not isinstance(manifest.get("files"), dict):
+            raise NotValid("cannot read a manifest", why=f"it is not of the form {FORMAT}")
+    except NotValid as trouble:
+        raise NotTrusted("dossier refused", why=f"{MANIFEST}: {trouble}") from trouble
+    return manifest
+
+
+def _check_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], found: _Findings) -> None:
+    listed = manifest["files"]
+    for name in sorted(set(files) - set(listed) - {MANIFEST, MANIFEST_SIG}):
+        found.stop("check_files", f"{name[:200]} is not in the manifest")
+    for name, said in listed.items():
+        if name not in files:
+            found.stop("check_files", f"{name[:200]} is missing")
+        elif not isinstance(said, dict) or said.get("sha256") != sha256(files[name]).hexdigest() or said.get("bytes") != len(files[name]):
+            found.stop("check_files", f"{name[:200]} is not the file that the manifest names: its SHA-256 or size differs")
+
+
+# ---- ledgers ----
+
+
+def _ledgers(manifest: Mapping[str, Any], found: _Findings) -> list[dict[str, Any]]:
+    said = manifest.get("ledgers")
+    good = [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
+    if not good or len(good) > FILES_MAX:
+        found.stop("check_ledgers", f"{MANIFEST} names no ledger")
+        return []
+    return good
+
+
+def _ledger(files: Mapping[str, bytes], said: Mapping[str, Any], keys: Sequence[Key], found: _Findings) -> CheckedLedger | None:
+    origin, size = said.get("origin"), said.get("size")
+    paths = [said.get(part) for part in ("facts", "leaves", "note")]
+    if not isinstance(origin, str) or type(size) is not int or any(not isinstance(path, str) or path not in files for path in paths):
+        found.stop("check_ledgers", f"a ledger ({str(origin)[:120]}) is not whole: facts, leaves or note are missing")
+        return None
+    facts_path, leaves_path, note_path = map(str, paths)
+    bodies = files[facts_path].split(b"\n")
+    if bodies.pop() != b"":
+        found.stop("check_facts", f"{facts_path} does not end with a line feed")
+    if len(bodies) != size:
+        found.stop("check_facts", f"{facts_path} has {len(bodies)} facts, and the manifest says {size}")
+    facts = _check_facts(bodies, files[leaves_path], origin=origin, path=facts_path, leaves_path=leaves_path, found=found)
+    root = root_of(bodies)
+    writer, witnesses = _check_note(files[note_path], origin=origin, size=len(bodies), root=root, path=note_path, keys=keys, found=found)
+    return CheckedLedger(origin, len(bodies), root, tuple(facts), writer, witnesses)
+
+
+def _check_facts(bodies: Sequence[bytes], leaves: bytes, *, origin: str, path: str, leaves_path: str, found: _Findings) -> list[Fact]:
+    listed = leaves.split(b"\n")[:-1]
+    if len(listed) != len(bodies):
+        found.stop("check_facts", f"{leaves_path} has {len(listed)} leaves for {len(bodies)} facts")
+    facts = []
+    for position, body in enumerate(bodies):
+        place = f"{path}, line {position + 1}: fact {position} of {origin}"
+        try:
+            fact = decode_fact(body)
+        except NotValid as trouble:
+            fact, unreadable = None, str(trouble)
+        name = f"{place} ({fact.kind}, {fact.subject})" if fact else place
+        if position < len(listed) and listed[position] != leaf_hash(body).hex().encode():
+            found.stop("check_facts", f"{name} is not as it was noted: its leaf is not line {position + 1} of {leaves_path}")
+        if fact is None:
+            found.stop("check_facts", f"{name} cannot be read: {unreadable}")
+            continue
+        if fact.ref != FactRef(origin, position):
+            found.stop("check_facts", f"{name} says in its own bytes that it is {fact.ref}")
+        if len(body) <= FACT_BYTES_MAX and codec.dumps(codec.loads(body)) != body:
+            found.stop("check_facts", f"{name} is not in canonical form: two readers could read it differently")
+        facts.append(fact)
+    return facts
+
+
+def _check_note(
+    note: bytes, *, origin: str, size: int, root: bytes, path: str, keys: Sequence[Key], found: _Findings
+) -> tuple[str, tuple[tuple[str, datetime], ...]]:
+    writers = [key for key in _of(keys, KeyRole.WRITER) if key.name == origin]
+    witnesses = tuple(dict.fromkeys(key.key for key in _of(keys, KeyRole.WITNESS)))
+    why = f"no key of the writer of {origin} can be used"
+    for writer in writers:
+        try:
+            checkpoint, cosignatures = open_checkpoint(note, writer.key, witnesses=witnesses)
+        except Refusal as trouble:
+            why = f"{path} is not good: {trouble}"
+            continue
+        if (checkpoint.origin, checkpoint.size) != (origin, size):
+            why = f"{path} is for {checkpoint.size} facts of {checkpoint.origin[:120]}, and here are {size} of {origin}"
+            continue
+        if checkpoint.root != root:
+            why = f"{path}: the signed root is not the root of the {size} facts"
+            continue
+        if not cosignatures:
+            found.warn("check_witness", f"{origin} is not cosigned by a witness whose key can be used")
+        return writer.key.name, tuple((each.witness, datetime.fromtimestamp(min(each.time, 1 << 37), UTC)) for each in cosignatures)
+    found.stop("check_checkpoint", why)
+    return "", ()
+
+
+# ---- readings ----
+
+
+def _check_blocks(files: Mapping[str, bytes], facts: Sequence[Fact], found: _Findings) -> tuple[int, int]:
+    present = {name.removeprefix("blocks/").removesuffix(".parquet"): name for name in files if name.startswith("blocks/")}
+    named: dict[str, tuple[Fact, ReadingsSealed]] = {
+        fact.payload.digest: (fact, fact.payload) for fact in facts if isinstance(fact.payload, ReadingsSealed)
+    }
+    readings = 0
+    for digest, name in sorted(present.items()):
+        if digest not in named:
+            found.stop("check_blocks", f"{name} is not named by any fact")
+            continue
+        fact, sealed = named[digest]
+        try:
+            block = open_block(files[name], digest)
+        except Refusal as trouble:
+            found.stop("check_blocks", f"{name}, sealed by {fact.ref}: {trouble}")
+            continue
+        if (block.batch, len(files[name]), len(block.times), block.tags) != (sealed.batch, sealed.bytes, sealed.rows, sealed.tags):
+            found.stop("check_blocks", f"{name} holds other readings than {fact.ref} says")
+        readings += block.values.size
+    missing = len(set(named) - set(present))
+    if missing:
+        found.warn("check_blocks", f"{missing} reading blocks of these ledgers (of other batches) are not part of this dossier")
+    return len(present), readings
