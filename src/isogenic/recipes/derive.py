@@ -37,11 +37,12 @@ from isogenic.recipes.model import (
 from isogenic.records import codec
 from isogenic.units import Quantity, converter
 
-__all__ = ["CONTROL_BYTES_MAX", "WEIGHT", "control_digest", "derivable", "derive_control", "derive_master"]
+__all__ = ["CLASS_UNITS", "CONTROL_BYTES_MAX", "WEIGHT", "control_digest", "derivable", "derive_control", "derive_master"]
 
 CONTROL_BYTES_MAX = 30_000  # half a fact: a control recipe is recorded whole when its batch starts
 WEIGHT = "vessel_weight"  # what a dose by concentration, or of everything, is computed from
 OWNER = "process engineer"
+CLASS_UNITS: Mapping[str, str] = {name: signal.unit for cls in CLASSES.values() for name, signal in cls.signals.items()}
 
 
 def derive_master(recipe: SiteRecipe, plant: SitePlant) -> MasterRecipe:
@@ -232,9 +233,6 @@ def _condition(text: str, values: Mapping[str, Quantity], units: Mapping[str, st
         return ""
     resolved = conditions.resolve(conditions.parse(text), units={**CLASS_UNITS, **units}, values=values)
     return str(resolved)
-
-
-CLASS_UNITS: Mapping[str, str] = {name: signal.unit for cls in CLASSES.values() for name, signal in cls.signals.items()}
 
 
 def _dose(dose: Dose, values: Mapping[str, Quantity], units: Mapping[str, str]) -> ControlDose:

@@ -1,0 +1,137 @@
+"""What changed from one recipe to another, typed.
+
+Guarantees: every difference in what the two say is one `Change` with its path; comments and
+layout are no change. Critical parameters are marked, because their changes are reviewed first.
+Leaves to others: whether a change is allowed, and how it reads (pages).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from isogenic.recipes.model import Dose, GeneralRecipe, Phase, Prompt, SiteDocument
+
+__all__ = ["Change", "ChangeKind", "changes"]
+
+
+class ChangeKind(StrEnum):
+    """What happened to a path."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference."""
+
+    kind: ChangeKind
+    path: str
+    was: str
+    now: str
+    critical: bool = False
+
+    def __str__(self) -> str:
+        mark = "  (critical)" if self.critical else ""
+        if self.kind is ChangeKind.CHANGED:
+            return f"{self.kind:<8} {self.path}: {self.was} -> {self.now}{mark}"
+        return f"{self.kind:<8} {self.path}: {self.now if self.kind is ChangeKind.ADDED else self.was}{mark}"
+
+
+def changes(old: GeneralRecipe | SiteDocument, new: GeneralRecipe | SiteDocument) -> tuple[Change, ...]:
+    """Every difference, in the order of the new document; what is gone comes last."""
+    before, after = _flat(old), _flat(new)
+    critical = {f"formula.{name}." for each in (old, new) if isinstance(each, GeneralRecipe) for name, one in each.formula.items() if one.critical}
+
+    def change(kind: ChangeKind, path: str) -> Change:
+        marked = any(path.startswith(each) for each in critical)
+        return Change(kind, path, before.get(path, ""), after.get(path, ""), marked)
+
+    found = []
+    for path, now in after.items():
+        if path not in before:
+            found.append(change(ChangeKind.ADDED, path))
+        elif before[path] != now:
+            found.append(change(ChangeKind.CHANGED, path))
+    return (*found, *(change(ChangeKind.REMOVED, path) for path in before if path not in after))
+
+
+def _flat(recipe: GeneralRecipe | SiteDocument) -> dict[str, str]:
+    flat = _general(recipe) if isinstance(recipe, GeneralRecipe) else _site(recipe)
+    return {path: text for path, text in flat.items() if text}
+
+
+def _general(recipe: GeneralRecipe) -> dict[str, str]:
+    flat = {
+        "recipe": str(recipe.recipe),
+        "version": str(recipe.version),
+        "product": str(recipe.product),
+        "title": recipe.title,
+        "description": recipe.description,
+        "equipment_class": recipe.equipment_class,
+    }
+    for name, one in recipe.formula.items():
+        flat |= {
+            f"formula.{name}.value": f"{one.value}{' for each L' if one.per_volume else ''}",
+            f"formula.{name}.range": f"{one.low} to {one.high}",
+            f"formula.{name}.title": one.title,
+            f"formula.{name}.critical": "yes" if one.critical else "",
+        }
+    flat |= {f"needs.{need.capability}": f"{need.low} to {need.high}" for need in recipe.needs}
+    for unit in recipe.procedure.unit_procedures:
+        for operation in unit.operations:
+            for phase in operation.phases:
+                flat[f"procedure.{phase.name}.operation"] = f"{unit.name} / {operation.name}"
+                flat |= _phase(phase)
+    flat["procedure.order"] = ", ".join(phase.name for phase in recipe.procedure.phases)
+    return flat
+
+
+def _phase(phase: Phase) -> dict[str, str]:
+    start = f"procedure.{phase.name}"
+    flat = {
+        f"{start}.title": phase.title,
+        f"{start}.until": phase.until,
+        f"{start}.timeout": f"{phase.timeout}, then {phase.timeout_then}" if phase.timeout else "",
+        f"{start}.lost": f"{phase.lost_after}, then {phase.lost_then}",
+        f"{start}.dose": dose_text(phase.dose) if phase.dose else "",
+        f"{start}.monitored": "yes" if phase.monitored else "",
+    }
+    flat |= {f"{start}.setpoints.{name}": text for name, text in phase.setpoints.items()}
+    flat |= {f"{start}.held.{name}": text for name, text in phase.held.items()}
+    return flat | {f"{start}.ask.{prompt.name}": prompt_text(prompt) for prompt in phase.prompts}
+
+
+def dose_text(dose: Dose) -> str:
+    """A dose as people read it."""
+    when = f", when {dose.when}" if dose.when else ""
+    match dose.rule:
+        case "amount":
+            return f"{dose.amount} by {dose.into}{when}"
+        case "everything":
+            return f"everything by {dose.into}{when}"
+        case "reach":
+            return f"stock of {dose.stock} by {dose.into} up to {dose.to}{when}"
+    return f"every {dose.every}, if {dose.signal} < {dose.below}: stock of {dose.stock} by {dose.into} up to {dose.to}{when}"
+
+
+def prompt_text(prompt: Prompt) -> str:
+    """A question as people read it."""
+    low, high = ("" if each is None else f"{each:g}" for each in (prompt.low, prompt.high))
+    limits = f" {low} to {high}".rstrip() if low or high else ""
+    return f"{prompt.text} ({prompt.answer}{limits}{' ' + prompt.unit if prompt.unit else ''})"
+
+
+def _site(document: SiteDocument) -> Mapping[str, str]:
+    flat = {
+        "site": str(document.site),
+        "recipe": str(document.recipe),
+        "version": str(document.version),
+        "language": document.language,
+    }
+    flat |= {f"differences.{one.parameter}": f"{one.was} to {one.now}: {one.why}" for one in document.differences}
+    flat |= {f"notes.{at}": text for at, text in enumerate(document.notes, 1)}
+    return flat | {f"wording.{prompt}": text for prompt, text in document.wording.items()}

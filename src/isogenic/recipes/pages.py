@@ -1,0 +1,245 @@
+"""Recipes as pages that people read: check, show, diff, derive.
+
+Guarantees: text in, text out, or a refusal with every complaint and its line; the same
+recipe gives the same page, so pages are reviewed as files.
+Leaves to others: reading files, printing (command line).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from isogenic.checks import Note, Severity, stops
+from isogenic.errors import NotAllowed, NotValid
+from isogenic.ids import BatchId, LotId, UnitId
+from isogenic.plant.documents import load_plant
+from isogenic.recipes import conditions
+from isogenic.recipes.changes import changes, dose_text, prompt_text
+from isogenic.recipes.derive import CLASS_UNITS, control_digest, derivable, derive_control, derive_master
+from isogenic.recipes.general import load_general
+from isogenic.recipes.model import ControlDose, ControlPhase, ControlRecipe, DoseRule, GeneralRecipe, Parameter, Phase, SiteDocument
+from isogenic.recipes.site import KIND as SITE_KIND
+from isogenic.recipes.site import derive_site, load_site
+
+__all__ = ["check", "control_text", "derive", "diff", "show"]
+
+_ANY_BATCH, _ANY_LOT = BatchId("BAT-0"), LotId("LOT-0")
+
+
+def _load(text: str, name: str) -> GeneralRecipe | SiteDocument:
+    """Read a general or a site recipe, whichever the document says it is."""
+    for line in text.splitlines():
+        if line.startswith("isogenic:"):
+            if line.split("#")[0].strip() == SITE_KIND:
+                return load_site(text, name=name)
+            break
+    return load_general(text, name=name)
+
+
+# --- check --------------------------------------------------------------------------------------
+
+
+def check(text: str, *, name: str = "recipe") -> str:
+    """That a recipe is in order, with what a person should look at; `NotValid` with every complaint where it is not."""
+    recipe = _load(text, name)
+    if isinstance(recipe, SiteDocument):
+        counted = f"{len(recipe.differences)} differences, {len(recipe.wording)} questions in {recipe.language}"
+        lines = [f"{name}: site recipe of {recipe.site} for {recipe.recipe} version {recipe.version}: {counted}"]
+        notes: list[Note] = []
+    else:
+        critical = sum(each.critical for each in recipe.formula.values())
+        counted = f"{len(recipe.formula)} parameters ({critical} critical), {len(recipe.procedure.phases)} phases"
+        lines = [f"{name}: general recipe {recipe.recipe} version {recipe.version} for {recipe.product}: {counted}"]
+        notes = [*check_every_parameter_is_used(recipe), *check_every_wait_ends(recipe)]
+    lines += [f"  {note.severity}: {note.text}" for note in notes]
+    return "\n".join([*lines, "  no complaints", f"  SHA-256 {recipe.digest}"]) + "\n"
+
+
+def check_every_parameter_is_used(recipe: GeneralRecipe) -> list[Note]:
+    """A parameter that nothing names changes nothing when it is changed."""
+    used = {text[1:] for text in _values(recipe) if text.startswith("@")}
+    for phase in recipe.procedure.phases:
+        for text in (phase.until, phase.dose.when if phase.dose else ""):
+            used |= set(conditions.parameters(conditions.parse(text))) if text else set()
+    return [
+        Note("check_every_parameter_is_used", Severity.WARN, f"parameter {name} is used nowhere", "process engineer")
+        for name in recipe.formula
+        if name not in used
+    ]
+
+
+def check_every_wait_ends(recipe: GeneralRecipe) -> list[Note]:
+    """A phase that waits for more than time has a time-out, so that nobody forgets it."""
+    return [
+        Note("check_every_wait_ends", Severity.WARN, f"phase {phase.name} may wait for ever: it has no timeout", "process engineer")
+        for phase in recipe.procedure.phases
+        if not phase.timeout and conditions.ELAPSED not in phase.until
+    ]
+
+
+def _values(recipe: GeneralRecipe) -> Iterator[str]:
+    for need in recipe.needs:
+        yield from (need.low, need.high)
+    for phase in recipe.procedure.phases:
+        yield from phase.setpoints.values()
+        yield from phase.held.values()
+        yield from (phase.timeout, phase.lost_after)
+        if phase.dose:
+            yield from (phase.dose.amount, phase.dose.below, phase.dose.to, phase.dose.stock, phase.dose.every)
+
+
+# --- show ---------------------------------------------------------------------------------------
+
+
+def show(text: str, *, name: str = "recipe") -> str:
+    """A recipe as a procedure that people read."""
+    recipe = _load(text, name)
+    lines = _site_lines(recipe) if isinstance(recipe, SiteDocument) else _general_lines(recipe)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _site_lines(document: SiteDocument) -> Iterator[str]:
+    yield f"{document.recipe} version {document.version} at {document.site}"
+    yield f"site recipe, questions in {document.language}, SHA-256 {document.digest}"
+    yield ""
+    yield "Differences from the general recipe"
+    for one in document.differences:
+        yield f"  {one.parameter}: {one.was} -> {one.now}"
+        yield f"    {one.why}"
+    if not document.differences:
+        yield "  none"
+    for note in document.notes:
+        yield f"Note: {note}"
+    for prompt, words in document.wording.items():
+        yield f"Question {prompt}: {words}"
+
+
+def _general_lines(recipe: GeneralRecipe) -> Iterator[str]:
+    yield f"{recipe.recipe} version {recipe.version}: {recipe.title}"
+    yield f"general recipe for {recipe.product} on a {recipe.equipment_class.replace('_', ' ')}, SHA-256 {recipe.digest}"
+    if recipe.description:
+        yield recipe.description
+    yield ""
+    yield "Formula (* critical, /L for each litre of working volume)"
+    wide = max(map(len, recipe.formula), default=0)
+    for name, one in recipe.formula.items():
+        yield f"  {'*' if one.critical else ' '} {name:<{wide}}  {_scaled(one):<22}  {one.low} to {one.high}  {one.title}"
+    yield ""
+    yield "Needs"
+    for need in recipe.needs:
+        yield f"    {need.capability}: {need.low} to {need.high}"
+    yield ""
+    yield "Procedure"
+    for at, unit in enumerate(recipe.procedure.unit_procedures, 1):
+        yield f"  {at} {unit.name}"
+        for inner, operation in enumerate(unit.operations, 1):
+            yield f"    {at}.{inner} {operation.name}"
+            for innermost, phase in enumerate(operation.phases, 1):
+                yield f"      {at}.{inner}.{innermost} {phase.name}: {phase.title}{'  (monitored)' if phase.monitored else ''}"
+                yield from _phase_lines(phase, recipe.formula)
+
+
+def _scaled(one: Parameter) -> str:
+    return f"{one.value}{' /L' if one.per_volume else ''}"
+
+
+def _phase_lines(phase: Phase, formula: Mapping[str, Parameter]) -> Iterator[str]:
+    def shown(text: str) -> str:
+        return f"{text} ({_scaled(formula[text[1:]])})" if text.startswith("@") else text
+
+    indent = " " * 12
+    if phase.setpoints:
+        yield f"{indent}set    {', '.join(f'{name} {shown(text)}' for name, text in phase.setpoints.items())}"
+    if phase.held:
+        yield f"{indent}held   {', '.join(f'{name} {shown(text)}' for name, text in phase.held.items())}"
+    for prompt in phase.prompts:
+        yield f"{indent}ask    {prompt.name}: {prompt_text(prompt)}"
+    if phase.dose:
+        yield f"{indent}dose   {dose_text(phase.dose)}"
+    yield f"{indent}until  {phase.until}"
+    if phase.timeout:
+        yield f"{indent}else   after {shown(phase.timeout)}: {phase.timeout_then}"
+    yield f"{indent}lost   a signal it needs is bad for {shown(phase.lost_after)}: {phase.lost_then}"
+
+
+# --- diff ---------------------------------------------------------------------------------------
+
+
+def diff(old: str, new: str) -> str:
+    """What changed from one recipe to another, one line a change."""
+    before, after = _load(old, "the old recipe"), _load(new, "the new recipe")
+    if type(before) is not type(after):
+        raise NotValid("cannot compare the two", why="one is a general recipe and one a site recipe")
+    found = changes(before, after)
+    head = f"{before.recipe} version {before.version} -> {after.recipe} version {after.version}"
+    critical = sum(change.critical for change in found)
+    count = f"{len(found)} changes, {critical} of critical parameters" if found else "no changes"
+    return "\n".join([head, count, *(str(change) for change in found)]) + "\n"
+
+
+# --- derive -------------------------------------------------------------------------------------
+
+
+def derive(general: str, site: str, plant: str, *, unit: str = "") -> str:
+    """The control recipe for a unit, or for every unit of the class; where one cannot run it, why. `NotAllowed` if none can."""
+    there = load_plant(plant, name="plant document")
+    master = derive_master(derive_site(load_general(general), load_site(site)), there)
+    pages, refusals = [], []
+    for name in [UnitId(unit)] if unit else master.units:
+        where = there.unit(name)
+        failed = stops(derivable(master, where))
+        if failed:
+            refusals.append(f"{name}: " + "; ".join(note.text for note in failed))
+        else:
+            pages.append(control_text(derive_control(master, where, batch=_ANY_BATCH, lot=_ANY_LOT)))
+    if not pages:
+        raise NotAllowed(f"cannot derive {master.recipe} version {master.version} at {master.site}", why="; ".join(refusals))
+    return "\n".join([*pages, *(f"not derivable for {text}\n" for text in refusals)])
+
+
+def control_text(control: ControlRecipe) -> str:
+    """A control recipe as people read it: every number resolved."""
+    return "\n".join(_control_lines(control)) + "\n"
+
+
+def _control_lines(control: ControlRecipe) -> Iterator[str]:
+    yield f"{control.recipe} version {control.version} on {control.unit} at {control.site}: {control.title}"
+    yield f"control recipe for {control.product}, working volume {control.working_volume:g} L, SHA-256 {control_digest(control)}"
+    yield f"from general {control.general_digest[:16]}, site {control.site_digest[:16]}, master {control.master_digest[:16]}"
+    yield ""
+    yield "Parameters (* critical)"
+    wide = max((len(one.name) for one in control.parameters), default=0)
+    for one in control.parameters:
+        yield f"  {'*' if one.critical else ' '} {one.name:<{wide}}  {one.value:g} {one.unit}"
+    yield ""
+    yield "Phases"
+    for at, phase in enumerate(control.phases, 1):
+        yield f"  {at} {phase.operation} / {phase.name}: {phase.title}"
+        yield from _control_phase_lines(phase)
+
+
+def _control_phase_lines(phase: ControlPhase) -> Iterator[str]:
+    indent = " " * 6
+    for word, setpoints in (("set ", phase.setpoints), ("held", phase.held)):
+        if setpoints:
+            yield f"{indent}{word}   {', '.join(f'{name} {value:g} {CLASS_UNITS[name]}' for name, value in setpoints.items())}"
+    for prompt in phase.prompts:
+        yield f"{indent}ask    {prompt.name}: {prompt.text}"
+    if phase.dose:
+        yield f"{indent}dose   {_control_dose_text(phase.dose)}"
+    yield f"{indent}until  {phase.until}"
+    if phase.timeout_h is not None:
+        yield f"{indent}else   after {phase.timeout_h:g} h: {phase.timeout_then}"
+    if phase.needs:
+        yield f"{indent}needs  {', '.join(phase.needs)}; bad for {phase.lost_after_h:g} h: {phase.lost_then}"
+
+
+def _control_dose_text(dose: ControlDose) -> str:
+    when = f", when {dose.when}" if dose.when else ""
+    if dose.rule is DoseRule.AMOUNT:
+        return f"{dose.amount:g} {dose.unit} by {dose.into}{when}"
+    if dose.rule is DoseRule.EVERYTHING:
+        return f"everything by {dose.into}{when}"
+    if dose.rule is DoseRule.REACH:
+        return f"stock of {dose.stock:g} by {dose.into} up to {dose.to:g}{when}"
+    return f"every {dose.every_h:g} h, if {dose.signal} < {dose.below:g}: stock of {dose.stock:g} by {dose.into} up to {dose.to:g}{when}"
