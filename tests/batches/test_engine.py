@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -419,3 +420,30 @@ def test_microseconds_do_not_matter_to_what_is_folded(floor):
     state = floor.batch
     floor.kill()
     assert floor.batch == state
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**6))
+def test_what_was_lost_in_a_crash_is_done_later_and_once(seed):
+    dice = Random(seed)
+    floor = Floor(control_of("leeds"))
+    floor.start()
+    for _ in range(3_000):
+        if floor.batch.closed:
+            break
+        due = step(floor.batch, floor.plant.seen(), floor.now)
+        kept = due[: dice.randint(0, len(due))] if dice.random() < 0.3 else due
+        floor.note(kept)
+        if kept is due or dice.random() < 0.5:
+            floor.plant.write(outputs(floor.batch))  # else it died before anything was written
+        floor.kill()
+        floor.answer_all()
+        floor.plant.run(1.0)
+        floor.now += timedelta(hours=1)
+    assert floor.batch.state is State.COMPLETE
+    began = [(fact.phase, fact.run) for fact in of(floor, PhaseStarted)]
+    assert began == [(phase.name, 1) for phase in floor.control.phases]
+    ordered = [(fact.dose, fact.number) for fact in of(floor, DoseCommanded)]
+    assert len(set(ordered)) == len(ordered)
+    assert floor.plant.executions == ordered
+    assert floor.facts[-1].payload.facts == len(floor.ledger)

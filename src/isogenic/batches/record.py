@@ -32,6 +32,7 @@ from isogenic.batches.facts import (
 from isogenic.errors import NotFound
 from isogenic.ids import BatchId
 from isogenic.recipes.derive import CLASS_UNITS
+from isogenic.recipes.model import Then
 from isogenic.records.facts import Fact
 
 __all__ = ["Entry", "ExecutedRecord", "PhaseRecord", "PromptRecord", "executed_record", "record_text"]
@@ -126,7 +127,8 @@ def _with(record: ExecutedRecord, fact: Fact) -> ExecutedRecord:
         case BatchClosed():
             return replace(record, closed=done, closed_at=fact.at)
         case AlarmRaised():
-            return _add(replace(record, alarms=record.alarms + 1), "events", _entry(fact, f"ALARM {done.what}; then {done.then or 'alarm'}"))
+            then = "" if done.then in ("", Then.ALARM) else f", so {done.then}"
+            return _add(replace(record, alarms=record.alarms + 1), "events", _entry(fact, f"ALARM {done.what}{then}"))
         case SignalLost():
             return _add(record, "events", _entry(fact, f"signal {done.signal} is not good"))
         case SignalReturned():
@@ -207,8 +209,10 @@ def _phase_lines(at: int, phase: PhaseRecord) -> Iterator[str]:
             yield "         not answered"
         else:
             yield f"         {_time(prompt.answered_at)}  {prompt.answer} {prompt.asked.unit}".rstrip() + f", by {prompt.by}"
-    for word, entries in (("set", phase.setpoints), ("dose", phase.doses), ("event", phase.events)):
-        yield from _entries(entries, f"  {word:<5}  ")
+    words = (("set", phase.setpoints), ("dose", phase.doses), ("event", phase.events))
+    done = [(entry.position, word, entry) for word, entries in words for entry in entries]
+    for _, word, entry in sorted(done, key=lambda each: each[0]):
+        yield from _entries((entry,), f"  {word:<5}  ")
     yield f"  ended  {_time(phase.ended)}{f'  {phase.why}' if phase.why else ''}"
 
 
