@@ -1,0 +1,301 @@
+"""The control site over HTTP: the network, its records, and what people decide.
+
+Guarantees: every decision is taken by `network.decisions`, by a person who is signed in and
+gives the password again to sign; what the rules refuse is noted with the person's name. The
+release page carries a digest; a release that does not bring the digest of the page as it
+stands is refused, so nobody signs what they did not see.
+Leaves to others: deciding (decisions), reading (control_desk), looks (screens).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from isogenic.authority.people import Person
+from isogenic.authority.rules import Act
+from isogenic.clock import time_of_text
+from isogenic.errors import NotAllowed, NotFound, NotValid
+from isogenic.ids import DeviationId, LotId, NodeId, RecipeId, SiteId, UnitId
+from isogenic.network import decisions
+from isogenic.network.control import ControlNode
+from isogenic.network.facts import PersonRefused, PersonSignedIn, PersonSignInRefused
+from isogenic.quality.deviations import Disposition as DeviationDisposition
+from isogenic.records.facts import Actor, Payload
+from isogenic.web.control_desk import ControlDesk, signature_line
+from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
+from isogenic.web.dossiers import DossierBuilder, dossier_of
+from isogenic.web.guard import Guest, actor_for, guest_of, sign_in_routes
+from isogenic.web.live import Streams
+from isogenic.web.messages import (
+    BatchDetail,
+    BatchLine,
+    DeviationLine,
+    Disposition,
+    FactsPage,
+    RecipeText,
+    Rejection,
+    Release,
+    SignRecipe,
+)
+from isogenic.web.problems import PROBLEMS, answer_refusals
+from isogenic.web.signin import AccountFolder, Door
+
+__all__ = ["control_app", "control_door"]
+
+FACTS_MAX = 500
+REASONS_MAX, REASON_MAX = 20, 400
+ZIP = "application/zip"
+
+
+def control_door(node: ControlNode, accounts: AccountFolder) -> Door:
+    """The sign-in of the control site."""
+
+    def note(payload: Payload, actor: Actor | None) -> None:
+        node.note([payload], actor=actor)
+
+    return Door(
+        accounts,
+        directory=lambda: node.state.directory,
+        note=note,
+        signed_in=lambda person, method: PersonSignedIn(person, method),
+        refused=lambda person, why: PersonSignInRefused(person, why),
+    )
+
+
+@contextmanager
+def noting_refusals(node: ControlNode, person: Person, act: str) -> Iterator[None]:
+    """Note what a person asked for and was not allowed."""
+    try:
+        yield
+    except NotAllowed as refusal:
+        reasons = tuple(part[:REASON_MAX] for part in refusal.why.split("; ")[:REASONS_MAX])
+        node.note([PersonRefused(person.id, act[:80], reasons)], actor=actor_for(person, Act.READ))
+        raise
+
+
+def control_app(
+    node: ControlNode,
+    accounts: AccountFolder,
+    *,
+    door: Door | None = None,
+    screens: bool = True,
+    places: Mapping[SiteId, tuple[float, float]] | None = None,
+    silent_s: float | None = None,
+    dossier: DossierBuilder = dossier_of,
+) -> FastAPI:
+    """The control site's API, and with `screens` the pages for people.
+
+    `places`: latitude and longitude of the sites, for the map. `silent_s`: process seconds without a word
+    from a site after which its link is shown as silent.
+    """
+    app = FastAPI(
+        title="Isogenic control site",
+        description="The network. Every refusal is an RFC 9457 problem that says what, why and what is possible.",
+        docs_url="/api/docs",
+        openapi_url="/api/openapi.json",
+        redoc_url=None,
+    )
+    answer_refusals(app)
+    door = door or control_door(node, accounts)
+    desk = ControlDesk(node, silent_s=silent_s, places=places)
+    app.state.door, app.state.desk = door, desk
+    sign_in_routes(app, door)
+    _reading(app, desk, door)
+    _streaming(app, desk, door)
+    _deciding(app, desk, door)
+    _releasing(app, desk, door, dossier)
+    if screens:
+        from isogenic.web.pages import mount_pages  # brings NiceGUI, 1.6 s: only where somebody looks
+
+        mount_pages(app, desk, door)
+    return app
+
+
+def _guest(door: Door) -> Callable[[Request], Guest]:
+    def asked_by(request: Request) -> Guest:
+        return guest_of(door, request)
+
+    return asked_by
+
+
+def _reading(app: FastAPI, desk: ControlDesk, door: Door) -> None:
+    reader = [Depends(_guest(door))]
+
+    @app.get("/api/network", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="The network")
+    async def network() -> Network:
+        """Every site with its link, its completeness, what runs and what is open."""
+        return desk.network()
+
+    @app.get("/api/sites/{site}", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="One site")
+    async def site(site: str) -> SiteDetail:
+        """Its ledgers with number and root, its batches, its answers to recipes."""
+        return desk.site(desk.known(site))
+
+    @app.get("/api/batches", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Batches")
+    async def batches() -> list[BatchLine]:
+        """Every batch of the network, newest first."""
+        return [desk.batch_line(record) for record in desk.records()]
+
+    @app.get("/api/batches/{batch}", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="One batch")
+    async def batch(batch: str) -> BatchDetail:
+        """Phases, set-points, questions and answers, deviations."""
+        return desk.batch(batch)
+
+    @app.get("/api/lots", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Lots")
+    async def lots() -> list[LotLine]:
+        """Every lot, those that wait for a decision first."""
+        return desk.lots()
+
+    @app.get("/api/deviations", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Deviations")
+    async def deviations(only_open: bool = False) -> list[DeviationLine]:
+        """Open ones first, worst first."""
+        return desk.deviations(open_only=only_open)
+
+    @app.get("/api/recipes", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Recipes")
+    async def recipes() -> list[RecipeLine]:
+        """Every version put forward, with its signatures and the sites' answers."""
+        return desk.recipes()
+
+    @app.get("/api/facts", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Facts")
+    async def facts(
+        ledger: Annotated[str, Query(max_length=200)] = "",
+        kind: Annotated[str, Query(max_length=80, description="may end in *")] = "",
+        subject: Annotated[str, Query(max_length=80)] = "",
+        actor: Annotated[str, Query(max_length=80)] = "",
+        text: Annotated[str, Query(max_length=200, description="anywhere in the fact")] = "",
+        after: Annotated[str, Query(max_length=300, description="`next` of the page before")] = "",
+        limit: Annotated[int, Query(ge=1, le=FACTS_MAX)] = 50,
+    ) -> FactsPage:
+        """Facts of every ledger held here, newest first, each with its stage."""
+        return desk.facts(ledger=ledger, kind=kind, subject=subject, actor=actor, text=text, after=after, limit=limit)
+
+
+def _streaming(app: FastAPI, desk: ControlDesk, door: Door) -> None:
+    reader = [Depends(_guest(door))]
+    streams = Streams(closing=lambda: desk.node.desk.closing)
+
+    @app.get(
+        "/api/live/{site}/{unit}",
+        responses=PROBLEMS | {200: {"description": "points as they come", "content": {"text/event-stream": {}}}},
+        dependencies=reader,
+        response_class=StreamingResponse,
+        tags=["live"],
+        summary="Live values of a unit",
+    )
+    async def live(site: str, unit: str, request: Request, start: Annotated[str, Query(alias="from", max_length=40)] = "") -> StreamingResponse:
+        """Server-sent events: what is known after `from`, then each new point. For looking; never evidence."""
+        found, name = desk.known(site), UnitId(unit)
+        since = time_of_text(start) if start else None
+        streams.admit()
+        points = streams.points(desk.node.desk.live[NodeId(found)], str(name), since=since, gone=request.is_disconnected)
+        return StreamingResponse(points, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+    @app.get("/api/batches/{batch}/trends", responses=PROBLEMS, dependencies=reader, tags=["live"], summary="Reference band and sealed readings")
+    async def trends(batch: str) -> dict[str, object]:
+        """The band of good batches, and for a batch that is over its sealed readings."""
+        record, story = desk.story(batch)
+        reference = desk.reference(story)
+        return {
+            "model": reference.model,
+            "maturity": reference.maturity,
+            "trends": [
+                {"name": each.name, "title": each.title, "unit": each.unit, "mean": each.mean, "low": each.low, "high": each.high}
+                for each in reference.trends
+            ],
+            "points": desk.sealed(record, story) if story.over else [],
+        }
+
+
+def _deciding(app: FastAPI, desk: ControlDesk, door: Door) -> None:
+    node = desk.node
+    Asker = Annotated[Guest, Depends(_guest(door))]  # noqa: N806 (a type)
+
+    @app.post("/api/recipes", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Put a recipe forward")
+    async def submit(body: RecipeText, guest: Asker) -> RecipeLine:
+        """A general recipe; nothing is approved by that."""
+        with noting_refusals(node, guest.person, "submit a recipe"):
+            submitted = decisions.submit_recipe(node, guest.person, body.text)
+        return next(line for line in desk.recipes() if line.digest == submitted.digest and line.version == submitted.version)
+
+    @app.post("/api/recipes/{recipe}/{version}/signatures", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Sign a recipe")
+    async def sign(recipe: str, version: int, body: SignRecipe, guest: Asker) -> SignatureLine:
+        """As its author, or as its approver: two different people."""
+        acts = (Act.SIGN_RECIPE_AS_AUTHOR, Act.APPROVE_RECIPE)
+        if body.act not in acts:
+            raise NotValid(f"cannot {body.act[:40]} a recipe", why="it is no act of signing one", possible=", ".join(acts))
+        signer = await door.signer(guest.session, body.password)
+        with noting_refusals(node, guest.person, body.act):
+            approved = decisions.approve_recipe(node, guest.person, signer, recipe=RecipeId(recipe), version=version, act=Act(body.act))
+        return signature_line(approved.signature)
+
+    @app.post("/api/recipes/{recipe}/{version}/publication", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Publish a recipe")
+    async def publish(recipe: str, version: int, guest: Asker) -> list[str]:
+        """To every site that has a document for it; gives the sites that it was published to now."""
+        with noting_refusals(node, guest.person, "publish a recipe"):
+            reached = decisions.publish_recipe(node, guest.person, recipe=RecipeId(recipe), version=version)
+        return [str(site) for site in reached]
+
+    @app.post("/api/deviations/{deviation}/disposition", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Dispose of a deviation")
+    async def dispose(deviation: str, body: Disposition, guest: Asker) -> SignatureLine:
+        """Say by signature what it means for its lot."""
+        if body.disposition not in tuple(DeviationDisposition):
+            raise NotValid(f"no disposition {body.disposition!r}", why="it is not one of the two", possible=", ".join(DeviationDisposition))
+        signer = await door.signer(guest.session, body.password)
+        with noting_refusals(node, guest.person, Act.DISPOSE_DEVIATION):
+            disposed = decisions.dispose_deviation(
+                node,
+                guest.person,
+                signer,
+                deviation=DeviationId(deviation),
+                disposition=DeviationDisposition(body.disposition),
+                justification=body.justification,
+            )
+        return signature_line(disposed.signature)
+
+
+def _releasing(app: FastAPI, desk: ControlDesk, door: Door, dossier: DossierBuilder) -> None:
+    node = desk.node
+    Asker = Annotated[Guest, Depends(_guest(door))]  # noqa: N806 (a type)
+
+    @app.get("/api/lots/{lot}/release", responses=PROBLEMS, tags=["release"], summary="Release page")
+    async def page(lot: str, guest: Asker) -> ReleasePage:
+        """Every note of every check, results against limits, deviations, and the digest that a release signs."""
+        return desk.release_page(lot, asked_by=guest.person.id)
+
+    @app.post("/api/lots/{lot}/release", status_code=201, responses=PROBLEMS, tags=["release"], summary="Release a lot")
+    async def release(lot: str, body: Release, guest: Asker) -> SignatureLine:
+        """By signature, over the page that was shown. A refusal is noted with every reason."""
+        signer = await door.signer(guest.session, body.password)
+        with noting_refusals(node, guest.person, Act.RELEASE_LOT):
+            released, notes = decisions.release_lot(node, guest.person, signer, lot=LotId(lot), shown=body.digest)
+        if released is None:  # noted already, with every reason
+            raise NotAllowed(f"cannot release {lot}", why="; ".join(notes.reasons), possible="put the named things right, or reject the lot")
+        return signature_line(released.signature)
+
+    @app.post("/api/lots/{lot}/rejection", status_code=201, responses=PROBLEMS, tags=["release"], summary="Reject a lot")
+    async def reject(lot: str, body: Rejection, guest: Asker) -> SignatureLine:
+        """By signature, with the reason."""
+        signer = await door.signer(guest.session, body.password)
+        with noting_refusals(node, guest.person, Act.REJECT_LOT):
+            rejected = decisions.reject_lot(node, guest.person, signer, lot=LotId(lot), reason=body.reason)
+        return signature_line(rejected.signature)
+
+    @app.get(
+        "/api/lots/{lot}/dossier",
+        responses=PROBLEMS | {200: {"description": "a zip file that `isogenic verify` reads", "content": {ZIP: {}}}},
+        response_class=Response,
+        tags=["release"],
+        summary="Dossier of a lot",
+    )
+    async def download(lot: str, guest: Asker) -> Response:
+        """The lot's whole record, with everything that a stranger needs to verify it."""
+        record = node.state.lot(LotId(lot))
+        if record.lot is None:
+            raise NotFound(f"no lot {lot}", why="no site has told of it")
+        data = dossier(node, record.lot)
+        return Response(data, media_type=ZIP, headers={"Content-Disposition": f'attachment; filename="{record.lot}.dossier.zip"'})

@@ -1,0 +1,133 @@
+"""What the control site's API answers about the network."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from isogenic.web.messages import BatchLine, DeviationLine, NoteLine
+
+__all__ = [
+    "CompletenessLine",
+    "LotLine",
+    "Network",
+    "RecipeLine",
+    "ReleasePage",
+    "ResultLine",
+    "SignatureLine",
+    "SiteDetail",
+    "SiteLine",
+]
+
+
+class CompletenessLine(BaseModel):
+    """How much of one ledger of a site is held here: a number and a root."""
+
+    ledger: str
+    held: int
+    noted: int
+    complete: bool
+    root: str
+    words: str = Field(description="for example: complete: 1204 of 1204 facts, root verified")
+
+
+class SiteLine(BaseModel):
+    """One site on one line."""
+
+    site: str
+    title: str
+    link: str = Field(description="linked, silent, or not heard yet")
+    heard_at: str | None
+    complete: bool
+    held: int
+    noted: int
+    running: int
+    open_deviations: int
+    outages: int
+
+
+class Network(BaseModel):
+    """The network on one page."""
+
+    now: str
+    sites: list[SiteLine]
+    running: int
+    open_deviations: int
+    lots_waiting: int
+
+
+class SiteDetail(SiteLine):
+    """One site in full."""
+
+    started_at: str | None
+    starts: int
+    ledgers: list[CompletenessLine]
+    batches: list[BatchLine]
+    recipes: list[str]
+
+
+class SignatureLine(BaseModel):
+    """A signature as people read it (21 CFR 11.50): printed name, time, meaning."""
+
+    person: str
+    printed_name: str
+    role: str
+    meaning: str
+    at: str
+    digest: str
+
+
+class RecipeLine(BaseModel):
+    """A recipe version on its way."""
+
+    recipe: str
+    version: int
+    product: str
+    digest: str
+    signatures: list[SignatureLine]
+    sites: dict[str, str] = Field(description="each site's answer: accepted, not accepted with its reasons, or waiting")
+
+
+class LotLine(BaseModel):
+    """A lot on one line."""
+
+    lot: str
+    batch: str
+    product: str
+    site: str
+    state: str
+    batch_state: str
+    closed_at: str | None
+    open_deviations: int
+    decided_by: str | None
+    decided_at: str | None
+    reason: str = ""
+
+
+class ResultLine(BaseModel):
+    """A result beside its limit."""
+
+    attribute: str
+    result: str
+    limit: str
+    method: str
+    verdict: str
+    required: bool
+    sample: str
+
+
+class ReleasePage(BaseModel):
+    """Everything that the releasing person looks at, and the digest of it that is signed."""
+
+    lot: str
+    batch: str
+    product: str
+    site: str
+    state: str
+    allowed: bool
+    digest: str
+    notes: list[NoteLine]
+    results: list[ResultLine]
+    deviations: list[DeviationLine]
+    ledger: str
+    record_size: int
+    record_root: str

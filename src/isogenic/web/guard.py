@@ -1,0 +1,87 @@
+"""Who is asking: the session of a request, from its cookie or its bearer token.
+
+Guarantees: a route that takes `Guest` runs only for a person who is signed in and on file
+now. The cookie is not readable by scripts and is sent to this node only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request, Response
+
+from isogenic.authority.people import Person, Role
+from isogenic.authority.rules import Act, roles_that_may
+from isogenic.records.facts import Actor
+from isogenic.web.messages import SignedInAs, SignIn
+from isogenic.web.problems import PROBLEMS
+from isogenic.web.signin import METHOD, Door, Session
+
+__all__ = ["COOKIE", "SECURITY_HEADERS", "Guest", "actor_for", "guest_of", "sign_in_routes"]
+
+COOKIE = "isogenic"
+BEARER = "bearer "
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Who is asking."""
+
+    session: Session
+    person: Person
+
+
+def guest_of(door: Door, request: Request) -> Guest:
+    """The person behind a request, or `NotTrusted`."""
+    session = door.session(_token(request))
+    return Guest(session, door.person(session))
+
+
+def _token(request: Request) -> str | None:
+    said = request.headers.get("authorization", "")
+    if said.lower().startswith(BEARER):
+        return said[len(BEARER) :].strip()[:200]
+    return request.cookies.get(COOKIE)
+
+
+def actor_for(person: Person, act: Act) -> Actor:
+    """The person in the role in which they do this: the first of theirs that the act is open to."""
+    role = next((role for role in roles_that_may(act) if role in person.roles), person.roles[0])
+    return Actor(str(person.id), str(role), METHOD)
+
+
+def sign_in_routes(app: FastAPI, door: Door) -> None:
+    """Sign-in and sign-out, and headers that belong on every answer."""
+
+    @app.post("/api/sign-in", responses=PROBLEMS, tags=["sign-in"], summary="Sign in")
+    async def sign_in(body: SignIn, request: Request, response: Response) -> SignedInAs:
+        """A session for a person with an account at this node. Five wrong passwords in a row lock it for a while."""
+        session = await door.sign_in(body.person, body.password)
+        person = door.person(session)
+        # Strict: no other site's page can act with this session, so no route needs a token of its own against that.
+        response.set_cookie(COOKIE, session.token, httponly=True, samesite="strict", secure=request.url.scheme == "https", path="/")
+        return SignedInAs(person=person.id, printed_name=person.printed_name, roles=[str(role) for role in person.roles], token=session.token)
+
+    @app.post("/api/sign-out", status_code=204, responses=PROBLEMS, tags=["sign-in"], summary="Sign out")
+    async def sign_out(request: Request, response: Response) -> None:
+        """End the session."""
+        door.sign_out(door.session(_token(request)))
+        response.delete_cookie(COOKIE, path="/")
+
+    @app.middleware("http")
+    async def headers(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await go_on(request)
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+
+def roles_in_words(roles: tuple[Role, ...]) -> str:
+    """Roles as people read them."""
+    return ", ".join(role.words for role in roles)

@@ -1,0 +1,319 @@
+"""What goes over the API: the bodies that are asked for and the answers that are given.
+
+Guarantees: every text that comes in is bounded; every time is RFC 3339 in UTC, ending in Z;
+a number that is not known is null, never NaN.
+Leaves to others: what may be done (rules, rooms), what the words mean (glossary).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from isogenic.clock import text_of_time
+from isogenic.records.facts import Fact
+from isogenic.records.ledger import Stage
+
+__all__ = [
+    "Asked",
+    "BatchDetail",
+    "BatchLine",
+    "Body",
+    "Command",
+    "DeviationLine",
+    "FactLine",
+    "FactsPage",
+    "LedgerLine",
+    "NoteLine",
+    "PhaseLine",
+    "Reasoned",
+    "ResultBody",
+    "SignIn",
+    "SignedInAs",
+    "Start",
+    "fact_line",
+    "number",
+    "shown",
+    "time",
+]
+
+IdText = Annotated[str, Field(min_length=1, max_length=40)]
+Words = Annotated[str, Field(min_length=1, max_length=500)]
+Password = Annotated[str, Field(min_length=1, max_length=256)]
+VALUE_TEXT_MAX = 4_000  # characters of one value of a fact's body on a screen; the whole is in the ledger
+
+
+def time(at: datetime | None) -> str | None:
+    """A time as text, or nothing."""
+    return text_of_time(at) if at else None
+
+
+def number(value: float | None) -> float | None:
+    """A number as JSON has it: what is not finite is not known."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def shown(value: Any) -> Any:
+    """A value of ours as JSON."""
+    match value:
+        case StrEnum():
+            return str(value)
+        case None | bool() | int():
+            return value
+        case str():
+            return str(value) if len(value) <= VALUE_TEXT_MAX else str(value[:VALUE_TEXT_MAX]) + "…"
+        case float():
+            return number(value)
+        case datetime():
+            return text_of_time(value)
+        case Mapping():
+            return {str(key): shown(each) for key, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [shown(each) for each in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: shown(getattr(value, each.name)) for each in fields(value)}
+    return str(value)
+
+
+class Body(BaseModel):
+    """A body from outside: no field that nobody asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+# ---- asked for ----
+
+
+class SignIn(Body):
+    """Who signs in."""
+
+    person: IdText
+    password: Password
+
+
+class Start(Body):
+    """A batch is asked for."""
+
+    recipe: IdText
+    version: Annotated[int, Field(ge=1, le=1_000_000)]
+    unit: IdText
+    lot: IdText
+
+
+class AnswerBody(Body):
+    """The answer to a prompt."""
+
+    answer: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Command(Body):
+    """A command of the state table, with the reason."""
+
+    command: Annotated[str, Field(examples=["hold"], max_length=20)]
+    why: Words
+
+
+class ResultBody(Body):
+    """A laboratory result."""
+
+    sample: IdText
+    lot: IdText
+    attribute: Annotated[str, Field(min_length=1, max_length=40)]
+    value: float
+    unit: Annotated[str, Field(max_length=40)]
+    method: Annotated[str, Field(min_length=1, max_length=80)]
+    qualifier: Annotated[str, Field(max_length=2)] = ""
+
+
+class RecipeText(Body):
+    """A general recipe, as its document."""
+
+    text: Annotated[str, Field(min_length=1, max_length=60_000)]
+
+
+class SignRecipe(Body):
+    """A signature under a recipe: as its author, or as its approver."""
+
+    act: Annotated[str, Field(examples=["sign_recipe_as_author", "approve_recipe"], max_length=40)]
+    password: Password
+
+
+class Disposition(Body):
+    """What a deviation means for its lot, by signature."""
+
+    disposition: Annotated[str, Field(examples=["accept", "reject"], max_length=10)]
+    justification: Words
+    password: Password
+
+
+class Release(Body):
+    """A lot is released by signature. `digest` is that of the page that was looked at."""
+
+    digest: Annotated[str, Field(min_length=64, max_length=64)]
+    password: Password
+
+
+class Rejection(Body):
+    """A lot is rejected by signature."""
+
+    reason: Words
+    password: Password
+
+
+# ---- answered ----
+
+
+class SignedInAs(BaseModel):
+    """A session. The token is for programs; a browser gets it as a cookie that scripts cannot read."""
+
+    person: str
+    printed_name: str
+    roles: list[str]
+    token: str
+
+
+class Reasoned(BaseModel):
+    """What was done: how many facts were noted, and where."""
+
+    noted: list[str] = Field(description="the facts, each as ledger#position")
+
+
+class NoteLine(BaseModel):
+    """One sentence of one check."""
+
+    check: str
+    severity: str
+    text: str
+    owner: str
+
+
+class LedgerLine(BaseModel):
+    """How far one ledger has come, in facts."""
+
+    ledger: str
+    noted: int
+    sent: int
+    witnessed: int
+    refused: str = Field(default="", description="why the control site refuses this ledger")
+
+
+class Asked(BaseModel):
+    """A question to a person."""
+
+    batch: str
+    unit: str
+    prompt: str
+    phase: str
+    text: str
+    kind: str
+    measured_in: str
+    low: float | None
+    high: float | None
+    asked_at: str | None = None
+    answer: str | None = None
+    answered_by: str | None = None
+    answered_at: str | None = None
+
+
+class PhaseLine(BaseModel):
+    """One phase of a batch: planned, running or done."""
+
+    phase: str
+    title: str
+    state: str
+    run: int = 0
+    started_at: str | None = None
+    ended_at: str | None = None
+    why: str = ""
+
+
+class DeviationLine(BaseModel):
+    """A deviation as it stands."""
+
+    deviation: str
+    batch: str
+    lot: str
+    site: str
+    severity: str
+    origin: str
+    state: str
+    statement: str
+    evidence: dict[str, str]
+    detected_at: str
+    disposition: str | None = None
+    justification: str | None = None
+    disposed_by: str | None = None
+    disposed_at: str | None = None
+
+
+class BatchLine(BaseModel):
+    """One batch on one line."""
+
+    batch: str
+    lot: str
+    product: str
+    site: str
+    unit: str
+    recipe: str
+    version: int
+    state: str
+    phase: str | None
+    elapsed_h: float | None
+    started_at: str | None
+    closed_at: str | None
+    open_deviations: int
+
+
+class BatchDetail(BatchLine):
+    """One batch in full."""
+
+    phases: list[PhaseLine]
+    setpoints: dict[str, float]
+    prompts: list[Asked]
+    events: list[str]
+    deviations: list[DeviationLine]
+    possible: list[str] = Field(description="commands that its state takes")
+
+
+class FactLine(BaseModel):
+    """One fact, with how far it has come."""
+
+    ledger: str
+    position: int
+    kind: str
+    subject: str
+    actor: str
+    role: str
+    at: str
+    clock: str = Field(description="quality of the clock that claimed the time")
+    stage: str = Field(description="noted, sent, witnessed or archived")
+    body: dict[str, Any]
+
+
+class FactsPage(BaseModel):
+    """Some facts, and where to go on."""
+
+    facts: list[FactLine]
+    next: str | None = Field(default=None, description="hand this in as `after` for the page that follows")
+
+
+def fact_line(fact: Fact, stage: Stage) -> FactLine:
+    """A fact as a line."""
+    return FactLine(
+        ledger=fact.ref.ledger,
+        position=fact.position,
+        kind=fact.kind,
+        subject=fact.subject,
+        actor=fact.actor.id,
+        role=fact.actor.role,
+        at=text_of_time(fact.at),
+        clock=str(fact.moment.quality),
+        stage=str(stage),
+        body=shown(fact.body()),
+    )

@@ -1,0 +1,259 @@
+"""Signing in: who sits at the screen, for how long, and with whose key they sign.
+
+Guarantees: a password is looked at in a thread, never on the scan loop, and for one person
+one at a time, so that a hundred guesses at once count as a hundred; an unknown name costs as
+long as a known one and is answered in the same words; every sign-in and every refusal is
+noted (21 CFR 11.300(d)). A session is a random token that dies of inactivity and with its
+node; it proves who reads, never who signs: to sign, the password is given again
+(21 CFR 11.200(a)).
+Leaves to others: what the account's text means (authority), what the person may do (rules).
+
+Time here is the wall's: a person is idle and an account is locked for minutes of life, however
+fast the process time of a demonstration runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+from isogenic.authority.accounts import (
+    SAFE,
+    Account,
+    Attempts,
+    Cost,
+    Entropy,
+    check_not_locked,
+    check_sign_in,
+    new_account,
+    open_account,
+    read_account,
+)
+from isogenic.authority.people import Directory, Person, Role
+from isogenic.authority.rules import Act, require
+from isogenic.clock import SystemClock, monotonic_seconds
+from isogenic.errors import NotAllowed, NotReachable, NotTrusted, NotValid, Refusal
+from isogenic.ids import PersonId, SiteId
+from isogenic.records import codec
+from isogenic.records.durable import write_whole
+from isogenic.records.facts import Actor, Payload
+from isogenic.records.notes import Signer
+
+__all__ = ["AccountFolder", "Door", "Session"]
+
+IDLE_S = 15 * 60.0  # without a request, a session is over
+SESSIONS_MAX = 1_000  # at one node; the one idle longest goes first
+NAMES_MAX = 1_000  # names whose wrong passwords are counted; names that are typed are not to fill the disk
+WAITING_MAX = 32  # passwords waiting to be looked at
+AT_ONCE = 2  # argon2id takes 64 MiB each
+TOKEN_BYTES = 32
+METHOD = "password"
+ATTEMPTS = "attempts.list"  # not *.json: it is no account
+ACCOUNT_BYTES_MAX = 64 * 1024
+
+
+class AccountFolder:
+    """The accounts of one node: `PERSON.json`, and the wrong passwords in a row, which outlive the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._attempts = self._read_attempts()
+
+    def account(self, person: PersonId) -> Account | None:
+        """The person's account here, read anew: who was given one today can sign in today."""
+        path = self.folder / f"{person}.json"
+        try:
+            with path.open("rb") as file:
+                data = file.read(ACCOUNT_BYTES_MAX)
+        except FileNotFoundError:
+            return None
+        except OSError as trouble:
+            raise NotReachable("cannot read the accounts", why=str(trouble.strerror or trouble)) from trouble
+        account = read_account(data)
+        if account.person != person:
+            raise NotTrusted(f"account {path.name} refused", why=f"it is that of {account.person}")
+        return account
+
+    def attempts(self, person: PersonId) -> Attempts:
+        """Wrong passwords in a row."""
+        return self._attempts.get(person, Attempts())
+
+    def keep(self, person: PersonId, attempts: Attempts) -> None:
+        """Keep the count; a right password forgets it."""
+        if attempts == self.attempts(person):
+            return
+        self._attempts.pop(person, None)
+        if attempts.failures:
+            self._attempts[person] = attempts
+        while len(self._attempts) > NAMES_MAX:
+            self._attempts.pop(next(iter(self._attempts)))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        plain = {str(name): codec.plain(each) for name, each in self._attempts.items()}
+        write_whole(self.folder / ATTEMPTS, codec.dumps(plain) + b"\n", mode=0o600)
+
+    def _read_attempts(self) -> dict[PersonId, Attempts]:
+        try:
+            plain = codec.loads((self.folder / ATTEMPTS).read_bytes(), what=ATTEMPTS)
+        except FileNotFoundError:
+            return {}
+        return {PersonId(name): codec.read(Attempts, each, what=ATTEMPTS) for name, each in plain.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One person at one screen."""
+
+    token: str
+    person: PersonId
+    roles: tuple[Role, ...]  # as on file when they signed in; what they may do is asked anew each time
+    used: float  # wall seconds of a clock that never steps
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Passwords are looked at `AT_ONCE`; one person's one after the other."""
+
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    people: dict[str, asyncio.Lock] = field(default_factory=dict)
+    waiting: int = 0
+
+
+class Door:
+    """The sign-in of one node."""
+
+    def __init__(
+        self,
+        accounts: AccountFolder,
+        *,
+        directory: Callable[[], Directory | None],
+        note: Callable[[Payload, Actor | None], None],
+        signed_in: Callable[[PersonId, str], Payload],
+        refused: Callable[[str, str], Payload],
+        site: SiteId | None = None,
+        entropy: Entropy = secrets.token_bytes,
+        wall: Callable[[], datetime] = lambda: SystemClock().now().at,
+        monotonic: Callable[[], float] = monotonic_seconds,
+        cost: Cost = SAFE,
+    ) -> None:
+        """`note` writes a fact of this node; `signed_in` and `refused` make its facts. `site`: None at the control site."""
+        self.accounts, self.site = accounts, site
+        self._directory, self._note, self._signed_in, self._refused = directory, note, signed_in, refused
+        self._entropy, self._wall, self._monotonic = entropy, wall, monotonic
+        self._sessions: dict[str, Session] = {}  # by digest of the token: a list of sessions gives nobody a session
+        self._queue = _Queue()
+        nobody = PersonId("NOBODY")
+        self._nobody = new_account(nobody, entropy(16).hex(), Signer.from_seed("NOBODY", entropy(32)), entropy=entropy, cost=cost)
+
+    # ---- signing in and out ----
+
+    async def sign_in(self, name: str, password: str) -> Session:
+        """A session for this person, or a refusal in the same words whatever was wrong."""
+        try:
+            person_id = PersonId(name.strip().upper())
+        except NotValid:
+            self._note(self._refused(_printable(name), "no such form of a person's id"), None)
+            raise NotTrusted("cannot sign in", why="the person or the password is wrong") from None
+        await self._look(person_id, lambda account: check_sign_in(account, password))
+        try:
+            person = self._may_enter(person_id)
+        except Refusal as refusal:
+            self._note(self._refused(person_id, refusal.why[:200]), None)
+            raise
+        session = Session(_token(self._entropy), person.id, person.roles, self._monotonic())
+        self._sessions[_key(session.token)] = session
+        self._drop_idle()
+        self._note(self._signed_in(person.id, METHOD), Actor(person.id, str(person.roles[0]), METHOD))
+        return session
+
+    def session(self, token: str | None) -> Session:
+        """The session of a token, and one more sign of life in it."""
+        now = self._monotonic()
+        found = self._sessions.get(_key(token)) if token else None
+        if found is None or now - found.used > IDLE_S:
+            if token:
+                self._sessions.pop(_key(token), None)
+            raise NotTrusted("you are not signed in", why="there is no session, or it was idle for too long", possible="sign in")
+        found = replace(found, used=now)
+        self._sessions[_key(found.token)] = found
+        return found
+
+    def person(self, session: Session) -> Person:
+        """The person of a session as on file now: who left is out at once."""
+        return self._may_enter(session.person)
+
+    def sign_out(self, session: Session) -> None:
+        """End a session."""
+        self._sessions.pop(_key(session.token), None)
+
+    # ---- signing ----
+
+    async def signer(self, session: Session, password: str) -> Signer:
+        """The person's private key, opened with the password given again: a wrong one counts like one at the door."""
+        opened: Signer = await self._look(session.person, lambda account: open_account(account, password))
+        return opened
+
+    # ---- the password ----
+
+    async def _look(self, person: PersonId, at: Callable[[Account], Signer | None]) -> Signer:
+        queue = self._queue
+        if queue.waiting >= WAITING_MAX:
+            raise NotReachable("cannot sign in now", why=f"{WAITING_MAX} others are signing in", possible="try again in a moment")
+        queue.waiting += 1
+        lock = queue.people.setdefault(person, asyncio.Lock())
+        try:
+            async with lock, queue.slots:
+                return await self._look_alone(person, at)
+        finally:
+            queue.waiting -= 1
+            if queue.waiting == 0:
+                queue.people.clear()
+
+    async def _look_alone(self, person: PersonId, at: Callable[[Account], Signer | None]) -> Signer:
+        attempts = self.accounts.attempts(person)
+        try:
+            check_not_locked(attempts, self._wall())
+        except NotAllowed as locked:
+            self._note(self._refused(person, locked.why), None)
+            raise
+        account = self.accounts.account(person)
+        try:
+            opened = await asyncio.to_thread(at, account or self._nobody)
+            if account is None:
+                raise NotTrusted("cannot sign in", why="the person or the password is wrong")
+        except NotTrusted as wrong:
+            self.accounts.keep(person, attempts.after_failure(self._wall()))
+            self._note(self._refused(person, wrong.why), None)
+            raise
+        self.accounts.keep(person, Attempts())
+        return opened  # type: ignore[return-value]  # None where only the password was looked at
+
+    def _may_enter(self, person_id: PersonId) -> Person:
+        directory = self._directory()
+        if directory is None:
+            raise NotAllowed("cannot sign in", why="the directory of people has not reached this node yet", possible="wait for the link")
+        person = directory.person(person_id)
+        require(person, Act.READ, site=self.site)
+        return person
+
+    def _drop_idle(self) -> None:
+        now = self._monotonic()
+        self._sessions = {key: each for key, each in self._sessions.items() if now - each.used <= IDLE_S}
+        while len(self._sessions) > SESSIONS_MAX:
+            self._sessions.pop(min(self._sessions, key=lambda key: self._sessions[key].used))
+
+
+def _key(token: str) -> str:
+    return sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+def _token(entropy: Entropy) -> str:
+    return entropy(TOKEN_BYTES).hex()
+
+
+def _printable(name: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in name.encode("utf-8", "replace").decode())[:40]
