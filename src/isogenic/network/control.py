@@ -17,7 +17,7 @@ from isogenic.clock import Clock
 from isogenic.errors import NotFound
 from isogenic.ids import Mint, NodeId, SiteId
 from isogenic.network.desk import Desk
-from isogenic.network.facts import ControlStarted, ControlStopped, SiteSilent
+from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
 from isogenic.network.inbox import Inbox
 from isogenic.network.state import ControlState, apply
 from isogenic.records.blobs import BlobStore
@@ -31,6 +31,7 @@ __all__ = ["Completeness", "ControlNode"]
 log = logging.getLogger(__name__)
 CONTROL = NodeId("CONTROL")
 HOUSE = "HOUSE"
+WHY_MAX = 400  # characters of a reason that is noted
 SILENT_S = 15.0  # wall seconds without a word from a site before its silence is noted
 
 
@@ -94,9 +95,11 @@ class ControlNode:
             taken=self._taken,
         )
 
-    def _keep_evidence(self, name: str, data: bytes) -> None:
-        self.blobs.put(data)  # by digest, like everything else that must not change
-        log.error("page refused and kept as evidence: %s", name)
+    def _keep_evidence(self, peer: NodeId, why: str, page: bytes) -> None:
+        """A page that did not verify: kept by its digest, and noted in the house, where the network screen finds it."""
+        digest = self.blobs.put(page)
+        log.error("page of %s refused and kept as %s: %s", peer, digest[:16], why)
+        self.note([PageRefused(SiteId(peer), why[:WHY_MAX], digest)])
 
     # ---- facts ----
 
