@@ -10,6 +10,7 @@ Leaves to others: what the bytes say, who signed the checkpoint.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ class SqliteStore:
         self._broken = ""
         if vfs is None:
             make_folder(Path(path).parent)
+        opened: apsw.Connection | None = None
         try:
-            self._db = apsw.Connection(str(path), vfs=vfs)
+            self._db = opened = apsw.Connection(str(path), vfs=vfs)
             self._db.set_busy_timeout(BUSY_MS)
             if vfs is not None:
                 self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # a simulated disk has no shared memory
@@ -61,19 +63,26 @@ class SqliteStore:
             self._db.execute("COMMIT")
             kept: dict[Any, Any] = dict(self._db.execute("SELECT key, value FROM meta").fetchall())  # type: ignore[arg-type]
         except apsw.Error as trouble:
+            if opened is not None:
+                self.close()
             raise NotReachable(f"cannot open ledger {origin}", why=str(trouble), possible="check the disk, or restore the file") from trouble
-        if kept["origin"] != origin or kept["format"] != FORMAT:
-            self._db.close()
-            raise NotTrusted(f"cannot open {path} as {origin}", why=f"it is the ledger {kept['origin']}, format {kept['format']}")
+        if (kept.get("origin"), kept.get("format")) != (origin, FORMAT):
+            self.close()
+            raise NotTrusted(f"cannot open {path} as {origin}", why=f"it is the ledger {kept.get('origin')}, format {kept.get('format')}")
 
-    def _rows(self, sql: str, values: tuple[int, ...] = ()) -> list[Any]:
+    def _rows(self, sql: str, values: tuple[int, ...] = (), *, types: tuple[type, ...] = (int, bytes)) -> list[Any]:
+        """Rows of these column types; a rotten file can hold others, whatever the layout says."""
         try:
-            return self._db.execute(sql, values).fetchall()
+            rows: list[Any] = self._db.execute(sql, values).fetchall()
         except apsw.Error as trouble:
             raise NotReachable(f"cannot read ledger {self.origin}", why=str(trouble), possible="check the disk, or restore the file") from trouble
+        for row in rows:
+            if tuple(map(type, row)) != types:
+                raise NotReachable(f"cannot read ledger {self.origin}", why="its file is damaged", possible="check the disk, or restore the file")
+        return rows
 
     def head(self) -> Head | None:
-        rows = self._rows("SELECT note, frontier FROM checkpoint ORDER BY size DESC LIMIT 1")
+        rows = self._rows("SELECT note, frontier FROM checkpoint ORDER BY size DESC LIMIT 1", types=(bytes, bytes))
         return Head(Frontier.from_bytes(rows[0][1]), rows[0][0]) if rows else None
 
     def commit(self, bodies: Sequence[bytes], *, frontier: Frontier, note: bytes) -> None:
@@ -103,7 +112,7 @@ class SqliteStore:
             raise NotReachable(f"nothing was noted in {self.origin}", why=str(trouble), possible="free the disk and try again") from trouble
 
     def bodies(self, start: int, stop: int) -> list[bytes]:
-        return [row[0] for row in self._rows("SELECT body FROM log WHERE pos >= ? AND pos < ? ORDER BY pos", (start, stop))]
+        return [row[0] for row in self._rows("SELECT body FROM log WHERE pos >= ? AND pos < ? ORDER BY pos", (start, stop), types=(bytes,))]
 
     def checkpoint_at_or_before(self, size: int) -> tuple[int, bytes] | None:
         rows = self._rows("SELECT size, note FROM checkpoint WHERE size <= ? ORDER BY size DESC LIMIT 1", (size,))
@@ -127,4 +136,5 @@ class SqliteStore:
         return [(row[0], row[1]) for row in self._rows("SELECT size, note FROM receipt ORDER BY size")]
 
     def close(self) -> None:
-        self._db.close()
+        with suppress(apsw.Error):  # what cannot be tidied up now is tidied up on opening
+            self._db.close(True)

@@ -1,0 +1,331 @@
+"""A disk that loses power: SQLite databases and whole files in memory, with the faults of real ones.
+
+Guarantees: what was synced stays; what was written and not synced survives a power cut
+in part, by the dice: whole sectors are lost, kept in any order, or torn in the middle;
+names made or removed without syncing their folder may come or go. The same seed gives the
+same remains. `kill` is the end of a process: nothing is lost but its open files.
+Leaves to others: deciding when the power goes (`cut_after` lets it go in the middle of a commit).
+
+It assumes what SQLite's own layer assumes of real disks: a write that is torn leaves the
+bytes beside it alone ("powersafe overwrite"), and a sync that returned is true.
+"""
+
+# ruff: noqa: N802 - the names are SQLite's
+
+from __future__ import annotations
+
+import weakref
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import apsw
+
+from isogenic.errors import NotReachable
+
+__all__ = ["SECTOR", "SimDisk"]
+
+SECTOR = 512
+TORN = 0.2  # of the sectors that were under way: real disks tear rarely, rehearsals should meet it every night
+
+
+@dataclass(slots=True)
+class _File:
+    """`data` is what a process reads; `stable` what is on the platter; `pending` the writes between the two."""
+
+    data: bytearray = field(default_factory=bytearray)
+    stable: bytearray = field(default_factory=bytearray)
+    pending: list[tuple[int, bytes | None]] = field(default_factory=list)  # (offset, bytes), or (size, None) for a truncation
+
+    def write(self, offset: int, chunk: bytes) -> None:
+        _put(self.data, offset, chunk)
+        self.pending.append((offset, chunk))
+
+    def truncate(self, size: int) -> None:
+        _resize(self.data, size)
+        self.pending.append((size, None))
+
+    def sync(self) -> None:
+        for offset, chunk in self.pending:
+            _apply(self.stable, offset, chunk)
+        self.pending.clear()
+
+    def lose(self, dice: Random) -> None:
+        """Keep a part of what was not synced."""
+        share = dice.choice([0.0, 1.0, dice.random()])
+        prefix = dice.random() < 0.5  # written in order up to some moment, or in any order
+        stop = int(len(self.pending) * share) if prefix else len(self.pending)
+        for offset, chunk in self.pending[: stop + 1]:
+            last = prefix and (stop == 0 or (offset, chunk) is self.pending[min(stop, len(self.pending) - 1)])
+            self._keep(offset, chunk, share=0.5 if last else 1.0 if prefix else share, dice=dice)
+        self.pending.clear()
+        self.data[:] = self.stable
+
+    def _keep(self, offset: int, chunk: bytes | None, *, share: float, dice: Random) -> None:
+        if chunk is None:
+            if dice.random() < share:
+                _apply(self.stable, offset, None)
+            return
+        start = 0
+        while start < len(chunk):
+            stop = min(len(chunk), start + SECTOR - (offset + start) % SECTOR)
+            if dice.random() < share:
+                kept = dice.randrange(1, stop - start + 1) if share < 1 and dice.random() < TORN else stop - start
+                _put(self.stable, offset + start, chunk[start : start + kept])
+            start = stop
+
+
+def _put(data: bytearray, offset: int, chunk: bytes) -> None:
+    if offset > len(data):
+        data.extend(bytes(offset - len(data)))  # a hole reads as zeros
+    data[offset : offset + len(chunk)] = chunk
+
+
+def _resize(data: bytearray, size: int) -> None:
+    if size < len(data):
+        del data[size:]
+    else:
+        data.extend(bytes(size - len(data)))
+
+
+def _apply(data: bytearray, offset: int, chunk: bytes | None) -> None:
+    if chunk is None:
+        _resize(data, offset)
+    else:
+        _put(data, offset, chunk)
+
+
+class _Handle:
+    """One open file of one process. After a power cut or a kill it is dead."""
+
+    def __init__(self, disk: SimDisk, file: _File) -> None:
+        self._disk, self._file, self._life = disk, file, disk._life
+
+    def _alive(self) -> None:
+        if self._life != self._disk._life or self._disk.dark:
+            raise apsw.exception_for(apsw.SQLITE_IOERR)
+
+    def xRead(self, amount: int, offset: int) -> bytes:
+        if self._disk.dark:
+            return b""  # to SQLite a short read is an error too; a second exception within one call would only make noise
+        self._alive()
+        return bytes(self._file.data[offset : offset + amount])
+
+    def xWrite(self, data: Any, offset: int) -> None:
+        self._alive()
+        self._disk._room_for(max(0, offset + len(data) - len(self._file.data)))
+        self._disk._step()
+        self._file.write(offset, bytes(data))
+
+    def xTruncate(self, newsize: int) -> None:
+        self._alive()
+        self._disk._step()
+        self._file.truncate(newsize)
+
+    def xSync(self, flags: int) -> None:
+        self._alive()
+        self._disk._step()
+        self._file.sync()
+        self._disk._sync_names()  # SQLite syncs the folder with the first sync of a new file
+
+    def xFileSize(self) -> int:
+        return len(self._file.data)
+
+    def xLock(self, level: int) -> None:
+        self._alive()  # so that a dead database, closing, does not tidy up the files of the living
+
+    def xUnlock(self, level: int) -> None:
+        pass
+
+    def xCheckReservedLock(self) -> bool:
+        return False
+
+    def xFileControl(self, op: int, ptr: int) -> bool:
+        return False
+
+    def xSectorSize(self) -> int:
+        return SECTOR
+
+    def xDeviceCharacteristics(self) -> int:
+        return int(apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE)
+
+    def xClose(self) -> None:
+        pass
+
+
+class _Layer(apsw.VFS):
+    """SQLite's way to the disk."""
+
+    def __init__(self, disk: SimDisk, name: str) -> None:
+        self._disk = disk
+        super().__init__(name, "", exclude={"xSetSystemCall", "xGetSystemCall", "xNextSystemCall"})
+
+    def xOpen(self, name: Any, flags: list[int]) -> Any:
+        flags[1] = flags[0]
+        if name is None:
+            return _Handle(self._disk, _File())
+        path = name if isinstance(name, str) else name.filename()
+        return self._disk._open(path, create=bool(flags[0] & apsw.SQLITE_OPEN_CREATE))
+
+    def xAccess(self, pathname: str, flags: int) -> bool:
+        return pathname in self._disk._files
+
+    def xDelete(self, filename: str, syncdir: bool) -> None:
+        self._disk._delete(filename, sync=syncdir)
+
+    def xFullPathname(self, name: str) -> str:
+        return name
+
+
+class SimDisk:
+    """One machine's disk. `name` is the SQLite file layer to open databases with; it is also a `Files` for blobs."""
+
+    def __init__(self, name: str, *, quota: int | None = None) -> None:
+        """`name` is unique in this process. `quota` is how many bytes fit."""
+        self.name, self.quota = name, quota
+        self.dark = False  # the power is gone, and `power_cut` has not yet said what is left
+        self._files: dict[str, _File] = {}
+        self._names: dict[str, _File | None] = {}  # names changed since the folder was synced: what they stood for before
+        self._life = 0
+        self._fuse: int | None = None
+        self._layer: _Layer | None = _Layer(self, name)
+        self._databases: list[weakref.ref[apsw.Connection]] = []
+        apsw.connection_hooks.append(self._opened)
+
+    # ---- faults ----
+
+    def cut_after(self, steps: int) -> None:
+        """Let the power go after so many further writes and syncs; then everything fails until `power_cut`."""
+        self._fuse = steps
+
+    def power_cut(self, dice: Random) -> None:
+        """The power was gone and is back: of what was not synced a part is left. Open files are dead."""
+        for path in sorted(self._names):
+            if dice.random() < 0.5:
+                before = self._names[path]
+                if before is None:
+                    self._files.pop(path, None)
+                else:
+                    self._files[path] = before
+        self._names.clear()
+        for path in sorted(self._files):
+            self._files[path].lose(dice)
+        self._restart()
+
+    def kill(self) -> None:
+        """The process ends (kill -9), the machine goes on: open files are dead, nothing written is lost."""
+        self._restart()
+
+    def flip(self, path: Path | str, *, at: int, bit: int = 0) -> None:
+        """Damage one bit of a file, as rot does."""
+        file = self._files[str(path)]
+        for data in (file.data, file.stable):
+            data[at] ^= 1 << bit
+
+    def _opened(self, database: apsw.Connection) -> None:
+        if database.open_vfs == self.name:
+            self._databases.append(weakref.ref(database))
+
+    def _restart(self) -> None:
+        self._life += 1
+        for each in self._databases:  # closed now, while they cannot touch a file, and not whenever they are collected
+            database = each()
+            if database is not None:
+                with suppress(apsw.Error):
+                    database.close(True)
+        self._databases.clear()
+        self._fuse, self.dark = None, False
+
+    def _step(self) -> None:
+        if self._fuse is not None:
+            self._fuse -= 1
+            if self._fuse < 0:
+                self.dark = True
+                raise apsw.exception_for(apsw.SQLITE_IOERR)
+
+    def _room_for(self, growth: int) -> None:
+        if self.quota is not None and growth and self.used() + growth > self.quota:
+            raise apsw.exception_for(apsw.SQLITE_FULL)
+
+    def used(self) -> int:
+        """How many bytes are taken."""
+        return sum(len(file.data) for file in self._files.values())
+
+    def size(self, path: Path | str) -> int:
+        """How large a file is."""
+        return len(self._files[str(path)].data)
+
+    # ---- names ----
+
+    def _open(self, path: str, *, create: bool) -> _Handle:
+        if self.dark or (path not in self._files and not create):
+            raise apsw.exception_for(apsw.SQLITE_CANTOPEN)
+        if path not in self._files:
+            self._name(path, _File())
+        return _Handle(self, self._files[path])
+
+    def _name(self, path: str, file: _File | None) -> None:
+        self._names.setdefault(path, self._files.get(path))
+        if file is None:
+            del self._files[path]
+        else:
+            self._files[path] = file
+
+    def _delete(self, path: str, *, sync: bool) -> None:
+        if self.dark:
+            raise apsw.exception_for(apsw.SQLITE_IOERR)
+        if path not in self._files:
+            raise apsw.exception_for(apsw.SQLITE_IOERR_DELETE_NOENT)
+        self._step()
+        self._name(path, None)
+        if sync:
+            self._sync_names()
+
+    def _sync_names(self) -> None:
+        self._names.clear()
+
+    # ---- whole files (records.blobs.Files) ----
+
+    def write_whole(self, path: Path, data: bytes) -> None:
+        """As durable.write_whole does it: beside, synced, renamed, folder synced."""
+        try:
+            if self.dark:
+                raise apsw.exception_for(apsw.SQLITE_IOERR)
+            self._room_for(len(data))
+            file = _File()
+            self._step()
+            file.write(0, data)
+            self._step()
+            file.sync()
+            self._step()
+            self._name(str(path), file)
+            self._step()
+            self._sync_names()
+        except apsw.Error as trouble:
+            raise NotReachable(f"cannot write {path.name}", why=str(trouble), possible="free the disk and try again") from trouble
+
+    def read(self, path: Path, limit: int) -> bytes | None:
+        """A file's bytes, at most `limit` + 1 of them."""
+        if self.dark:
+            raise NotReachable(f"cannot read {path.name}", why="the power is gone")
+        file = self._files.get(str(path))
+        return bytes(file.data[: limit + 1]) if file else None
+
+    def has(self, path: Path) -> bool:
+        """Whether there is such a file."""
+        return str(path) in self._files
+
+    def names(self, folder: Path) -> list[str]:
+        """What is in a folder, in order."""
+        start = f"{folder}/"
+        return sorted({path[len(start) :].split("/")[0] for path in self._files if path.startswith(start)})
+
+    def close(self) -> None:
+        """Take the file layer out of SQLite again."""
+        if self._layer is not None:
+            self._restart()
+            apsw.connection_hooks.remove(self._opened)
+            self._layer.unregister()
+            self._layer = None
