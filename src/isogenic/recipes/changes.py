@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from isogenic.recipes.model import Dose, GeneralRecipe, Phase, Prompt, SiteDocument
+from isogenic.recipes.model import ControlPrompt, Dose, GeneralRecipe, Phase, Prompt, SiteDocument
 
 __all__ = ["Change", "ChangeKind", "changes"]
 
@@ -118,7 +118,7 @@ def dose_text(dose: Dose) -> str:
     return f"every {dose.every}, if {dose.signal} < {dose.below}: stock of {dose.stock} by {dose.into} up to {dose.to}{when}"
 
 
-def prompt_text(prompt: Prompt) -> str:
+def prompt_text(prompt: Prompt | ControlPrompt) -> str:
     """A question as people read it."""
     low, high = ("" if each is None else f"{each:g}" for each in (prompt.low, prompt.high))
     limits = f" {low} to {high}".rstrip() if low or high else ""

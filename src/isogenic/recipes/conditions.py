@@ -38,7 +38,9 @@ __all__ = [
     "Denied",
     "Flag",
     "check",
+    "flags",
     "holds",
+    "parameters",
     "parse",
     "resolve",
     "signals",
@@ -223,6 +225,11 @@ def signals(condition: Condition) -> tuple[str, ...]:
 def parameters(condition: Condition) -> tuple[str, ...]:
     """The parameters that the condition names, in order."""
     return tuple(dict.fromkeys(each.right for each in _leaves(condition) if isinstance(each, Comparison) and isinstance(each.right, str)))
+
+
+def flags(condition: Condition) -> tuple[str, ...]:
+    """The flags that the condition asks for, in order."""
+    return tuple(dict.fromkeys(each.name for each in _leaves(condition) if isinstance(each, Flag)))
 
 
 def check(condition: Condition, *, units: Mapping[str, str], parameters: Mapping[str, str]) -> list[str]:

@@ -80,7 +80,7 @@ def derivable(master: MasterRecipe, unit: Unit) -> list[Note]:
     """Every need of the recipe, and whether the unit meets it."""
     if unit.cls.name != master.equipment_class:
         return [_note("check_class", f"{unit.id} is a {unit.cls.name}, not a {master.equipment_class}")]
-    return [*check_capabilities(master, unit), *check_signals(master, unit), *check_setpoints(master, unit)]
+    return [*check_capabilities(master, unit), *check_signals(master, unit), *check_setpoints(master, unit), *check_doses(master, unit)]
 
 
 def _note(check: str, wrong: str, *, good: str = "") -> Note:
@@ -124,6 +124,23 @@ def check_setpoints(master: MasterRecipe, unit: Unit) -> list[Note]:
             if can is not None and not can.low <= value <= can.high:
                 notes.append(_note("check_setpoints", f"{phase.name} sets {name} to {value:g} {can.unit}; {unit.id} can {can.low:g} to {can.high:g}"))
     return notes or [_note("check_setpoints", "", good="all set-points are within what the unit can do")]
+
+
+def check_doses(master: MasterRecipe, unit: Unit) -> list[Note]:
+    """Every dose is more than nothing and can reach what it is for, with the numbers of this unit."""
+    values, units = _values(master, unit), CLASS_UNITS
+    wrong = []
+    for phase in master.procedure.phases:
+        if phase.dose is None:
+            continue
+        dose = _dose(phase.dose, values, units)
+        if dose.rule is DoseRule.AMOUNT and not 0 < dose.amount <= unit.cls.signals[dose.into].high:
+            wrong.append(f"{phase.name} doses {dose.amount:g} {dose.unit} by {dose.into}")
+        if dose.rule in (DoseRule.REACH, DoseRule.BOLUS) and not 0 < dose.to < dose.stock:
+            wrong.append(f"{phase.name} cannot reach {dose.to:g} with a stock of {dose.stock:g}")
+        if dose.rule is DoseRule.BOLUS and not (dose.below <= dose.to and dose.every_h > 0):
+            wrong.append(f"{phase.name} would dose below {dose.below:g} up to {dose.to:g} every {dose.every_h:g} h")
+    return [_note("check_doses", text) for text in wrong] or [_note("check_doses", "", good="every dose can do what it is for")]
 
 
 def derive_control(master: MasterRecipe, unit: Unit, *, batch: BatchId, lot: LotId) -> ControlRecipe:
@@ -203,7 +220,7 @@ def _deciding(phase: Phase) -> tuple[str, ...]:
     for text in texts:
         condition = conditions.parse(text) if text else None
         found += conditions.signals(condition) if condition else []
-        if condition and conditions.DOSED in str(condition).split() and dose is not None:
+        if condition and conditions.DOSED in conditions.flags(condition) and dose is not None:
             found.append(total_of(dose.into))
     return tuple(dict.fromkeys(found))
 

@@ -44,7 +44,7 @@ PROMPTS_MAX = 8  # questions to one phase: more is a form, not a question
 TEXT_MAX = 300
 LOST_AFTER = "2 h"  # a signal that decides something may be bad for so long, unless the recipe says otherwise
 EVERYTHING = "everything"
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
+_NAME = re.compile(r"[a-z]([a-z0-9_]{0,28}[a-z0-9])?")
 
 
 def dose_signals(cls: EquipmentClass) -> tuple[str, ...]:
@@ -184,6 +184,9 @@ class _Reader:
         prompts = tuple(self.prompt(each) for each in table.tables("ask", needed=False))
         if len(prompts) > PROMPTS_MAX:
             table.complain("ask", f"{len(prompts)} questions are more than {PROMPTS_MAX}")
+        dose = self.dose(table.table("dose")) if table.has("dose") else None
+        until = self.condition(table, "until")
+        self.complain_of_vain_waits(table, until, dose=dose, prompts=prompts)
         timeout = table.table("timeout", needed=False)
         has_timeout = table.has("timeout")
         own_lost = table.table("lost", needed=False)
@@ -192,15 +195,24 @@ class _Reader:
             title=_short(table, "title"),
             setpoints=self.setpoints(table, "setpoints", needed=False),
             held={**held, **self.setpoints(table, "held", needed=False)},
-            dose=self.dose(table.table("dose")) if table.has("dose") else None,
+            dose=dose,
             prompts=prompts,
-            until=self.condition(table, "until"),
+            until=until,
             timeout=self.time(timeout, "after") if has_timeout else "",
             timeout_then=timeout.choice("then", Then) if has_timeout else Then.ALARM,
             lost_after=self.time(own_lost, "after", default=lost[0]),
             lost_then=own_lost.choice("then", Then, default=lost[1]),
             monitored=table.flag("monitored", default=False),
         )
+
+    def complain_of_vain_waits(self, table: Table, until: str, *, dose: Dose | None, prompts: tuple[Prompt, ...]) -> None:
+        """A phase that waits for what it never asks or gives would wait for ever, or not at all."""
+        for key, text in (("until", until), ("dose", dose.when if dose else "")):
+            flags = conditions.flags(conditions.parse(text)) if text else ()
+            if conditions.ANSWERED in flags and not prompts:
+                table.complain(key, "it waits for answers, and the phase asks nothing")
+            if conditions.DOSED in flags and (dose is None or key == "dose"):
+                table.complain(key, "it waits for a dose that the phase does not give before")
 
     def time(self, table: Table, key: str, *, default: str | None = None) -> str:
         text = self.amount(table, key, unit="h", default=default)

@@ -224,7 +224,7 @@ def _control_phase_lines(phase: ControlPhase) -> Iterator[str]:
         if setpoints:
             yield f"{indent}{word}   {', '.join(f'{name} {value:g} {CLASS_UNITS[name]}' for name, value in setpoints.items())}"
     for prompt in phase.prompts:
-        yield f"{indent}ask    {prompt.name}: {prompt.text}"
+        yield f"{indent}ask    {prompt.name}: {prompt_text(prompt)}"
     if phase.dose:
         yield f"{indent}dose   {_control_dose_text(phase.dose)}"
     yield f"{indent}until  {phase.until}"
@@ -240,6 +240,6 @@ def _control_dose_text(dose: ControlDose) -> str:
         return f"{dose.amount:g} {dose.unit} by {dose.into}{when}"
     if dose.rule is DoseRule.EVERYTHING:
         return f"everything by {dose.into}{when}"
-    if dose.rule is DoseRule.REACH:
-        return f"stock of {dose.stock:g} by {dose.into} up to {dose.to:g}{when}"
-    return f"every {dose.every_h:g} h, if {dose.signal} < {dose.below:g}: stock of {dose.stock:g} by {dose.into} up to {dose.to:g}{when}"
+    unit = CLASS_UNITS[dose.signal or "viable_cells"]
+    stock = f"stock of {dose.stock:g} {unit} by {dose.into} up to {dose.to:g} {unit}{when}"
+    return stock if dose.rule is DoseRule.REACH else f"every {dose.every_h:g} h, if {dose.signal} < {dose.below:g} {unit}: {stock}"

@@ -1,0 +1,74 @@
+"""Pages for people are files under review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from recipe_desk import GENERAL, changed, text
+
+from isogenic.errors import NotAllowed, NotValid
+from isogenic.recipes import pages
+from isogenic.recipes.changes import Change, ChangeKind, changes
+from isogenic.recipes.general import load_general
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def next_version() -> str:
+    """Version 2: a slower feed, a second question, an earlier end, no bolus, and one comment more."""
+    out = changed("version: 1", "version: 2")
+    out = changed("value: 0.875 mL/h", "value: 0.85 mL/h", of=out)
+    out = changed("value: 11 d", "value: 10 d", of=out)
+    out = changed("answer: text, text: Lot number of the inoculum}", "answer: text, text: Lot number of the thawed inoculum}", of=out)
+    dose = next(line for line in GENERAL.splitlines() if "signal: glucose" in line)
+    return changed(dose + "\n", "            # no bolus: the feed carries enough\n", of=out)
+
+
+PAGES = {
+    "check.txt": lambda: pages.check(GENERAL, name="mab-fb.general.yaml"),
+    "show.txt": lambda: pages.show(GENERAL, name="mab-fb.general.yaml"),
+    "show_site.txt": lambda: pages.show(text("porto.site.yaml"), name="porto.site.yaml"),
+    "diff.txt": lambda: pages.diff(GENERAL, next_version()),
+    "diff_site.txt": lambda: pages.diff(text("leeds.site.yaml"), text("porto.site.yaml")),
+    "derive_leeds.txt": lambda: pages.derive(GENERAL, text("leeds.site.yaml"), text("leeds.plant.yaml")),
+    "derive_porto.txt": lambda: pages.derive(GENERAL, text("porto.site.yaml"), text("porto.plant.yaml"), unit="SB-200"),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_reads_as_reviewed(name):
+    assert PAGES[name]() == (GOLDEN / name).read_text(encoding="utf-8")
+
+
+def test_changes_are_typed_and_the_critical_ones_marked():
+    found = changes(load_general(GENERAL), load_general(next_version()))
+    assert Change(ChangeKind.CHANGED, "formula.feed_rate.value", "0.875 mL/h for each L", "0.85 mL/h for each L", critical=True) in found
+    assert [change.path for change in found if change.kind is ChangeKind.REMOVED] == ["procedure.production.dose"]
+
+
+def test_comments_and_layout_are_no_change():
+    assert changes(load_general(GENERAL), load_general("# a comment\n" + GENERAL.replace("{title", "{  title"))) == ()
+
+
+def test_a_check_says_what_a_person_should_look_at():
+    out = changed('agitation_sp: "@agitation", feed_flow_sp: 0 mL/h}\n            ask', "feed_flow_sp: 0 mL/h}\n            ask")
+    out = changed(
+        "            until: dosed and answered\n            timeout: {after: 24 h, then: hold}\n", "            until: dosed and answered\n", of=out
+    )
+    out = changed("  highest_volume:", "  spare: {title: Spare, value: 1 h, low: 1 h, high: 2 h}\n  highest_volume:", of=out)
+    assert pages.check(out).splitlines()[1:3] == [
+        "  warn: parameter spare is used nowhere",
+        "  warn: phase charge_medium may wait for ever: it has no timeout",
+    ]
+
+
+def test_a_general_and_a_site_recipe_do_not_compare():
+    with pytest.raises(NotValid, match="one is a general recipe and one a site recipe"):
+        pages.diff(GENERAL, text("leeds.site.yaml"))
+
+
+def test_what_no_unit_can_run_is_refused_with_the_reasons():
+    plant = text("leeds.plant.yaml").replace("high: 120 mL/h", "high: 12 mL/h")
+    with pytest.raises(NotAllowed, match="BR-50: feed_flow 0 to 35 mL/h is needed; BR-50 can 0 to 12"):
+        pages.derive(GENERAL, text("leeds.site.yaml"), plant)
