@@ -123,12 +123,12 @@ def test_harvest_empties_the_vessel_and_gives_one_pool_to_the_laboratory(porto: 
     assert json.loads(json.dumps(document)) == document
 
 
-def test_a_second_batch_begins_with_totals_at_zero_and_higher_numbers(porto: SitePlant) -> None:
+def test_a_second_batch_is_another_one_and_totals_count_on(porto: SitePlant) -> None:
     facility = Facility(porto, seed=2)
     first = [seen["viable_cells"] for _, seen in lead_batch(facility, hours=30.0)]
     second = [seen for _, seen in lead_batch(facility, hours=30.0)]
     assert [harvest.run for harvest in facility.harvests()] == [1, 2]
-    assert second[0]["medium_dosed_total"] == pytest.approx(0.9 * START_L)
+    assert second[0]["medium_dosed_total"] == pytest.approx(1.8 * START_L)
     assert [seen["viable_cells"] for seen in second] != first
 
 

@@ -234,7 +234,7 @@ def check(culture: Culture) -> Culture:
     """The culture, or `NotValid` naming what left its physical range."""
     for name, value, high in zip(Culture._fields, culture, HIGHEST, strict=True):
         # A comparison with NaN is false, so it is caught with the rest; numpy is asked for arrays only, because it is slow for one number.
-        within = LOWEST <= value <= high if type(value) is float else bool(np.all((LOWEST <= value) & (value <= high)))
+        within = LOWEST <= value <= high if type(value) is float else bool(np.all((value >= LOWEST) & (value <= high)))
         if not within:
             raise NotValid(f"cannot go on with {name} at {value}", why=f"the physical range is 0 to {high:g}")
     return culture

@@ -6,11 +6,12 @@ then says why and reports nothing. All that a vessel remembers is plain data in
 `VesselState`, so a controller that restarts finds its vessel as it was.
 Leaves to others: time (facility), the wire (servers).
 
-    empty --first medium--> filled (a run begins: new bag, new probes, new bottle, totals at zero)
+    empty --first medium--> filled (a run begins: new bag, new probes, new bottle)
     filled --first seed---> growing (age counts from here)
     growing --harvest-----> drained --> empty
 
-Doses flow at a rate, so that filling takes hours as it does in life. **Illustrative.**
+Doses flow at a rate, so that filling takes hours as it does in life; the totals count on from
+batch to batch, as totalisers do. **Illustrative.**
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ class VesselState:
     pending: dict[str, float] = field(default_factory=lambda: dict.fromkeys(DOSE_RATES, 0.0))  # litres
     executed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DOSE_RATES, 0))  # last dose number
     totals: dict[str, float] = field(default_factory=lambda: {total: 0.0 for total, _ in DOSE_TOTALS.values()})
+    harvested_before: float = 0.0  # the total when the run began
     lagged: dict[str, float] = field(default_factory=dict)  # true values behind the instruments' lag
     frozen: dict[str, float] = field(default_factory=dict)
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # ammonium, glucose and pH, times hours
@@ -229,7 +231,7 @@ class Vessel:
         state.run += 1
         state.begun, state.inoculated = self.index, -1
         state.bottle_kg = BOTTLE_KG_PER_L * self._working_l
-        state.totals = dict.fromkeys(state.totals, 0.0)
+        state.harvested_before = state.totals["harvested_total"]
         state.lagged, state.frozen = {}, {}
         self._begin_dice()
 
@@ -247,7 +249,8 @@ class Vessel:
         state = self.state
         hours = max(self.age_h, self.step_h)
         ammonium, glucose, ph = (each / hours for each in state.sums)
-        harvest = Harvest(self.unit.id, state.run, self.index, self.age_h, state.totals["harvested_total"], pool, ammonium, glucose, ph)
+        litres = state.totals["harvested_total"] - state.harvested_before
+        harvest = Harvest(self.unit.id, state.run, self.index, self.age_h, litres, pool, ammonium, glucose, ph)
         was_growing = self._growing
         state.culture, state.inoculated = cho.EMPTY, -1
         state.pending = dict.fromkeys(state.pending, 0.0)
