@@ -19,7 +19,7 @@ from isogenic.authority.people import Person
 from isogenic.authority.rules import Act
 from isogenic.batches import engine
 from isogenic.clock import ManualClock
-from isogenic.errors import NotReachable, Refusal
+from isogenic.errors import NotReachable
 from isogenic.ids import BatchId, DeviationId, LotId, NodeId, PersonId, RecipeId, SampleId, SeededMint, SiteId, UnitId
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
@@ -48,7 +48,7 @@ LEEDS, GHENT, PORTO = SiteId("LEEDS"), SiteId("GHENT"), SiteId("PORTO")
 UNITS = {LEEDS: UnitId("BR-50"), GHENT: UnitId("BR-200"), PORTO: UnitId("SB-200")}
 OPERATORS = {LEEDS: PersonId("LEA"), GHENT: PersonId("GUS"), PORTO: PersonId("PIA")}
 ADA, BEN, QUI, ANA = PersonId("ADA"), PersonId("BEN"), PersonId("QUI"), PersonId("ANA")
-RECIPE = RecipeId("MAB-FB")
+RECIPE, LOT = RecipeId("MAB-FB"), LotId("LOT-0001")
 GENERAL = document("mab-fb.general.yaml")
 RESULTS = {
     "titre": (5.2, "g/L"),
@@ -58,12 +58,6 @@ RESULTS = {
     "acidic": (17.0, "%"),
     "hcp": (1.1e5, "ng/mg"),
 }
-
-
-def rewriting(folder: Path, copy: Path) -> Path:
-    """A copy of a folder that a test may change."""
-    shutil.copytree(folder, copy)
-    return copy
 
 
 @cache
@@ -221,11 +215,11 @@ class Network:
         await self.scan(site)
         await self.carry(site)
 
-    def start_batch(self, site: SiteId = LEEDS, *, lot: LotId = LotId("LOT-0001")) -> BatchId:
+    def start_batch(self, site: SiteId = LEEDS, *, lot: LotId = LOT) -> BatchId:
         """The operator starts a batch, and the gate allows it."""
         node = self.nodes[site]
         person = requests.person_here(node.state, OPERATORS[site])
-        payloads, notes = requests.start_batch(node.state, person, recipe=RECIPE, version=1, unit=UNITS[site], lot=lot, mint=node.mint)
+        payloads, _ = requests.start_batch(node.state, person, recipe=RECIPE, version=1, unit=UNITS[site], lot=lot, mint=node.mint)
         node.note(payloads, actor=Actor(str(person.id), "operator", "password"))
         return node.state.lots[lot].batch
 
@@ -260,7 +254,12 @@ class Network:
         found = [each.deviation for opened in self.nodes[site].state.deviations.values() for each in opened]
         for deviation in found:
             decisions.dispose_deviation(
-                self.control, self.person(BEN), signer_of(BEN), deviation=deviation, disposition=Disposition.ACCEPT, justification="no effect on quality"
+                self.control,
+                self.person(BEN),
+                signer_of(BEN),
+                deviation=deviation,
+                disposition=Disposition.ACCEPT,
+                justification="no effect on quality",
             )
         return found
 
@@ -277,13 +276,3 @@ class Network:
 
     def payloads(self, kind: type, site: SiteId = LEEDS) -> list[object]:
         return [fact.payload for fact in self.facts(site) if isinstance(fact.payload, kind)]
-
-
-def refusal(action: Callable[[], object], family: type[Refusal]) -> Refusal:
-    """The refusal that an act ends in, of exactly this family."""
-    try:
-        action()
-    except Refusal as refused:
-        assert type(refused) is family, refused
-        return refused
-    raise AssertionError("nothing was refused")

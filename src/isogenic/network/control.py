@@ -93,6 +93,8 @@ class ControlNode:
             blobs=blobs,
             clock=clock,
             taken=self._taken,
+            wanted=self._wanted,
+            offered=self._offered,
         )
 
     def _keep_evidence(self, peer: NodeId, why: str, page: bytes) -> None:
@@ -100,6 +102,12 @@ class ControlNode:
         digest = self.blobs.put(page)
         log.error("page of %s refused and kept as %s: %s", peer, digest[:16], why)
         self.note([PageRefused(SiteId(peer), why[:WHY_MAX], digest)])
+
+    def _wanted(self, peer: NodeId, digest: str) -> bool:
+        return any(block.digest == digest for record in self.state.lots.values() if record.site == SiteId(peer) for block in record.blocks)
+
+    def _offered(self, digest: str) -> bool:
+        return any(model.digest == digest for model in self.state.models.values())
 
     # ---- facts ----
 

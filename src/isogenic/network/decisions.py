@@ -35,7 +35,7 @@ from isogenic.quality.specifications import SpecificationPublished, read_specifi
 from isogenic.recipes.approval import RecipeApproved, RecipePublished, RecipeSubmitted
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import digest_of
-from isogenic.records.facts import Actor
+from isogenic.records.facts import Actor, Payload
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import Signer, open_checkpoint
 
@@ -71,31 +71,29 @@ def _role(person: Person, act: Act) -> Role:
 
 
 def publish_directory(node: ControlNode, people: Directory) -> None:
-    """Publish who is trusted, to the house and to every site."""
-    fact = DirectoryPublished(CONTROL, people)
-    node.note([fact])
-    for site in node.sites():
-        node.note([fact], site=site)
+    """Publish who is trusted, to every site and to the house."""
+    _publish(node, DirectoryPublished(CONTROL, people))
 
 
 def publish_specification(node: ControlNode, text: str) -> None:
-    """Publish a product's specification, to the house and to every site."""
+    """Publish a product's specification, to every site and to the house."""
     specification = read_specification(text)
-    fact = SpecificationPublished(specification.product, specification.version, digest_of(text), text)
-    node.note([fact])
-    for site in node.sites():
-        node.note([fact], site=site)
+    _publish(node, SpecificationPublished(specification.product, specification.version, digest_of(text), text))
 
 
 def publish_model(node: ControlNode, data: bytes, *, product: ProductId) -> str:
-    """Publish a reference model, to the house and to every site; the bytes go by digest."""
+    """Publish a reference model, to every site and to the house; the bytes go by digest."""
     model = Model.from_bytes(data)
     digest = node.blobs.put(data)
-    fact = ModelPublished(model.name, product, digest, len(data))
-    node.note([fact])
+    _publish(node, ModelPublished(model.name, product, digest, len(data)))
+    return digest
+
+
+def _publish(node: ControlNode, fact: Payload) -> None:
+    """To every site, and last to the house: what the house holds has reached every ledger, whenever the node was killed."""
     for site in node.sites():
         node.note([fact], site=site)
-    return digest
+    node.note([fact])
 
 
 # ---- recipes ----

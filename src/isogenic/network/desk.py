@@ -2,7 +2,8 @@
 
 Guarantees: every request is answered with a status and a body; a refusal is an answer, and
 changes nothing. `peer` is who the TLS certificate says is calling, never what the request
-says. One site reads the ledger written for it, and no other.
+says. One site reads the ledger written for it, and no other (I7); it brings the blobs that
+its own facts name, and takes the blobs that were published.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ __all__ = ["Desk", "Live"]
 
 WAIT_MAX_S = 25.0  # below the 30 s after which many middle boxes drop an idle connection
 BODY_BYTES_MAX = BLOB_BYTES_MAX
+QUERY_MAX = 8
 LIVE_POINTS = 2_000  # points kept per unit for the trend screens: memory, never evidence
 LIVE_SIGNALS = 200
+LIVE_UNITS = 100
 
 
 @dataclass(slots=True)
@@ -56,9 +59,15 @@ class Desk:
         blobs: BlobStore,
         clock: Clock,
         taken: Callable[[str], None],
+        wanted: Callable[[NodeId, str], bool],
+        offered: Callable[[str], bool],
     ) -> None:
-        """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored."""
+        """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored.
+
+        `wanted(site, digest)` says whether a fact of that site names the blob, `offered(digest)` whether it was published.
+        """
         self.inbox, self.outgoing, self.witnesses, self.blobs, self.clock, self._taken = inbox, outgoing, witnesses, blobs, clock, taken
+        self._wanted, self._offered = wanted, offered
         self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}
         self._news: dict[NodeId, asyncio.Event] = {}
         self.closing = False
@@ -79,12 +88,11 @@ class Desk:
         if peer not in self.outgoing:
             return problem(NotTrusted(f"{peer} is not served", why="the directory does not name it as a site of this network"))
         self.live[peer].heard = self.clock.now().at
-        parts = urlsplit(target)
-        query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         try:
+            path, query = _parts(target)
             if len(body) > BODY_BYTES_MAX:
                 raise NotValid("request refused", why=f"{len(body)} bytes are more than {BODY_BYTES_MAX}")
-            match (method, parts.path.strip("/").split("/")):
+            match (method, path.strip("/").split("/")):
                 case ("POST", ["v1", "pages"]):
                     return self._page(peer, body)
                 case ("GET", ["v1", "control"]):
@@ -92,10 +100,10 @@ class Desk:
                 case ("POST", ["v1", "cosignatures"]):
                     return self._cosignature(peer, body)
                 case (("HEAD" | "GET" | "PUT") as verb, ["v1", "blobs", digest]):
-                    return self._blob(verb, digest, body)
+                    return self._blob(peer, verb, digest, body)
                 case ("POST", ["v1", "heartbeat"]):
                     return self._heartbeat(peer, body)
-            raise NotFound(f"no {method} {parts.path[:80]}", why="it is not part of the wire between sites")
+            raise NotFound(f"no {method[:10]} {path[:80]}", why="it is not part of the wire between sites")
         except Refusal as refusal:
             return problem(refusal)
 
@@ -125,21 +133,29 @@ class Desk:
         self.outgoing[peer].take_receipt(said["line"].encode(), size=said["size"], witness=self.witnesses[peer])
         return Answer(204)
 
-    def _blob(self, verb: str, digest: str, body: bytes) -> Answer:
-        if verb == "PUT":
-            self.blobs.put(body, expected=digest)
-            return Answer(204)
+    def _blob(self, peer: NodeId, verb: str, digest: str, body: bytes) -> Answer:
+        self.blobs.path(digest)
+        if verb == "GET":
+            if not self._offered(digest):
+                raise NotFound(f"no bytes {digest}", why="none were published under that digest")
+            return Answer(200, self.blobs.get(digest))
+        if not self._wanted(peer, digest):
+            raise NotFound(f"no bytes {digest} wanted", why=f"no fact of {peer} names them", possible="send the facts first")
         if verb == "HEAD":
             return Answer(200 if self.blobs.has(digest) else 404)
-        return Answer(200, self.blobs.get(digest))
+        self.blobs.put(body, expected=digest)
+        return Answer(204)
 
     def _heartbeat(self, peer: NodeId, body: bytes) -> Answer:
         said = codec.read(_Heartbeat, codec.loads(body, what="a heartbeat"), what="heartbeat")
         live = self.live[peer]
         live.noted = {origin: size for origin, size in said.noted.items() if self.inbox.writers.get(origin) == peer}
-        for unit, values in list(said.values.items())[:LIVE_SIGNALS]:
+        at = time_of_text(said.at)
+        for unit, values in list(said.values.items())[:LIVE_UNITS]:
+            if unit not in live.units and len(live.units) >= LIVE_UNITS:
+                continue
             points = live.units.setdefault(unit, deque(maxlen=LIVE_POINTS))
-            points.append((time_of_text(said.at), dict(list(values.items())[:LIVE_SIGNALS])))
+            points.append((at, dict(list(values.items())[:LIVE_SIGNALS])))
         return Answer(204)
 
 
@@ -148,6 +164,15 @@ class _Heartbeat:
     at: str
     noted: dict[str, int]
     values: dict[str, dict[str, float]]
+
+
+def _parts(target: str) -> tuple[str, dict[str, str]]:
+    """Path and query of what was asked for."""
+    try:
+        parts = urlsplit(target)
+        return parts.path, {key: values[-1] for key, values in parse_qs(parts.query, max_num_fields=QUERY_MAX).items()}
+    except ValueError as trouble:
+        raise NotValid(f"cannot read {target[:80]!r}", why=str(trouble)) from trouble
 
 
 def _whole(text: str) -> int:

@@ -115,6 +115,6 @@ def node_server(desk: Desk, *, home: Path, host: str, port: int) -> uvicorn.Serv
 
 async def started(server: uvicorn.Server) -> int:
     """Wait until the server listens; gives its port."""
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
         await asyncio.sleep(0.02)
     return int(server.servers[0].sockets[0].getsockname()[1])

@@ -2,7 +2,8 @@
 
 Guarantees: `apply` is the only way this state changes; each site's facts feed that site's
 part only; rebuilding folds every site's ledgers first and the control site's after, and
-gives what following along gave (I8).
+gives what following along gave (I8): what was published to all is folded from the house
+alone, and nothing depends on how facts of two ledgers interleaved.
 Leaves to others: tables for searching (views), deciding (decisions).
 """
 
@@ -53,7 +54,7 @@ class ControlState:
     sites: Mapping[SiteId, SiteView] = field(default_factory=dict)
     lots: Mapping[BatchId, LotRecord] = field(default_factory=dict)
     decisions: Mapping[LotId, LotReleased | LotRejected] = field(default_factory=dict)
-    refusals: tuple[ReleaseRefused, ...] = ()
+    refusals: Mapping[LotId, tuple[ReleaseRefused, ...]] = field(default_factory=dict)
 
     def lot(self, lot: LotId) -> LotRecord:
         """The record of a lot, or `NotFound`."""
@@ -84,21 +85,21 @@ def apply(state: ControlState, fact: Fact, *, site: SiteId | None) -> ControlSta
         state = replace(state, lots={**state.lots, batch: record})
     payload = fact.payload
     match payload:
-        case DirectoryPublished():
+        case DirectoryPublished() if site is None:
             return replace(state, directory=payload.directory)
         case RecipeSubmitted():
             return replace(state, submitted={**state.submitted, (payload.recipe, payload.version): payload})
         case RecipeApproved():
             key = (payload.recipe, payload.version)
             return replace(state, approvals={**state.approvals, key: (*state.approvals.get(key, ()), payload)})
-        case SpecificationPublished():
+        case SpecificationPublished() if site is None:
             return replace(state, specifications={**state.specifications, payload.product: read_specification(payload.text)})
-        case ModelPublished():
+        case ModelPublished() if site is None:
             return replace(state, models={**state.models, payload.product: payload})
         case LotReleased() | LotRejected():
             return replace(state, decisions={**state.decisions, payload.lot: payload})
         case ReleaseRefused():
-            return replace(state, refusals=(*state.refusals, payload))
+            return replace(state, refusals={**state.refusals, payload.lot: (*state.refusals.get(payload.lot, ()), payload)})
     if site is None:
         return state
     view = state.site(site)

@@ -55,12 +55,14 @@ class Line:
             return
         self._open |= {writer, far_writer}
         try:
+            if not self.up:  # cut while the far end was being called
+                return
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         finally:
             self._open -= {writer, far_writer}
             for each in (writer, far_writer):
                 with contextlib.suppress(OSError):
-                    each.close()
+                    each.transport.abort() if not self.up else each.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,9 +1,11 @@
 """The site's side of the wire: what goes up, what comes down, and when a link counts as lost.
 
 Guarantees: nothing is considered delivered before the control site's cosignature over it
-has been verified and stored here; after any break the courier goes on from what the other
-side says it holds; a link that is down never touches the scan loop (I6). A page that the
-control site refuses as untrusted stops that ledger with an alarm: a fork is never "fixed".
+has been verified and stored here; after any break the courier asks what the other side
+holds, by sending the last page again, and goes on from there, so a control site that was
+restored from an older copy gets everything once more; a link that is down never touches the
+scan loop (I6). A page that the control site refuses as untrusted stops that ledger with an
+alarm, and so does a control ledger that does not verify here: a fork is never "fixed".
 Each `..._once` is one exchange, so that a rehearsal can interleave them as it likes.
 """
 
@@ -71,6 +73,8 @@ class Courier:
         self.state = LinkState()
         self._held = {origin: ledger.witnessed for origin, ledger in ledgers.items()}  # what the other side holds, as far as we know
         self._sent_blobs: set[str] = set()
+        self._owed = _receipt_kept(control)  # our cosignature of the control ledger, until the other side has it
+        self._told: set[tuple[str, str]] = set()  # refusals that were noted: once for each reason, not for each try
 
     # ---- up ----
 
@@ -97,18 +101,34 @@ class Courier:
             return self._resume(ledger, _answer(answer.body).size)
         refusal = refusal_of(answer)
         if isinstance(refusal, NotTrusted):
-            self.state.stopped[ledger.origin] = str(refusal)
-            self._on_refused(ledger.origin, str(refusal))
-            return True
+            return self._stop(ledger.origin, str(refusal))
+        if not isinstance(refusal, NotReachable):
+            self._tell(ledger.origin, str(refusal))
         raise NotReachable("page not taken", why=str(refusal))
+
+    def _stop(self, origin: str, why: str) -> bool:
+        self._tell(origin, why)
+        self.state.stopped[origin] = why
+        return True
+
+    def _tell(self, origin: str, why: str) -> None:
+        if (origin, why) not in self._told:
+            self._on_refused(origin, why)
+            self._told.add((origin, why))
 
     def _resume(self, ledger: Ledger, size: int) -> bool:
         if size > ledger.size:
-            why = f"the control site holds {size} facts, this site {ledger.size}: it was restored from an old copy"
-            self.state.stopped[ledger.origin] = why
-            self._on_refused(ledger.origin, why)
+            return self._stop(ledger.origin, f"the control site holds {size} facts, this site {ledger.size}: it was restored from an old copy")
+        if size < ledger.witnessed:
+            self._sent_blobs.clear()  # it lost what it had cosigned, so it may have lost blocks too
         self._held[ledger.origin] = size
         return True
+
+    def _ask_anew(self) -> None:
+        """Assume of each ledger only what its last page will show again: the other side may have been restored meanwhile."""
+        for origin, ledger in self.ledgers.items():
+            before = ledger.store.checkpoint_at_or_before(max(self._held[origin] - 1, 0))
+            self._held[origin] = before[0] if before else 0
 
     async def _send_blob(self) -> bool:
         for digest in self.wanted.blobs_to_send():
@@ -126,20 +146,41 @@ class Courier:
 
     async def download_once(self, *, wait: int = POLL_WAIT_S) -> bool:
         """Ask for the next page of the control ledger and witness it; True if anything came."""
+        await self._pay()
         for digest in self.wanted.blobs_to_fetch():
             answer = await self._call("GET", f"/v1/blobs/{digest}")
-            if answer.status == 200:
-                self.blobs.put(answer.body, expected=digest)
+            if answer.status == 200 and self._keep_blob(digest, answer.body):
                 self._on_control()
                 return True
         answer = await self._call("GET", f"/v1/control?from={self.control.size}&wait={wait}")
         if answer.status == 204:
             return False
-        if answer.status != 200:
-            raise NotReachable("control ledger not read", why=str(refusal_of(answer)))
-        receipt = self.control.take(Page.from_bytes(answer.body), moment=self.clock.now())
+        try:
+            if answer.status != 200:
+                raise refusal_of(answer)
+            receipt = self.control.take(Page.from_bytes(answer.body), moment=self.clock.now())
+        except NotTrusted as refusal:
+            self._tell(self.control.origin, str(refusal))
+            self.state.stopped[self.control.origin] = str(refusal)
+            raise
+        self.state.stopped.pop(self.control.origin, None)
+        self._owed = codec.dumps({"size": receipt.size, "line": receipt.line.decode()})
         self._on_control()
-        await self._call("POST", "/v1/cosignatures", codec.dumps({"size": receipt.size, "line": receipt.line.decode()}))
+        await self._pay()
+        return True
+
+    async def _pay(self) -> None:
+        """Bring our cosignature; what a broken link swallowed is brought again."""
+        if self._owed:
+            await self._call("POST", "/v1/cosignatures", self._owed)
+            self._owed = b""
+
+    def _keep_blob(self, digest: str, data: bytes) -> bool:
+        try:
+            self.blobs.put(data, expected=digest)
+        except NotTrusted as refusal:  # other bytes than were published: the control ledger is read all the same
+            self._tell(digest, str(refusal))
+            return False
         return True
 
     async def heartbeat(self, values: Mapping[str, Mapping[str, float]]) -> None:
@@ -164,12 +205,22 @@ class Courier:
 
     def _set_link(self, *, up: bool, why: str) -> None:
         if up != self.state.up:
+            self._on_link(up, why)  # first: if it cannot be noted, it is tried again
             self.state.up, self.state.why = up, why
-            self._on_link(up, why)
+            if up:
+                self._ask_anew()
 
     def drop(self, refusal: Refusal) -> None:
         """The other side answered nonsense: treat the link as lost until it answers well."""
         self._set_link(up=False, why=str(refusal))
+
+
+def _receipt_kept(control: Copy) -> bytes:
+    """Our newest cosignature of the control ledger as the wire has it: the process may have ended before it was brought."""
+    kept = control.store.receipt()
+    if kept is None:
+        return b""
+    return codec.dumps({"size": kept[0], "line": kept[1].splitlines(keepends=True)[-1].decode()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from isogenic.authority.people import NodeKeys
@@ -41,9 +41,9 @@ class SiteSettings(BaseSettings):
     network: str
     site: str
     control_url: str
-    scan_s: float = 10.0  # seconds of process time between scans
-    module_timeout_s: float = 2.0  # wall seconds after which a silent module's readings are bad
-    keep_alive_s: float = 60.0  # wall seconds between heartbeats at most
+    scan_s: float = Field(10.0, gt=0, allow_inf_nan=False)  # seconds of process time between scans
+    module_timeout_s: float = Field(2.0, gt=0, allow_inf_nan=False)  # wall seconds after which a silent module's readings are bad
+    keep_alive_s: float = Field(60.0, gt=0, allow_inf_nan=False)  # wall seconds between heartbeats at most
 
     @classmethod
     def settings_customise_sources(

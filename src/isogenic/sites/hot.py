@@ -54,7 +54,7 @@ class HotBuffer:
 
     def take(self, batch: str) -> tuple[list[datetime], NDArray[np.float64], NDArray[np.uint8]]:
         """Every row of a batch: times, values (rows x signals), quality."""
-        rows: Any = self._db.execute("SELECT at, vals, quality FROM row WHERE batch = ? ORDER BY at", (batch,)).fetchall()
+        rows = self._rows("SELECT at, vals, quality FROM row WHERE batch = ? ORDER BY at", (batch,))
         times = [time_of_text(str(row[0])) for row in rows]
         values = np.array([np.frombuffer(row[1], dtype=np.float64) for row in rows])
         quality = np.array([np.frombuffer(row[2], dtype=np.uint8) for row in rows])
@@ -62,11 +62,17 @@ class HotBuffer:
 
     def batches(self) -> list[str]:
         """Batches that have rows."""
-        return [str(row[0]) for row in self._db.execute("SELECT DISTINCT batch FROM row ORDER BY batch")]
+        return [str(row[0]) for row in self._rows("SELECT DISTINCT batch FROM row ORDER BY batch")]
 
     def drop(self, batch: str) -> None:
         """Forget a batch whose block is sealed, noted and stored."""
-        self._db.execute("DELETE FROM row WHERE batch = ?", (batch,))
+        self._rows("DELETE FROM row WHERE batch = ?", (batch,))
+
+    def _rows(self, sql: str, values: tuple[str, ...] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except apsw.Error as trouble:
+            raise NotReachable("buffer of readings not usable", why=str(trouble), possible="check the disk") from trouble
 
     def close(self) -> None:
         """Let go of the file."""

@@ -19,8 +19,8 @@ import numpy as np
 
 from isogenic.batches.facts import BatchClosed
 from isogenic.clock import Clock, Moment
-from isogenic.errors import NotReachable, Refusal
-from isogenic.ids import BatchId, Mint
+from isogenic.errors import NotReachable, NotValid, Refusal
+from isogenic.ids import BatchId, Mint, ModuleId
 from isogenic.monitoring.judging import Judgement
 from isogenic.monitoring.model import Model
 from isogenic.plant.readings import Frame, Sink, Source
@@ -40,6 +40,7 @@ __all__ = ["Equipment", "SiteNode"]
 
 log = logging.getLogger(__name__)
 HOUSE = "HOUSE"
+WHY_MAX = 400  # characters of a reason that is noted
 IDLE_S = 1.0  # wall seconds without news after which the upload loop looks again by itself
 
 
@@ -87,6 +88,10 @@ class SiteNode:
         self.trouble: Trouble | None = None
         self._control_folded = 0
         self._written: dict[str, float] = {}
+        self._refused_before: set[str] = set()
+        self._module_news: list[tuple[str, bool, str]] = []  # heard from the equipment, not yet noted
+        self._to_seal: set[BatchId] = set()  # closed, readings not yet in a block
+        self._unusable: set[str] = set()  # published models whose right bytes are no model
         self._news = asyncio.Event()
         self.courier = Courier(
             ledgers={ledger.origin: ledger for ledger in ledgers.values()},
@@ -122,9 +127,9 @@ class SiteNode:
         for audience, ledger in self.ledgers.items():
             mine = [payload for payload in payloads if (HOUSE if is_house(payload) else str(self.state.plant.sponsor)) == audience]
             if mine:
-                noted += ledger.append(mine, actor=actor or self.actor, moment=moment)
-        for fact in noted:
-            self._fold(fact)
+                for fact in ledger.append(mine, actor=actor or self.actor, moment=moment):
+                    self._fold(fact)  # at once: what is durable is folded, even if the next ledger's disk refuses
+                    noted.append(fact)
         if noted:
             self._news.set()
         return noted
@@ -137,10 +142,25 @@ class SiteNode:
         for fact in self.control.facts(self._control_folded):
             self._fold(fact)
             self._control_folded = fact.position + 1
-        for published in self.state.models.values():
-            if published.digest not in self.site.models and self.blobs.has(published.digest):
-                model = Model.from_bytes(self.blobs.get(published.digest))
-                self.site = replace(self.site, models={**self.site.models, published.digest: model})
+        for digest in self._models_needed():
+            if digest not in self.site.models and self.blobs.has(digest):
+                self._take_up_model(digest)
+
+    def _models_needed(self) -> set[str]:
+        """The newest of each product, and those that watch a batch now."""
+        return {published.digest for published in self.state.models.values()} | set(self.state.watched.values())
+
+    def _take_up_model(self, digest: str) -> None:
+        """A model that cannot be used is no reason to stop a site: batches run on unwatched, and their records say so."""
+        try:
+            model = Model.from_bytes(self.blobs.get(digest))
+        except NotValid as refusal:
+            self._unusable.add(digest)
+            log.error("model %s at %s: %s", digest[:16], self.state.site, refusal)
+        except Refusal as refusal:  # damaged on this disk: it is fetched again
+            log.error("model %s at %s: %s", digest[:16], self.state.site, refusal)
+        else:
+            self.site = replace(self.site, models={**self.site.models, digest: model})
 
     # ---- the loop ----
 
@@ -153,16 +173,20 @@ class SiteNode:
         self.note(decided.facts, moment=now)  # noted before it is done
         self.site = replace(self.site, watches=decided.watches)
         self.judgements = decided.judgements
-        self._buffer(self.frame)
         await self._write()
-        self._seal_closed(decided.facts)
+        self._buffer(self.frame)
+        self._to_seal |= {payload.batch for payload in decided.facts if isinstance(payload, BatchClosed)}
+        self._seal_closed()
 
     def _note_modules(self) -> None:
         units = {module: unit.id for unit in self.state.plant.units.values() for module in unit.modules}
-        for name, up, why in self.equipment.changes():
-            module = next(each for each in units if each == name)
-            self.note([ModuleRestored(units[module], module) if up else ModuleLost(units[module], module, why)])
-            self._written = {}  # a module that came back may have lost its set-points: all are written again
+        self._module_news += self.equipment.changes()
+        if not self._module_news:
+            return
+        self._written = {}  # a module that came back may have lost its set-points: all are written again
+        news = [(ModuleId(name), up, why[:WHY_MAX]) for name, up, why in self._module_news]
+        self.note([ModuleRestored(units[module], module) if up else ModuleLost(units[module], module, why) for module, up, why in news])
+        self._module_news = []
 
     async def _write(self) -> None:
         wanted = self.state.outputs()
@@ -171,11 +195,9 @@ class SiteNode:
             return
         refused = await self.equipment.write(changed)
         self._written.update({tag: value for tag, value in changed.items() if tag not in refused})
-        news = [SetpointRefused(tag, why) for tag, why in refused.items() if tag not in self._refused_before]
+        news = [SetpointRefused(tag, why[:WHY_MAX]) for tag, why in refused.items() if tag not in self._refused_before]
         self._refused_before = set(refused)
         self.note(news)
-
-    _refused_before: set[str] = set()  # noqa: RUF012 -- replaced, never changed in place
 
     def _buffer(self, frame: Frame) -> None:
         rows = []
@@ -184,11 +206,17 @@ class SiteNode:
             rows.append((str(batch.control.batch), frame.at, frame.values[columns], frame.quality[columns]))
         self.hot.add(rows)
 
-    def _seal_closed(self, facts: Sequence[Payload]) -> None:
-        """Seal the readings of batches that are over: block stored first, then noted, then forgotten here."""
-        closed = {str(payload.batch) for payload in facts if isinstance(payload, BatchClosed)}
-        for batch in closed:
-            self.seal(BatchId(batch))
+    def _seal_closed(self) -> None:
+        """Seal the readings of batches that are over: block stored first, then noted, then forgotten here.
+
+        What a full disk prevents now is tried again at the next scan.
+        """
+        for batch in sorted(self._to_seal):
+            if batch in self.state.sealed:
+                self.hot.drop(batch)
+            else:
+                self.seal(batch)
+            self._to_seal.discard(batch)
 
     def seal(self, batch: BatchId) -> ReadingsSealed | None:
         """Seal the buffered readings of one batch."""
@@ -214,10 +242,8 @@ class SiteNode:
         for name in self.hot.batches():
             batch = self.state.batches.get(BatchId(name))
             if batch is not None and batch.closed:
-                if batch.control.batch in self.state.sealed:
-                    self.hot.drop(name)
-                else:
-                    self.seal(batch.control.batch)
+                self._to_seal.add(batch.control.batch)
+        self._seal_closed()
 
     # ---- what the courier asks and tells ----
 
@@ -227,13 +253,13 @@ class SiteNode:
 
     def blobs_to_fetch(self) -> list[str]:
         """The digests of published models that are not here yet."""
-        return [published.digest for published in self.state.models.values() if not self.blobs.has(published.digest)]
+        return sorted(self._models_needed() - self.site.models.keys() - self._unusable)
 
     def _link_changed(self, up: bool, why: str) -> None:
-        self.note([LinkRestored(self.state.site) if up else LinkLost(self.state.site, why[:200])])
+        self.note([LinkRestored(self.state.site) if up else LinkLost(self.state.site, why[:WHY_MAX])])
 
     def _ledger_refused(self, origin: str, why: str) -> None:
-        self.note([LedgerRefused(origin, why[:400])])
+        self.note([LedgerRefused(origin, why[:WHY_MAX])])
 
     def live(self) -> dict[str, dict[str, float]]:
         """The newest readings of running batches, for the control site's trends: never evidence."""
@@ -253,7 +279,10 @@ class SiteNode:
 
     async def run(self, *, scan_s: float, heartbeat_s: float) -> None:
         """Run until cancelled."""
-        self.seal_left_over()
+        try:
+            self.seal_left_over()
+        except Refusal as refusal:  # tried again at every scan
+            log.error("readings at %s not sealed: %s", self.state.site, refusal)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._scan_for_ever(scan_s))
@@ -304,8 +333,6 @@ class SiteNode:
 
     async def _heartbeat_for_ever(self, heartbeat_s: float) -> None:
         while True:
-            try:
+            with contextlib.suppress(Refusal):  # the upload loop tells of a lost link; a missed heartbeat is only silence
                 await self.courier.heartbeat(self.live())
-            except Refusal:
-                pass  # the upload loop tells of a lost link; a missed heartbeat is only silence
             await asyncio.sleep(heartbeat_s)

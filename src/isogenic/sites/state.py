@@ -64,8 +64,14 @@ class SiteState:
         return next((batch for batch in self.running() if batch.control.unit == unit), None)
 
     def outputs(self) -> dict[str, float]:
-        """Every set-point in force, by tag: a function of noted facts only, so nothing is ever sent that was not noted (I3)."""
-        return {f"{batch.control.unit}.{signal}": value for batch in self.running() for signal, value in outputs(batch).items()}
+        """Every set-point in force, by tag: a function of noted facts only, so nothing is ever sent that was not noted (I3).
+
+        The last set-points of a closed batch stay in force until its unit has another: an aborted batch is closed in the
+        same scan that stops its feed. Its doses do not: they are done.
+        """
+        newest = {batch.control.unit: batch for batch in self.batches.values()}
+        told = {unit: batch.setpoints if batch.closed else outputs(batch) for unit, batch in newest.items()}
+        return {f"{unit}.{signal}": value for unit, values in told.items() for signal, value in values.items()}
 
 
 def apply(state: SiteState, fact: Fact) -> SiteState:
