@@ -447,3 +447,16 @@ def test_what_was_lost_in_a_crash_is_done_later_and_once(seed):
     assert len(set(ordered)) == len(ordered)
     assert floor.plant.executions == ordered
     assert floor.facts[-1].payload.facts == len(floor.ledger)
+
+
+def test_a_step_and_a_fold_agree_on_the_time_to_the_millisecond(control):
+    at_once = replace(control.phases[0], until="elapsed > 0.0 h", dose=None, prompts=())
+    floor = Floor(replace(control, phases=(at_once, *control.phases[1:])))
+    floor.start()
+    floor.now += timedelta(microseconds=999)  # a fact's time does not keep these
+    whole = step(floor.batch, floor.plant.seen(), floor.now)
+    for payload in whole:
+        assert step(floor.batch, floor.plant.seen(), floor.now)[0] == payload
+        floor.note([payload])
+        floor.kill()
+    assert step(floor.batch, floor.plant.seen(), floor.now) == []
