@@ -30,6 +30,8 @@ Folder = Annotated[Path, typer.Argument(help="The node's folder.", show_default=
 ClockSpec = Annotated[str, typer.Option("--clock", help="Run on simulated time: START,ORIGIN,SPEED. Default: the system clock.", hidden=True)]
 Ready = Annotated[Path | None, typer.Option("--ready", help="Write the node's addresses here once it runs.", hidden=True)]
 
+Screens = Annotated[bool, typer.Option(help="Serve pages for people beside the API.")]
+
 
 def main() -> None:
     """Run a command; a refusal becomes its message and its exit code."""
@@ -91,11 +93,11 @@ def world(
 
 
 @app.command()
-def control(folder: Folder, clock: ClockSpec = "", ready: Ready = None) -> None:
+def control(folder: Folder, clock: ClockSpec = "", ready: Ready = None, screens: Screens = True) -> None:
     """Run the control site of a network."""
     from isogenic.shell import run_control
 
-    _run(run_control(folder, clock_spec=clock, ready=ready))
+    _run(run_control(folder, clock_spec=clock, ready=ready, screens=screens))
 
 
 @app.command()
@@ -105,11 +107,12 @@ def site(
     ready: Ready = None,
     control_url: Annotated[str, typer.Option(help="Where the control site is. Default: what node.json says.")] = "",
     port: Annotated[int, typer.Option(help="Port of the site's own page and API on 127.0.0.1; 0: any free port.")] = 0,
+    screens: Screens = True,
 ) -> None:
     """Run one facility."""
     from isogenic.shell import run_site
 
-    _run(run_site(folder, clock_spec=clock, ready=ready, control_url=control_url, port=port))
+    _run(run_site(folder, clock_spec=clock, ready=ready, control_url=control_url, port=port, screens=screens))
 
 
 @app.command()

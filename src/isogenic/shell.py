@@ -17,7 +17,7 @@ from typing import Any
 
 from isogenic import __version__
 from isogenic.clock import Clock, ScaledClock, SystemClock
-from isogenic.errors import NotFound, NotValid
+from isogenic.errors import NotFound, NotTrusted, NotValid
 from isogenic.ids import RandomMint
 from isogenic.records import codec
 from isogenic.records.durable import write_whole
@@ -51,7 +51,7 @@ def tell_ready(path: Path | None, said: dict[str, str]) -> None:
         write_whole(path, codec.dumps(said))
 
 
-async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None = None) -> None:
+async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None = None, screens: bool = True) -> None:
     """The control site: the wire for its sites, the page for people."""
     import uvicorn
 
@@ -70,7 +70,7 @@ async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None 
     wire = node_server(node.desk, home=folder, host=settings.host, port=settings.node_port)
     page = quiet_server(
         uvicorn.Config(
-            control_app(node, AccountFolder(folder / "accounts")),
+            control_app(node, AccountFolder(folder / "accounts"), screens=screens),
             host=settings.host,
             port=settings.screen_port,
             log_level="warning",
@@ -97,7 +97,9 @@ async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None 
         await asyncio.wait(tasks, timeout=5)
 
 
-async def run_site(folder: Path, *, clock_spec: str = "", ready: Path | None = None, control_url: str = "", port: int = 0) -> None:
+async def run_site(
+    folder: Path, *, clock_spec: str = "", ready: Path | None = None, control_url: str = "", port: int = 0, screens: bool = True
+) -> None:
     """One facility: its loop, its courier, its own page and API."""
     import uvicorn
 
@@ -117,7 +119,8 @@ async def run_site(folder: Path, *, clock_spec: str = "", ready: Path | None = N
     clock = clock_of(clock_spec)
     home = SiteHome.open(folder)
     link = HttpsLink(control_url or home.settings.control_url, home=folder, wait_s=POLL_WAIT_S)
-    driver = OpcUaDriver(home.plant, clock=clock)
+    driver = OpcUaDriver(home.plant, clock=clock, answer_limit_s=home.settings.module_timeout_s)
+    await driver.start()
     node = SiteNode(
         SiteState(home.plant),
         ledgers=home.ledgers(),
@@ -134,7 +137,7 @@ async def run_site(folder: Path, *, clock_spec: str = "", ready: Path | None = N
     node.start()
     page = quiet_server(
         uvicorn.Config(
-            site_app(node, AccountFolder(folder / "accounts")),
+            site_app(node, AccountFolder(folder / "accounts"), screens=screens),
             host="127.0.0.1",
             port=port,
             log_level="warning",
@@ -182,8 +185,9 @@ def replay_batch(file: Path, *, batch: str, batch_column: str, out: Path | None)
 
 def verify_path(path: Path, *, keys: Path | None) -> int:
     """Verify a dossier; prints what was found, gives the exit code."""
-    from isogenic.errors import NotTrusted
-    from isogenic.records.dossier import verify_dossier
+    import isogenic.network.state  # noqa: F401 (registers every kind of fact, so that signatures in them are seen)
+    from isogenic.authority.signatures import check_every_signature
+    from isogenic.records.verify import verify_dossier
 
     if not path.exists():
         raise NotFound(f"cannot verify {path}", why="no such folder or file")
@@ -191,6 +195,6 @@ def verify_path(path: Path, *, keys: Path | None) -> int:
         trusted = keys.read_text() if keys else None
     except (OSError, UnicodeDecodeError) as trouble:
         raise NotValid(f"cannot read {keys}", why=str(trouble)) from trouble
-    report = verify_dossier(path, keys=trusted)
+    report = verify_dossier(path, keys=trusted, extra_checks=[check_every_signature])
     print(report)
-    return 0 if report.verified else NotTrusted.exit_code
+    return 0 if report.ok else NotTrusted.exit_code

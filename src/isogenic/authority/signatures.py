@@ -20,18 +20,21 @@ import base64
 import binascii
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 
-from isogenic.authority.people import Directory, Person, Role
+from isogenic.authority.people import Directory, DirectoryPublished, Person, Role
 from isogenic.authority.rules import Act, require, roles_that_may
+from isogenic.checks import Note, Severity
 from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotAllowed, NotTrusted, NotValid
 from isogenic.ids import PersonId, SiteId
+from isogenic.records.facts import Fact
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.signatures import Signature
 
-__all__ = ["MEANINGS", "MEANING_MAX", "accept_signature", "sign", "statement", "verify_signature"]
+__all__ = ["MEANINGS", "MEANING_MAX", "accept_signature", "check_every_signature", "sign", "statement", "verify_signature"]
 
 # 21 CFR 11.50(a)(3): the meaning of a signature is one of a few words, the same on screen, page and record.
 MEANINGS: Mapping[Act, str] = {
@@ -117,3 +120,39 @@ def accept_signature(
     if signature.digest != digest:
         raise NotTrusted(f"signature of {person.id} refused", why="it is over something else, or the thing has changed since it was shown")
     return person
+
+
+def check_every_signature(facts: Sequence[Fact]) -> list[Note]:
+    """Every signature of a person in these facts verifies with the key that the directory in force names. For verifying from files.
+
+    The directories must be among the facts: the control site's ledger for a site begins with one.
+    """
+    directories = [fact.payload.directory for fact in facts if isinstance(fact.payload, DirectoryPublished)]
+    found = [(fact, signature) for fact in facts for signature in _signatures(fact.payload)]
+    if found and not directories:
+        return [Note("check_every_signature", Severity.STOP, f"{len(found)} signatures of people, and no directory that names their keys")]
+    wrong = []
+    for fact, signature in found:
+        troubles = [trouble for directory in directories if (trouble := _trouble(signature, directory)) is not None]
+        if len(troubles) == len(directories):
+            wrong.append(Note("check_every_signature", Severity.STOP, f"in {fact.kind} at {fact.ref}: {troubles[-1]}"))
+    return wrong or [Note("check_every_signature", Severity.GOOD, f"{len(found)} signatures of people verify")]
+
+
+def _trouble(signature: Signature, directory: Directory) -> str | None:
+    try:
+        verify_signature(signature, directory)
+    except NotTrusted as trouble:
+        return str(trouble)
+    return None
+
+
+def _signatures(value: object) -> Iterator[Signature]:
+    if isinstance(value, Signature):
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _signatures(each)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for name in (field.name for field in fields(value)):
+            yield from _signatures(getattr(value, name))

@@ -23,6 +23,7 @@ from isogenic.ids import PersonId, SiteId
 from isogenic.monitoring.fitting import fit
 from isogenic.monitoring.model import Model
 from isogenic.monitoring.tables import BatchTable, Variable
+from isogenic.network.dossiers import network_keys
 from isogenic.plant.documents import load_plant
 from isogenic.plant.model import SitePlant
 from isogenic.records import codec
@@ -35,7 +36,7 @@ __all__ = ["PEOPLE", "SITES", "World", "build_world", "document", "password_of",
 SITES = (SiteId("LEEDS"), SiteId("GHENT"), SiteId("PORTO"))
 NETWORK = "aster"
 HISTORY = 18  # good batches of each unit that the demonstration's reference model is fitted to
-HISTORY_EVERY_H = 1.0
+HISTORY_EVERY_H = 0.5  # as often as the demonstration scans: an alarm counts samples, not hours
 FALSE_ALARMS = 0.01  # share of good batches with any alarm that the demonstration's model is calibrated to
 DEMO_COST = Cost(time=1, memory_kib=8_192, lanes=1)  # a demonstration signs in a dozen times on two cores; production uses accounts.SAFE
 
@@ -76,6 +77,14 @@ class World:
     def control(self) -> Path:
         """The control site's folder."""
         return self.folder / "CONTROL"
+
+    def keys_text(self) -> str:
+        """Every public key of the network, as `isogenic verify --keys` reads them."""
+        origins = {
+            f"{self.network}/{site}/{audience}": str(site) for site, plant in self.plants.items() for audience in ("HOUSE", str(plant.sponsor))
+        }
+        directed = [f"{self.network}/CONTROL/{site}" for site in self.plants]
+        return "".join(key.line() for key in network_keys(self.directory, origins=origins, control_origins=directed))
 
     def home(self, site: SiteId) -> Path:
         """One site's folder."""
