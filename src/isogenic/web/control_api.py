@@ -9,7 +9,7 @@ Leaves to others: deciding (decisions), reading (control_desk), looks (screens).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -29,7 +29,7 @@ from isogenic.records.facts import Actor, Payload
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
 from isogenic.web.dossiers import DossierBuilder, dossier_of
-from isogenic.web.guard import Guest, actor_for, guest_of, sign_in_routes
+from isogenic.web.guard import Asker, actor_for, asked_by, sign_in_routes
 from isogenic.web.live import Streams
 from isogenic.web.messages import (
     BatchDetail,
@@ -116,15 +116,8 @@ def control_app(
     return app
 
 
-def _guest(door: Door) -> Callable[[Request], Guest]:
-    def asked_by(request: Request) -> Guest:
-        return guest_of(door, request)
-
-    return asked_by
-
-
 def _reading(app: FastAPI, desk: ControlDesk, door: Door) -> None:
-    reader = [Depends(_guest(door))]
+    reader = [Depends(asked_by)]
 
     @app.get("/api/network", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="The network")
     async def network() -> Network:
@@ -176,7 +169,7 @@ def _reading(app: FastAPI, desk: ControlDesk, door: Door) -> None:
 
 
 def _streaming(app: FastAPI, desk: ControlDesk, door: Door) -> None:
-    reader = [Depends(_guest(door))]
+    reader = [Depends(asked_by)]
     streams = Streams(closing=lambda: desk.node.desk.closing)
 
     @app.get(
@@ -213,7 +206,6 @@ def _streaming(app: FastAPI, desk: ControlDesk, door: Door) -> None:
 
 def _deciding(app: FastAPI, desk: ControlDesk, door: Door) -> None:
     node = desk.node
-    Asker = Annotated[Guest, Depends(_guest(door))]  # noqa: N806 (a type)
 
     @app.post("/api/recipes", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Put a recipe forward")
     async def submit(body: RecipeText, guest: Asker) -> RecipeLine:
@@ -260,7 +252,6 @@ def _deciding(app: FastAPI, desk: ControlDesk, door: Door) -> None:
 
 def _releasing(app: FastAPI, desk: ControlDesk, door: Door, dossier: DossierBuilder) -> None:
     node = desk.node
-    Asker = Annotated[Guest, Depends(_guest(door))]  # noqa: N806 (a type)
 
     @app.get("/api/lots/{lot}/release", responses=PROBLEMS, tags=["release"], summary="Release page")
     async def page(lot: str, guest: Asker) -> ReleasePage:

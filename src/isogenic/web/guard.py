@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 
 from isogenic.authority.people import Person, Role
 from isogenic.authority.rules import Act, roles_that_may
@@ -18,7 +19,7 @@ from isogenic.web.messages import SignedInAs, SignIn
 from isogenic.web.problems import PROBLEMS
 from isogenic.web.signin import METHOD, Door, Session
 
-__all__ = ["COOKIE", "SECURITY_HEADERS", "Guest", "actor_for", "guest_of", "sign_in_routes"]
+__all__ = ["COOKIE", "SECURITY_HEADERS", "Asker", "Guest", "actor_for", "asked_by", "guest_of", "sign_in_routes"]
 
 COOKIE = "isogenic"
 BEARER = "bearer "
@@ -41,6 +42,14 @@ def guest_of(door: Door, request: Request) -> Guest:
     """The person behind a request, or `NotTrusted`."""
     session = door.session(_token(request))
     return Guest(session, door.person(session))
+
+
+def asked_by(request: Request) -> Guest:
+    """The person behind a request to this application; the door is the application's."""
+    return guest_of(request.app.state.door, request)
+
+
+Asker = Annotated[Guest, Depends(asked_by)]
 
 
 def _token(request: Request) -> str | None:

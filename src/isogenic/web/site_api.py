@@ -8,11 +8,11 @@ Leaves to others: deciding (requests), noting (node), proving who asks (signin).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query
 
 from isogenic.authority.rules import Act
 from isogenic.batches.states import Command as BatchCommand
@@ -24,7 +24,7 @@ from isogenic.records.ledger import Ledger, Stage
 from isogenic.sites import requests
 from isogenic.sites.facts import RequestRefused, SignedIn, SignInRefused
 from isogenic.sites.node import SiteNode
-from isogenic.web.guard import Guest, actor_for, guest_of, sign_in_routes
+from isogenic.web.guard import Asker, Guest, actor_for, asked_by, sign_in_routes
 from isogenic.web.messages import (
     AnswerBody,
     Asked,
@@ -229,16 +229,9 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     return app
 
 
-def _guest(door: Door) -> Callable[[Request], Guest]:
-    def asked_by(request: Request) -> Guest:
-        return guest_of(door, request)
-
-    return asked_by
-
-
 def _reading(app: FastAPI, desk: SiteDesk, door: Door) -> None:
     node = desk.node
-    reader = [Depends(_guest(door))]
+    reader = [Depends(asked_by)]
 
     @app.get("/api/site", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="The site")
     async def site() -> SiteSummary:
@@ -278,7 +271,6 @@ def _reading(app: FastAPI, desk: SiteDesk, door: Door) -> None:
 
 def _acting(app: FastAPI, desk: SiteDesk, door: Door) -> None:
     node = desk.node
-    Asker = Annotated[Guest, Depends(_guest(door))]  # noqa: N806 (a type)
 
     @app.post("/api/batches", status_code=201, responses=PROBLEMS, tags=["acting"], summary="Start a batch")
     async def start(body: Start, guest: Asker) -> Reasoned:
