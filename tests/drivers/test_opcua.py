@@ -27,14 +27,14 @@ from isogenic.plant.documents import load_plant, with_endpoints
 from isogenic.plant.model import SitePlant
 from isogenic.plant.readings import Frame, Quality, Reading
 from isogenic.sim.facility import Facility
-from isogenic.sim.servers import serve_facility
+from isogenic.sim.servers import run_facility, serve_facility, written_whole
 from isogenic.sites.drivers.opcua import Connection, OpcUaDriver
 
 VESSEL, FEED = ModuleId("SB-200-VESSEL"), ModuleId("SB-200-FEED")
 UNIT = UnitId("SB-200")
 DOCUMENT = files("isogenic.sim").joinpath("documents/porto.plant.yaml").read_text()
 NOW = ManualClock().at
-SETTLE_S = 5.0  # how long a test waits for what comes in the background
+SETTLE_S = 20.0  # how long a test waits for what comes in the background
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ async def bench(plant: SitePlant, *, faults: tuple[str, ...] = ()) -> AsyncItera
     facility = Facility(plant, seed=1, faults=faults)
     async with serve_facility(plant, facility, clock, tick_s=0.005) as endpoints:
         bench = Bench(facility, clock, endpoints)
-        async with OpcUaDriver(bench.plant, clock=clock, answer_limit_s=0.5) as driver:
+        async with OpcUaDriver(bench.plant, clock=clock, answer_limit_s=10.0) as driver:
             bench.driver = driver
             yield bench
 
@@ -251,7 +251,7 @@ def test_one_module_lost_leaves_the_other_good(plant: SitePlant) -> None:
     async def protocol() -> None:
         async with bench(plant) as site:
             nowhere = with_endpoints(site.plant, {FEED: "opc.tcp://127.0.0.1:9"})
-            async with OpcUaDriver(nowhere, clock=site.clock, answer_limit_s=0.5) as driver:
+            async with OpcUaDriver(nowhere, clock=site.clock, answer_limit_s=10.0) as driver:
                 frame = await driver.read(site.clock.now().at)
                 for each in plant.signals():
                     assert frame.reading(each.tag).good is (each.module == VESSEL)
@@ -274,7 +274,7 @@ def test_namespaces_are_resolved_by_their_address_and_a_missing_node_is_bad(plan
         async with bench(by_address) as site:
             assert (await site.hours(1)).reading(tag("ph")).good
             strange = replace(site.plant, units={UNIT: replace(site.plant.units[UNIT], signals=odd)})
-            async with OpcUaDriver(strange, clock=site.clock) as driver:
+            async with OpcUaDriver(strange, clock=site.clock, answer_limit_s=10.0) as driver:
                 frame = await driver.read(site.clock.now().at)
                 assert (frame.reading(tag("glucose")).good, frame.reading(tag("ph")).good) == (False, True)
             lost = {**signals, "ph": replace(signals["ph"], node="nsu=urn:nobody;s=ph")}
@@ -298,6 +298,50 @@ def test_a_port_that_is_taken_is_told(plant: SitePlant) -> None:
                     pass
 
     asyncio.run(protocol())
+
+
+def test_a_harvest_is_ordered_over_the_wire_and_the_laboratory_reports_its_results(plant: SitePlant, tmp_path: Path) -> None:
+    clock = ManualClock()
+    grown = Facility(plant, seed=1)
+    grown.advance(NOW)
+    for name, value in {"agitation_sp": 90.0, "medium_dose": 100.0, "medium_dose_number": 1.0}.items():
+        grown.write(tag(name), value)
+    grown.advance(NOW + timedelta(hours=3))
+    grown.write(tag("seed_dose"), 10.0)
+    grown.write(tag("seed_dose_number"), 1.0)
+    clock.advance(30 * 3600.0)
+    grown.advance(clock.now().at)
+    memory, out = tmp_path / "memory.json", tmp_path / "endpoints.json"
+    written_whole(memory, {"facility": grown.snapshot(), "ports": {}})
+
+    async def protocol() -> None:
+        running = asyncio.create_task(run_facility(plant, out, clock, seed=1, samples=tmp_path / "samples", memory=memory))
+        await until(lambda: _exists(out))
+        endpoints = {ModuleId(module): url for module, url in json.loads(out.read_text()).items()}
+        async with OpcUaDriver(with_endpoints(plant, endpoints), clock=clock, answer_limit_s=10.0) as driver:
+            assert await driver.write({tag("harvest_dose"): 120.0, tag("harvest_dose_number"): 1.0}) == {}
+            clock.advance(6 * 3600.0)
+            await until(lambda: _exists(tmp_path / "samples" / "SB-200-run1.json"))
+        running.cancel()
+        await asyncio.wait({running})
+
+    asyncio.run(protocol())
+    report = json.loads((tmp_path / "samples" / "SB-200-run1.json").read_text())
+    assert (report["site"], report["unit"], report["run"], report["litres"]) == ("PORTO", "SB-200", 1, pytest.approx(110.0, rel=0.03))
+    assert {each["attribute"] for each in report["results"]} == {"titre", "harvest_viability", "galactosylation", "hmw", "acidic", "hcp"}
+
+
+async def _exists(path: Path) -> bool:
+    return path.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"facility": {}, "ports": {}}', '{"facility": 1, "ports": 2}'])
+def test_a_spoilt_memory_is_refused_and_nothing_is_served(plant: SitePlant, tmp_path: Path, text: str) -> None:
+    memory, out = tmp_path / "memory.json", tmp_path / "endpoints.json"
+    memory.write_text(text)
+    with pytest.raises(NotValid):
+        asyncio.run(run_facility(plant, out, ManualClock(), seed=1, memory=memory))
+    assert not out.exists()
 
 
 @pytest.mark.story
@@ -330,15 +374,13 @@ def test_a_facility_that_hangs_or_is_killed_never_holds_up_a_scan_and_comes_back
                 process.kill()
                 await process.wait()
                 assert set((await driver.read(NOW)).quality) == {Quality.BAD}
-                process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
-                limit = monotonic_seconds() + 60.0
-                while not await _all_good(driver, NOW):
-                    assert monotonic_seconds() < limit
-                    await asyncio.sleep(0.05)
+                restarted = asyncio.create_task(run_facility(DOCUMENT, out, clock, seed=1, memory=memory))
+                await until(lambda: _all_good(driver, NOW))  # on the same ports
                 assert await driver.write({tag("medium_dose"): 100.0, tag("medium_dose_number"): 1.0}) == {}
-                await asyncio.sleep(1.0)
-                frame = await driver.read(clock.now().at + timedelta())
-                assert frame.reading(tag("medium_dosed_total")).value == pytest.approx(100.0)
+                await asyncio.sleep(0.5)
+                assert (await driver.read(NOW)).reading(tag("medium_dosed_total")).value == pytest.approx(100.0)
+                restarted.cancel()
+                await asyncio.wait({restarted})
         finally:
             if process.returncode is None:
                 process.kill()

@@ -6,7 +6,10 @@ but the 6,000 nodes of the standard are built once (2 s of CPU) and then copied 
 
 from __future__ import annotations
 
-import copy
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,10 @@ class SharedStandard(InternalServer):
     """An internal server whose standard nodes are copies of those that the process built first."""
 
     async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
+        with _uncollected():
+            await self._load(shelf_file)
+
+    async def _load(self, shelf_file: Path | None) -> None:
         if not _BUILT:
             await super().load_standard_address_space(shelf_file)
             for node in list(self.aspace.keys()):  # not a dict: it cannot be walked itself
@@ -31,12 +38,25 @@ class SharedStandard(InternalServer):
             self.aspace[node] = _copied(data)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector: it would walk the growing table again and again, for most of the time that this takes."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _copied(data: NodeData) -> NodeData:
     twin = NodeData(data.nodeid)
     twin.call = data.call
     twin.references = list(data.references)
     for name, kept in data.attributes.items():
         value: Any = kept.value
-        holds_list = value is not None and value.Value is not None and isinstance(value.Value.Value, list)
-        twin.attributes[name] = AttributeValue(copy.deepcopy(value) if holds_list else value)  # asyncua changes lists in place
+        if value is not None and value.Value is not None and isinstance(value.Value.Value, list):  # asyncua changes lists in place
+            value = replace(value, Value=replace(value.Value, Value=list(value.Value.Value)))
+        twin.attributes[name] = AttributeValue(value)
     return twin

@@ -44,6 +44,7 @@ __all__ = ["ANSWER_LIMIT_S", "BACKOFF_MAX_S", "BACKOFF_MIN_S", "Connection", "Op
 
 ANSWER_LIMIT_S = 2.0  # wall clock: a controller that needs longer for one request is as good as lost to a scan
 CONNECT_LIMIT_S = 5.0  # socket, channel and session: five round trips
+CANCEL_AGAIN_S = 0.1
 CLOSE_LIMIT_S = 0.5  # a dead peer does not answer a polite goodbye
 BACKOFF_MIN_S = 0.1  # a controller that restarts is back in a second
 BACKOFF_MAX_S = 5.0  # a module that is switched off is asked no more often
@@ -232,10 +233,10 @@ class _Link:
             await asyncio.wait_for(self._first.wait(), CONNECT_LIMIT_S)
 
     async def close(self) -> None:
-        if self._task is not None:
+        # Again until it is heard: asyncua, and Python 3.11's wait_for, may swallow a cancellation while they tidy up.
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_S)
 
     async def read(self) -> Sequence[_Ua]:
         """One Read request for all signals; nothing if the module did not answer in time."""
