@@ -1,0 +1,75 @@
+"""The book of what was promised: every commit of every node, written down the moment it returned.
+
+Guarantees: a body is in the book as soon as its store said that it is durable, never
+before; the book outlives every crash, because it is no part of any node.
+Leaves to others: comparing the book with what nodes hold later (invariants).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from isogenic.records.facts import Fact, decode_fact
+from isogenic.records.sqlite import SqliteStore
+from isogenic.records.store import Commit
+
+__all__ = ["Book", "Place", "WatchedStore"]
+
+Place = tuple[str, str]  # the node that holds it, and the origin of the ledger
+
+
+class Book:
+    """All ledgers and copies as promised, and a digest of the night so far."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[Place, list[bytes]] = {}
+        self.facts: dict[Place, list[Fact]] = {}
+        self.listeners: list[Callable[[Place, Fact], None]] = []
+        self._trace = sha256()
+        self.events = 0
+
+    def happened(self, event: str) -> None:
+        """One line of the night's trace."""
+        self.events += 1
+        self._trace.update(event.encode() + b"\n")
+
+    @property
+    def digest(self) -> str:
+        """Equal for two nights in which the same things happened in the same order."""
+        return self._trace.hexdigest()
+
+    def promised(self, place: Place, bodies: Sequence[bytes]) -> None:
+        """A store has said that these bytes are durable."""
+        held = self.bodies.setdefault(place, [])
+        read = self.facts.setdefault(place, [])
+        for body in bodies:
+            self.happened(f"{place} {len(held)} {sha256(body).hexdigest()}")
+            held.append(body)
+            read.append(decode_fact(body))
+        for fact in read[len(held) - len(bodies) :]:
+            for listener in self.listeners:
+                listener(place, fact)
+
+    def of(self, place: Place) -> list[Fact]:
+        """Every promised fact of one ledger at one node."""
+        return self.facts.get(place, [])
+
+    @property
+    def size(self) -> int:
+        """How many facts were noted by their writers and copied by their readers, together."""
+        return sum(len(bodies) for bodies in self.bodies.values())
+
+
+class WatchedStore(SqliteStore):
+    """The real store, overheard: tells the book of each commit after it has returned."""
+
+    def __init__(self, path: Path | str, *, origin: str, vfs: str, place: Place, book: Book) -> None:
+        super().__init__(path, origin=origin, vfs=vfs)
+        self._place, self._book = place, book
+
+    def commit_all(self, commits: Sequence[Commit]) -> None:
+        super().commit_all(commits)
+        for each in commits:
+            self._book.promised(self._place, each.bodies)
