@@ -15,25 +15,30 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asyncua import ua
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from isogenic.clock import ManualClock, ScaledClock, monotonic_seconds, wall_seconds
 from isogenic.errors import NotReachable, NotValid
 from isogenic.ids import ModuleId, UnitId
 from isogenic.plant.documents import load_plant, with_endpoints
 from isogenic.plant.model import SitePlant
-from isogenic.plant.readings import Frame, Quality, Reading
+from isogenic.plant.readings import Frame, Quality, Reading, TagIndex
 from isogenic.sim.facility import Facility
 from isogenic.sim.servers import run_facility, serve_facility, written_whole
-from isogenic.sites.drivers.opcua import Connection, OpcUaDriver
+from isogenic.sites.drivers.opcua import Connection, OpcUaDriver, _Channel
 
 VESSEL, FEED = ModuleId("SB-200-VESSEL"), ModuleId("SB-200-FEED")
 UNIT = UnitId("SB-200")
 DOCUMENT = files("isogenic.sim").joinpath("documents/porto.plant.yaml").read_text()
 NOW = ManualClock().at
+_TEMPERATURE = load_plant(DOCUMENT, name="porto").units[UNIT].signals["temperature"]
+_CHANNEL = _Channel.of(_TEMPERATURE, TagIndex([_TEMPERATURE.tag]))
 SETTLE_S = 20.0  # how long a test waits for what comes in the background
 
 
@@ -193,12 +198,31 @@ def test_a_lost_sensor_is_bad_and_its_neighbours_are_not(plant: SitePlant) -> No
     ],
     ids=lambda each: str(getattr(getattr(each, "Value", each), "Value", each))[:20],
 )
-def test_whatever_a_module_answers_is_judged_and_never_raises(plant: SitePlant, shown: ua.DataValue, expected: Quality) -> None:
-    signal_ = plant.units[UNIT].signals["temperature"]
-    driver = OpcUaDriver(with_endpoints(plant, {VESSEL: "opc.tcp://127.0.0.1:1", FEED: "opc.tcp://127.0.0.1:1"}), clock=ManualClock())
-    value, quality = driver._where[signal_.tag][1].judge(shown)
+def test_whatever_a_module_answers_is_judged_and_never_raises(shown: ua.DataValue, expected: Quality) -> None:
+    value, quality = _CHANNEL.judge(shown)
     assert quality == expected
     assert math.isnan(value) is (expected is Quality.BAD)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.one_of(st.floats(), st.integers(), st.text(max_size=9), st.binary(max_size=9), st.booleans(), st.none(), st.lists(st.floats(), max_size=3)),
+    st.sampled_from([0, 0x40000000, 0x80000000, 0x80350000, 0xFFFFFFFF]),
+)
+def test_any_answer_is_a_number_in_range_or_bad(raw: object, status: int) -> None:
+    value, quality = _CHANNEL.judge(SimpleNamespace(Value=SimpleNamespace(Value=raw, VariantType=None), StatusCode=ua.StatusCode(status)))
+    assert (quality == Quality.BAD) if math.isnan(value) else (0.0 <= value <= 80.0 and quality != Quality.BAD)
+
+
+def test_a_facility_that_breaks_closes_its_servers(plant: SitePlant) -> None:
+    async def protocol() -> None:
+        clock, facility = ManualClock(), Facility(plant, seed=1)
+        async with serve_facility(plant, facility, clock):
+            facility.advance = None  # type: ignore[assignment, method-assign]
+            await asyncio.sleep(10.0)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(protocol())
 
 
 def test_wild_values_on_the_wire_are_bad_and_the_scan_goes_on(plant: SitePlant) -> None:

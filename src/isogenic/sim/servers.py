@@ -18,7 +18,7 @@ import logging
 import math
 import os
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,11 +67,12 @@ async def serve_facility(
             await module.start((ports or {}).get(module.id, 0))
             started.append(module)
         ticking = asyncio.create_task(_follow(facility, clock, started, tick_s=tick_s))
+        ticking.add_done_callback(_stops(asyncio.current_task()))
         yield {module.id: module.endpoint for module in started}
     finally:
         if ticking is not None:
             ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError, Exception):  # a failure was logged when it happened
                 await ticking
         for module in started:
             await module.stop()
@@ -151,6 +152,18 @@ async def _follow(facility: Facility, clock: Clock, modules: Sequence[_ModuleSer
             for module in modules:
                 await module.show(shown)
         await asyncio.sleep(tick_s)  # wall clock: it is the wire that is paced, not the process
+
+
+def _stops(owner: asyncio.Task[Any] | None) -> Callable[[asyncio.Task[None]], None]:
+    """A facility that no longer moves must not go on answering: its owner is cancelled, its servers close."""
+
+    def done(ticking: asyncio.Task[None]) -> None:
+        if not ticking.cancelled() and (trouble := ticking.exception()) is not None:
+            _log.critical("the simulated facility stopped", exc_info=trouble)
+            if owner is not None:
+                owner.cancel()
+
+    return done
 
 
 def _port(endpoint: str) -> int:
