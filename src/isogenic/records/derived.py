@@ -127,7 +127,10 @@ class Derived:
             self._db = self._open()
         except apsw.Error:
             self._throw_away()
-            self._db = self._open()
+            try:
+                self._db = self._open()
+            except apsw.Error as trouble:
+                raise NotReachable("cannot open the derived tables", why=str(trouble), possible="free the disk; they are rebuilt") from trouble
 
     def _open(self) -> apsw.Connection:
         db = apsw.Connection(str(self.path), vfs=self._vfs)
@@ -163,8 +166,8 @@ class Derived:
 
     def size(self, ledger: str) -> int:
         """How many facts of a ledger have been applied."""
-        row = self._db.execute("SELECT size FROM watermark WHERE ledger = ?", (ledger,)).fetchone()
-        return int(row[0]) if row else 0
+        rows = self._rows("SELECT size FROM watermark WHERE ledger = ?", (ledger,))
+        return int(rows[0][0]) if rows else 0
 
     def catch_up(self, ledger: Ledger | Copy) -> int:
         """Apply what the ledger has beyond the watermark; returns how many facts that were."""
@@ -186,21 +189,27 @@ class Derived:
 
     def feed(self, bodies: Sequence[bytes], *, ledger: str, start: int) -> None:
         """Apply a run of facts that begins right after the watermark, all of it or nothing."""
-        with self._db as db:
-            size = self.size(ledger)
-            if start != size:
-                raise NotValid(f"facts of {ledger} from {start} refused", why=f"{size} are applied", possible=f"go on from {size}")
-            for position, body in enumerate(bodies, start):
-                try:
-                    fact = decode_fact(body)
-                    if fact.ref != (ledger, position):
-                        raise NotTrusted("fact refused", why=f"it says that it is {fact.ref}")
-                except (NotValid, NotTrusted) as trouble:  # the writer's fault: shown to people, and the rest goes on
-                    db.execute("INSERT INTO unreadable VALUES (?, ?, ?)", (ledger, position, str(trouble)))
-                    continue
-                for view in self.views:
-                    view.apply(db, fact)
-            db.execute("INSERT OR REPLACE INTO watermark VALUES (?, ?)", (ledger, start + len(bodies)))
+        try:
+            with self._db as db:
+                self._feed(db, bodies, ledger=ledger, start=start)
+        except apsw.Error as trouble:
+            raise NotReachable(f"derived tables do not follow {ledger}", why=str(trouble), possible="free the disk; they catch up") from trouble
+
+    def _feed(self, db: apsw.Connection, bodies: Sequence[bytes], *, ledger: str, start: int) -> None:
+        size = self.size(ledger)
+        if start != size:
+            raise NotValid(f"facts of {ledger} from {start} refused", why=f"{size} are applied", possible=f"go on from {size}")
+        for position, body in enumerate(bodies, start):
+            try:
+                fact = decode_fact(body)
+                if fact.ref != (ledger, position):
+                    raise NotTrusted("fact refused", why=f"it says that it is {fact.ref}")
+            except (NotValid, NotTrusted) as trouble:  # the writer's fault: shown to people, and the rest goes on
+                db.execute("INSERT INTO unreadable VALUES (?, ?, ?)", (ledger, position, str(trouble)))
+                continue
+            for view in self.views:
+                view.apply(db, fact)
+        db.execute("INSERT OR REPLACE INTO watermark VALUES (?, ?)", (ledger, start + len(bodies)))
 
     def rebuild(self, ledgers: Iterable[Ledger | Copy]) -> None:
         """Drop everything and apply every ledger from its first fact."""

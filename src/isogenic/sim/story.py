@@ -102,7 +102,7 @@ class Person:
 async def _answer(response: httpx2.Response, path: str) -> Any:
     if response.status_code >= 400:
         try:
-            raise NotTold(f"{path}: {response.json().get('detail', response.text)}")
+            raise NotTold(str(response.json().get("detail", response.text)))
         except ValueError:
             raise NotTold(f"{path}: status {response.status_code}") from None
     kind = response.headers.get("content-type", "")
@@ -218,7 +218,9 @@ async def open_network(story: Story) -> None:
         operator = next(each.id for each in PEOPLE if each.sites == (site,))
         unit = next(iter(story.world.plants[site].units))
         story.sites[site] = Site(site, operator, str(unit), f"LOT-{site[:2]}-{story.seed:03d}", line)
-        process = await story.run("site", str(where), "--no-screens", "--clock", spec, "--ready", str(where / "ready.json"), "--control-url", url, log=str(site))
+        process = await story.run(
+            "site", str(where), "--no-screens", "--clock", spec, "--ready", str(where / "ready.json"), "--control-url", url, log=str(site)
+        )
         story.sites[site].api = (await story.ready(where / "ready.json", process, str(site)))["api"]
 
 
@@ -240,7 +242,7 @@ async def tell_recipe(story: Story) -> str:
 
     async def accepted() -> bool:
         line = next(each for each in await ada.get("/api/recipes") if (each["recipe"], each["version"]) == (RECIPE, VERSION))
-        return all(line["sites"].get(site) == "accepted" for site in SITES)
+        return all(line["sites"].get(site, "").startswith("accepted") for site in SITES)
 
     await until(accepted, what="every site to accept the recipe")
     assert story.world is not None
@@ -386,8 +388,8 @@ def _reasons(page: dict[str, Any]) -> list[str]:
     return [each["text"] for each in page["notes"] if each["severity"] == "stop"]
 
 
-def _short(text: str) -> str:
-    return text if len(text) < 110 else text[:107] + "…"
+def _short(text: str, most: int = 140) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 async def tell_dossier(story: Story) -> str:
@@ -413,12 +415,18 @@ async def tell_dossier(story: Story) -> str:
     code, named = await _verify(forged, keys)
     if code != 4:
         raise NotTold(f"a changed byte passed unnoticed: {named}")
-    return f"{path.name}: {_first(said)}; with one byte changed: {_first(named, 'fact')}"
+    counts = next((line for line in _paragraphs(said) if line.startswith("Checked:")), "")
+    return f"{path.name} verified with public keys only. {counts} With one byte changed: {_place(named)}"
 
 
-def _first(text: str, word: str = "") -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip() and word in line]
-    return _short(lines[0]) if lines else _short(text.strip())
+def _paragraphs(text: str) -> list[str]:
+    return [" ".join(each.split()) for each in text.split("\n\n") if each.strip()]
+
+
+def _place(text: str) -> str:
+    """What `isogenic verify` says is wrong first."""
+    verdict = _paragraphs(text)[0] if _paragraphs(text) else ""
+    return _short(verdict.partition("[1]")[2].partition("[2]")[0].strip() or verdict, 200)
 
 
 def _forge(path: Path, folder: Path) -> None:
