@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from isogenic.clock import Clock
-from isogenic.errors import NotFound
+from isogenic.errors import NotFound, NotReachable
 from isogenic.ids import Mint, NodeId, SiteId
 from isogenic.network.desk import Desk
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
@@ -154,7 +154,10 @@ class ControlNode:
 
     def _follow(self, ledger: Ledger | Copy) -> None:
         if self.derived is not None:
-            self.derived.catch_up(ledger)
+            try:
+                self.derived.catch_up(ledger)
+            except NotReachable as refusal:  # tables for searching may lag: what was noted is noted, and the next fact brings them up
+                log.error("derived tables of %s: %s", ledger.origin, refusal)
         self.changed.set()
         self.changed = asyncio.Event()
 
