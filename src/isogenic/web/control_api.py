@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from isogenic.authority.people import Person
@@ -29,7 +29,7 @@ from isogenic.records.facts import Actor, Payload
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
 from isogenic.web.dossiers import DossierBuilder, dossier_of
-from isogenic.web.guard import Asker, actor_for, asked_by, sign_in_routes
+from isogenic.web.guard import READER, Asker, actor_for, sign_in_routes
 from isogenic.web.live import Streams
 from isogenic.web.messages import (
     BatchDetail,
@@ -117,44 +117,42 @@ def control_app(
 
 
 def _reading(app: FastAPI, desk: ControlDesk, door: Door) -> None:
-    reader = [Depends(asked_by)]
-
-    @app.get("/api/network", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="The network")
+    @app.get("/api/network", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="The network")
     async def network() -> Network:
         """Every site with its link, its completeness, what runs and what is open."""
         return desk.network()
 
-    @app.get("/api/sites/{site}", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="One site")
+    @app.get("/api/sites/{site}", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="One site")
     async def site(site: str) -> SiteDetail:
         """Its ledgers with number and root, its batches, its answers to recipes."""
         return desk.site(desk.known(site))
 
-    @app.get("/api/batches", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Batches")
+    @app.get("/api/batches", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="Batches")
     async def batches() -> list[BatchLine]:
         """Every batch of the network, newest first."""
         return [desk.batch_line(record) for record in desk.records()]
 
-    @app.get("/api/batches/{batch}", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="One batch")
+    @app.get("/api/batches/{batch}", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="One batch")
     async def batch(batch: str) -> BatchDetail:
         """Phases, set-points, questions and answers, deviations."""
         return desk.batch(batch)
 
-    @app.get("/api/lots", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Lots")
+    @app.get("/api/lots", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="Lots")
     async def lots() -> list[LotLine]:
         """Every lot, those that wait for a decision first."""
         return desk.lots()
 
-    @app.get("/api/deviations", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Deviations")
+    @app.get("/api/deviations", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="Deviations")
     async def deviations(only_open: bool = False) -> list[DeviationLine]:
         """Open ones first, worst first."""
         return desk.deviations(open_only=only_open)
 
-    @app.get("/api/recipes", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Recipes")
+    @app.get("/api/recipes", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="Recipes")
     async def recipes() -> list[RecipeLine]:
         """Every version put forward, with its signatures and the sites' answers."""
         return desk.recipes()
 
-    @app.get("/api/facts", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Facts")
+    @app.get("/api/facts", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="Facts")
     async def facts(
         ledger: Annotated[str, Query(max_length=200)] = "",
         kind: Annotated[str, Query(max_length=80, description="may end in *")] = "",
@@ -169,26 +167,30 @@ def _reading(app: FastAPI, desk: ControlDesk, door: Door) -> None:
 
 
 def _streaming(app: FastAPI, desk: ControlDesk, door: Door) -> None:
-    reader = [Depends(asked_by)]
     streams = Streams(closing=lambda: desk.node.desk.closing)
 
     @app.get(
         "/api/live/{site}/{unit}",
         responses=PROBLEMS | {200: {"description": "points as they come", "content": {"text/event-stream": {}}}},
-        dependencies=reader,
         response_class=StreamingResponse,
         tags=["live"],
         summary="Live values of a unit",
     )
-    async def live(site: str, unit: str, request: Request, start: Annotated[str, Query(alias="from", max_length=40)] = "") -> StreamingResponse:
+    async def live(
+        site: str, unit: str, request: Request, guest: Asker, start: Annotated[str, Query(alias="from", max_length=40)] = ""
+    ) -> StreamingResponse:
         """Server-sent events: what is known after `from`, then each new point. For looking; never evidence."""
         found, name = desk.known(site), UnitId(unit)
         since = time_of_text(start) if start else None
         streams.admit()
-        points = streams.points(desk.node.desk.live[NodeId(found)], str(name), since=since, gone=request.is_disconnected)
+
+        async def gone() -> bool:
+            return not door.alive(guest.session) or await request.is_disconnected()
+
+        points = streams.points(desk.node.desk.live[NodeId(found)], str(name), since=since, gone=gone)
         return StreamingResponse(points, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
-    @app.get("/api/batches/{batch}/trends", responses=PROBLEMS, dependencies=reader, tags=["live"], summary="Reference band and sealed readings")
+    @app.get("/api/batches/{batch}/trends", responses=PROBLEMS, dependencies=READER, tags=["live"], summary="Reference band and sealed readings")
     async def trends(batch: str) -> dict[str, object]:
         """The band of good batches, and for a batch that is over its sealed readings."""
         record, story = desk.story(batch)

@@ -12,14 +12,14 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request, Response
 
-from isogenic.authority.people import Person, Role
+from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, roles_that_may
 from isogenic.records.facts import Actor
-from isogenic.web.messages import SignedInAs, SignIn
+from isogenic.web.messages import Me, SignedInAs, SignIn
 from isogenic.web.problems import PROBLEMS
 from isogenic.web.signin import METHOD, Door, Session
 
-__all__ = ["COOKIE", "SECURITY_HEADERS", "Asker", "Guest", "actor_for", "asked_by", "guest_of", "sign_in_routes"]
+__all__ = ["COOKIE", "READER", "SECURITY_HEADERS", "Asker", "Guest", "actor_for", "asked_by", "guest_of", "sign_in_routes"]
 
 COOKIE = "isogenic"
 BEARER = "bearer "
@@ -50,6 +50,7 @@ def asked_by(request: Request) -> Guest:
 
 
 Asker = Annotated[Guest, Depends(asked_by)]
+READER = [Depends(asked_by)]  # for routes that only want somebody who is signed in
 
 
 def _token(request: Request) -> str | None:
@@ -83,14 +84,15 @@ def sign_in_routes(app: FastAPI, door: Door) -> None:
         door.sign_out(door.session(_token(request)))
         response.delete_cookie(COOKIE, path="/")
 
+    @app.get("/api/me", responses=PROBLEMS, tags=["sign-in"], summary="Who is signed in")
+    async def me(request: Request) -> Me:
+        """The person of this session; asking is a sign of life."""
+        person = guest_of(door, request).person
+        return Me(person=person.id, printed_name=person.printed_name, roles=[str(role) for role in person.roles])
+
     @app.middleware("http")
     async def headers(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await go_on(request)
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         return response
-
-
-def roles_in_words(roles: tuple[Role, ...]) -> str:
-    """Roles as people read them."""
-    return ", ".join(role.words for role in roles)

@@ -30,6 +30,7 @@ __all__ = [
     "FactLine",
     "FactsPage",
     "LedgerLine",
+    "Me",
     "NoteLine",
     "PhaseLine",
     "Reasoned",
@@ -176,6 +177,14 @@ class SignedInAs(BaseModel):
     printed_name: str
     roles: list[str]
     token: str
+
+
+class Me(BaseModel):
+    """Who is signed in."""
+
+    person: str
+    printed_name: str
+    roles: list[str]
 
 
 class Reasoned(BaseModel):

@@ -182,6 +182,11 @@ class Door:
         self._sessions[_key(found.token)] = found
         return found
 
+    def alive(self, session: Session) -> bool:
+        """Whether a session goes on; asking is no sign of life."""
+        found = self._sessions.get(_key(session.token))
+        return found is not None and self._monotonic() - found.used <= IDLE_S
+
     def person(self, session: Session) -> Person:
         """The person of a session as on file now: who left is out at once."""
         return self._may_enter(session.person)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import FastAPI, Query
 
 from isogenic.authority.rules import Act
 from isogenic.batches.states import Command as BatchCommand
@@ -24,7 +24,7 @@ from isogenic.records.ledger import Ledger, Stage
 from isogenic.sites import requests
 from isogenic.sites.facts import RequestRefused, SignedIn, SignInRefused
 from isogenic.sites.node import SiteNode
-from isogenic.web.guard import Asker, Guest, actor_for, asked_by, sign_in_routes
+from isogenic.web.guard import READER, Asker, Guest, actor_for, sign_in_routes
 from isogenic.web.messages import (
     AnswerBody,
     Asked,
@@ -231,29 +231,28 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
 
 def _reading(app: FastAPI, desk: SiteDesk, door: Door) -> None:
     node = desk.node
-    reader = [Depends(asked_by)]
 
-    @app.get("/api/site", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="The site")
+    @app.get("/api/site", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="The site")
     async def site() -> SiteSummary:
         """Link, trouble, ledgers with their stages, units with their batches."""
         return desk.summary()
 
-    @app.get("/api/batches", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Batches")
+    @app.get("/api/batches", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="Batches")
     async def batches() -> list[BatchLine]:
         """Every batch of this site, newest first."""
         return [desk.line(story) for story in desk.all_stories()]
 
-    @app.get("/api/batches/{batch}", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="One batch")
+    @app.get("/api/batches/{batch}", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="One batch")
     async def batch(batch: str) -> BatchDetail:
         """State, phases, set-points in force, questions, deviations."""
         return desk.detail(desk.story(batch))
 
-    @app.get("/api/prompts", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Open questions")
+    @app.get("/api/prompts", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="Open questions")
     async def prompts() -> list[Asked]:
         """What people are asked now, oldest batch first."""
         return [asked for story in reversed(desk.all_stories()) for asked in story.prompts(open_only=True)]
 
-    @app.get("/api/facts", responses=PROBLEMS, dependencies=reader, tags=["reading"], summary="Facts")
+    @app.get("/api/facts", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="Facts")
     async def facts(
         ledger: Annotated[str, Query(description="HOUSE or the sponsor", max_length=80)],
         start: Annotated[int, Query(alias="from", ge=0, le=2**53)] = 0,

@@ -1,0 +1,370 @@
+"""The control site's pages: NiceGUI mounted in the API's own application.
+
+Guarantees: a page is made only for a person who is signed in; what changes on the network is
+pushed to it, part by part, and only where it changed; a page whose session has ended leaves
+for the sign-in. Acts go through the API like everybody else's, so a page can do nothing that
+the API would refuse.
+Leaves to others: what is on a page (screens), drawing trends (static/isogenic.js).
+
+NiceGUI keeps its pages in one place for the whole process, so the node is found through the
+request: several applications in one process keep apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from nicegui import ui
+
+from isogenic.authority.people import Person
+from isogenic.authority.rules import Act, may, roles_that_may
+from isogenic.checks import stops
+from isogenic.errors import NotTrusted, Refusal
+from isogenic.ids import LotId, NodeId
+from isogenic.quality.record import LotRecord
+from isogenic.web.control_desk import ControlDesk, deviation_line, signature_line
+from isogenic.web.guard import Guest, guest_of
+from isogenic.web.messages import time
+from isogenic.web.screens.batches import batch_screen, batches_screen
+from isogenic.web.screens.doors import sign_in_page
+from isogenic.web.screens.markup import Markup, h
+from isogenic.web.screens.network import RunningBatch, network_screen
+from isogenic.web.screens.parts import Nav, empty, panel, rail
+from isogenic.web.screens.recipes import recipes_screen
+from isogenic.web.screens.records import records_screen
+from isogenic.web.screens.release import lot_screen
+from isogenic.web.screens.review import deviation_screen, review_screen
+from isogenic.web.screens.site import site_screen
+from isogenic.web.signin import Door
+
+__all__ = ["mount_pages"]
+
+LOOK_S = 1.0  # wall seconds between looks at what changed
+PAGE_FACTS = 50
+HEAD = '<link rel="stylesheet" href="/static/isogenic.css"><script src="/static/isogenic.js" defer></script>'
+ICON = "data:image/svg+xml," + (
+    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23262d31' stroke-width='2.4'%3E%3Ccircle cx='12' cy='4.5' r='2.8'/%3E"
+    "%3Ccircle cx='5' cy='18' r='2.8'/%3E%3Ccircle cx='19' cy='18' r='2.8'/%3E%3Cpath d='M10.8 7 6.2 15.5M13.2 7l4.6 8.5M8 18h8'/%3E%3C/svg%3E"
+)
+Render = Callable[[], Markup]
+
+
+@dataclass(frozen=True, slots=True)
+class Screens:
+    """What a page needs to know of its node."""
+
+    desk: ControlDesk
+    door: Door
+
+
+class _Screens:
+    """ASGI middleware: says to every request which node it came to."""
+
+    def __init__(self, app: Any, screens: Screens) -> None:
+        self.app, self.screens = app, screens
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        scope["isogenic.screens"] = self.screens
+        await self.app(scope, receive, send)
+
+
+def mount_pages(app: FastAPI, desk: ControlDesk, door: Door) -> None:
+    """Add the pages to the API's application."""
+    app.add_middleware(_Screens, screens=Screens(desk, door))
+    app.mount("/static", StaticFiles(directory=str(files("isogenic.web") / "static")), name="static")
+
+    @app.get("/sign-in", include_in_schema=False)
+    async def sign_in(request: Request) -> HTMLResponse:
+        then = request.query_params.get("then", "/")
+        inside = then if then.startswith("/") and not then.startswith("//") and "\\" not in then else "/"
+        return HTMLResponse(sign_in_page("Control site", then=inside), headers={"Cache-Control": "no-store"})
+
+    ui.run_with(app, title="Isogenic", favicon=ICON, tailwind=False, show_welcome_message=False, language="en-US", reconnect_timeout=10.0)
+
+
+# ---- how a page is made ----
+
+
+def _screens(request: Request) -> Screens:
+    found: Screens = request.scope["isogenic.screens"]
+    return found
+
+
+def _visit(request: Request) -> tuple[Screens, Guest] | Response:
+    screens = _screens(request)
+    try:
+        return screens, guest_of(screens.door, request)
+    except Refusal as refusal:
+        where = "/sign-in" if isinstance(refusal, NotTrusted) else "/sign-in?refused=1"
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"{where}?then={target}" if "?" not in where and target != "/" else where, status_code=303)
+
+
+class Page:
+    """One open page: a frame, and parts of which some follow the node."""
+
+    def __init__(self, screens: Screens, guest: Guest, *, here: str, title: str) -> None:
+        self.screens, self.guest, self.here = screens, guest, here
+        self._following: list[tuple[ui.html, Render]] = []
+        ui.add_head_html(HEAD)
+        ui.page_title(f"{title} · Isogenic")
+        # Our own frame around NiceGUI's content: the rail follows the node, too.
+        with ui.element("div").classes("frame"):
+            self.rail = self.part(self._rail, tag="aside", classes="rail")
+            self.main = ui.element("main").classes("page")
+        ui.timer(LOOK_S, self._look)
+
+    def _rail(self) -> Markup:
+        desk = self.screens.desk
+        waiting = len(desk.deviations(open_only=True)) + len(desk.waiting())
+        return rail(Nav(self.here, self.guest.person, desk.node.ledgers["HOUSE"].origin.partition("/")[0], waiting))
+
+    def part(self, render: Render, *, tag: str = "div", classes: str = "", follow: bool = True) -> ui.html:
+        """A part of the page; with `follow` it is made again when it would read otherwise."""
+        made = ui.html(str(_calmly(render)), sanitize=False, tag=tag)
+        if classes:
+            made.classes(classes)
+        if follow:
+            self._following.append((made, render))
+        return made
+
+    def _look(self) -> None:
+        if not self.screens.door.alive(self.guest.session):
+            ui.navigate.to("/sign-in")
+            return
+        for made, render in self._following:
+            content = str(_calmly(render))
+            if content != made.content:
+                made.set_content(content)
+
+
+def _calmly(render: Render) -> Markup:
+    """What a part shows, or why it cannot be shown."""
+    try:
+        return render()
+    except Refusal as refusal:
+        return h(
+            "div.notice.warn",
+            h("h3", refusal.what[:1].upper() + refusal.what[1:]),
+            h("p", refusal.why),
+            h("p", f"Possible: {refusal.possible}") if refusal.possible else None,
+        )
+
+
+# ---- the pages ----
+
+
+@ui.page("/")
+def network_page(request: Request) -> Response | None:
+    """The network."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk = Page(screens, guest, here="/", title="Network"), screens.desk
+    with page.main:
+        page.part(lambda: network_screen(desk.network(), _running(desk), desk.places))
+    return None
+
+
+def _running(desk: ControlDesk) -> list[RunningBatch]:
+    found: list[RunningBatch] = []
+    for record in desk.records():
+        if record.closed_at is not None:
+            continue
+        line = desk.batch_line(record)
+        points = desk.node.desk.live[NodeId(line.site)].units.get(line.unit, ()) if line.site else ()
+        newest = points[-1][1] if points else {}
+        found.append((line, desk.story(line.batch)[1].phases(), newest.get("t2"), newest.get("spe")))
+    return found
+
+
+@ui.page("/sites/{site}")
+def site_page(request: Request, site: str) -> Response | None:
+    """One site."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk = Page(screens, guest, here="/", title=site), screens.desk
+    with page.main:
+        page.part(lambda: site_screen(desk.site(desk.known(site))))
+    return None
+
+
+@ui.page("/batches")
+def batches_page(request: Request) -> Response | None:
+    """Every batch."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk = Page(screens, guest, here="/batches", title="Batches"), screens.desk
+    with page.main:
+        page.part(lambda: batches_screen([desk.batch_line(record) for record in desk.records()]))
+    return None
+
+
+@ui.page("/batches/{batch}")
+def batch_page(request: Request, batch: str) -> Response | None:
+    """One batch: the trends are drawn once and fed by events; what is around them follows the node."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk = Page(screens, guest, here="/batches", title=batch), screens.desk
+
+    def parts() -> tuple[Markup, Markup, Markup]:
+        record, story = desk.story(batch)
+        setpoints = _setpoints(story.state.setpoints)
+        deviations = [deviation_line(each) for each in record.deviations.values()]
+        return batch_screen(desk.batch_line(record), story.phases(), story.prompts(), deviations, story.events, setpoints)
+
+    def side() -> Markup:
+        return h("div.stack", parts()[2])
+
+    with page.main:
+        page.part(lambda: parts()[0])
+        with ui.element("div").classes("grid cols-main"):
+            page.part(lambda: parts()[1], follow=False)
+            page.part(side)
+    return None
+
+
+def _setpoints(setpoints: Any) -> list[tuple[str, str]]:
+    from isogenic.plant.classes import STIRRED_BIOREACTOR
+
+    signals = STIRRED_BIOREACTOR.signals
+    return [
+        (
+            signals[name].title.replace(" set-point", "") if name in signals else name,
+            f"{value:g} {signals[name].unit if name in signals else ''}".strip(),
+        )
+        for name, value in setpoints.items()
+    ]
+
+
+@ui.page("/review")
+def review_page(request: Request) -> Response | None:
+    """What waits for a decision."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk = Page(screens, guest, here="/review", title="Review"), screens.desk
+    with page.main:
+        page.part(lambda: review_screen(desk.deviations(), desk.lots()))
+    return None
+
+
+@ui.page("/deviations/{deviation}")
+def deviation_page(request: Request, deviation: str) -> Response | None:
+    """One deviation. It does not follow the node, so that nothing moves under a person who writes."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk, person = Page(screens, guest, here="/review", title=deviation), screens.desk, guest.person
+
+    def content() -> Markup:
+        record, found = desk.deviation(deviation)
+        against = stops(may(person, Act.DISPOSE_DEVIATION, site=found.opened.site, operators=record.operators))
+        return deviation_screen(
+            deviation_line(found),
+            desk.batch_line(record),
+            person=person,
+            may_dispose=not against,
+            why_not="; ".join(note.text for note in against),
+            now=time(desk.now) or "",
+            role=_role(person, Act.DISPOSE_DEVIATION),
+        )
+
+    with page.main:
+        page.part(content, follow=False)
+    return None
+
+
+@ui.page("/lots/{lot}")
+def lot_page(request: Request, lot: str) -> Response | None:
+    """One lot and its release. It does not follow the node: what is signed is what was shown."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk, person = Page(screens, guest, here="/review", title=lot), screens.desk, guest.person
+
+    def content() -> Markup:
+        record = desk.node.state.lot(LotId(lot))
+        decided = desk.node.state.decisions.get(LotId(lot))
+        why, shown = "", None
+        try:
+            shown = desk.release_page(lot, asked_by=person.id)
+        except Refusal as refusal:
+            why = str(refusal)
+        return lot_screen(
+            desk.lot_line(record),
+            shown,
+            person=person,
+            role=_role(person, Act.RELEASE_LOT),
+            now=time(desk.now) or "",
+            why_no_page=why,
+            signature=signature_line(decided.signature) if decided else None,
+            may_release=_may(person, Act.RELEASE_LOT, record),
+            may_reject=_may(person, Act.REJECT_LOT, record),
+        )
+
+    with page.main:
+        page.part(content, follow=False)
+    return None
+
+
+def _may(person: Person, act: Act, record: LotRecord) -> bool:
+    return not stops(may(person, act, site=record.site, operators=record.operators))
+
+
+def _role(person: Person, act: Act) -> str:
+    return next((role.words for role in roles_that_may(act) if role in person.roles), person.roles[0].words)
+
+
+@ui.page("/recipes")
+def recipes_page(request: Request) -> Response | None:
+    """Recipe versions."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk = Page(screens, guest, here="/recipes", title="Recipes"), screens.desk
+    with page.main:
+        page.part(lambda: recipes_screen([(line, desk.recipe_title(line)) for line in desk.recipes()]))
+    return None
+
+
+@ui.page("/records")
+def records_page(request: Request) -> Response | None:
+    """Facts. It is made once for each question: a page that is being read does not move."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk = Page(screens, guest, here="/records", title="Records"), screens.desk
+    asked = {name: request.query_params.get(name, "")[:300] for name in ("text", "kind", "ledger", "subject", "actor", "after")}
+
+    def content() -> Markup:
+        derived = desk.node.derived
+        if derived is None:
+            return panel("Facts", empty("This node keeps no tables to search."))
+        found = desk.facts(**asked, limit=PAGE_FACTS)
+        ledgers = desk.ledgers()
+        return records_screen(
+            found, asked=asked, ledgers=[each.origin for each in ledgers], kinds=derived.kinds(), total=sum(each.size for each in ledgers)
+        )
+
+    with page.main:
+        page.part(content, follow=False)
+    return None

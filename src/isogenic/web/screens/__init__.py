@@ -1,0 +1,1 @@
+"""Screens: each a pure function from what is known to a page of HTML."""

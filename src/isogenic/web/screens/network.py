@@ -1,0 +1,169 @@
+"""The network: where the sites are, whether they talk, how complete their records are here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from isogenic.ids import SiteId
+from isogenic.web.control_messages import Network, SiteLine
+from isogenic.web.messages import BatchLine, PhaseLine
+from isogenic.web.screens.land import HEIGHT, WIDTH, dots, on_map, within
+from isogenic.web.screens.markup import Child, Markup, h, join, raw
+from isogenic.web.screens.parts import count_of, figure, head, listing, mark, minute, panel, second, strip
+
+__all__ = ["RunningBatch", "link_mark", "network_screen", "record_mark"]
+
+RunningBatch = tuple[BatchLine, Sequence[PhaseLine], float | None, float | None]  # newest T2 and SPE, each over its limit
+DOT = 3.6
+PLATE_W, PLATE_H = 196.0, 66.0
+
+
+def link_mark(link: str) -> Markup:
+    """Whether a site talks to us."""
+    if link == "linked":
+        return mark("quiet", "linked")
+    return mark("silent", link)
+
+
+def record_mark(line: SiteLine) -> Markup:
+    """How complete a site's record is here."""
+    if line.complete:
+        return mark("good", f"complete: {line.held} of {line.noted} facts, root verified")
+    missing = line.noted - line.held
+    return mark("warn", f"{line.held} of {line.noted} facts, root verified; {missing} still on their way")
+
+
+def network_screen(network: Network, running: Sequence[RunningBatch], places: Mapping[SiteId, tuple[float, float]]) -> Markup:
+    """The page."""
+    silent = [site for site in network.sites if site.link != "linked"]
+    clock = h("div.clock", h("b", second(network.now)), "control site")
+    linked = len(network.sites) - len(silent)
+    figures = h(
+        "div.figures",
+        figure(
+            linked,
+            "sites linked" if not silent else f"linked; {', '.join(each.title for each in silent)} silent",
+            of=f" of {len(network.sites)}",
+            abnormal="major" if silent else "",
+        ),
+        figure(network.running, "batches running", href="/batches"),
+        figure(network.open_deviations, "deviations open", href="/review", abnormal="major" if network.open_deviations else ""),
+        figure(network.lots_waiting, "lots wait for a decision", href="/review"),
+    )
+    return join(
+        head("Network", sub=_sentence(network, silent), aside=clock),
+        figures,
+        h(
+            "div.grid.cols-map",
+            h("section.panel", h("div.in", _map(network, places))),
+            h("div.stack", panel("Sites", _sites(network)), panel("Running batches", _running(running))),
+        ),
+    )
+
+
+def _sentence(network: Network, silent: Sequence[SiteLine]) -> str:
+    incomplete = [site for site in network.sites if not site.complete]
+    if not silent and not incomplete:
+        return "Every site is linked, and every record is complete here."
+    said = [
+        f"{each.title} has been silent since {each.heard_at[:16].replace('T', ' ')}Z" if each.heard_at else f"{each.title} has not been heard yet"
+        for each in silent
+    ]
+    if incomplete:
+        said.append(f"records of {', '.join(each.title for each in incomplete)} are still on their way")
+    return "; ".join(said) + "."
+
+
+def _sites(network: Network) -> Markup:
+    rows: list[Sequence[Child]] = [
+        (
+            h("span", h("span.main", site.title), h("span.under", site.site)),
+            h("span", link_mark(site.link), h("span.under", "heard ", second(site.heard_at)) if site.heard_at else None),
+            record_mark(site),
+            site.running,
+            mark("major", str(site.open_deviations)) if site.open_deviations else "0",
+        )
+        for site in network.sites
+    ]
+    columns = ("Site", "Link", "Record here", "#Running", "#Deviations")
+    return listing(columns, rows, nothing="The directory names no site.", hrefs=[f"/sites/{site.site}" for site in network.sites])
+
+
+def _running(running: Sequence[RunningBatch]) -> Markup:
+    rows: list[Sequence[Child]] = []
+    for batch, phases, t2, spe in running:
+        rows.append(
+            (
+                h("span", h("span.main", batch.batch), h("span.under", f"{batch.site}, {batch.unit}")),
+                h("span", strip(phases, small=True), h("span.under", batch.phase or batch.state)),
+                _against(t2, spe),
+                mark("major", count_of(batch.open_deviations, "deviation")) if batch.open_deviations else "none",
+                minute(batch.started_at),
+            )
+        )
+    columns = ("Batch", "Phase", "T² and SPE", "Open", "Started")
+    return listing(columns, rows, nothing="No batch is running.", hrefs=[f"/batches/{each[0].batch}" for each in running])
+
+
+def _against(t2: float | None, spe: float | None) -> Markup:
+    if t2 is None or spe is None:
+        return h("span", "not judged")
+    over = [name for name, value in (("T²", t2), ("SPE", spe)) if value > 1]
+    figures = f"{t2:.2f} and {spe:.2f} × limit"
+    return mark("major", f"{' and '.join(over)} over: {figures}") if over else h("span", figures)
+
+
+# ---- map ----
+
+
+def _map(network: Network, places: Mapping[SiteId, tuple[float, float]]) -> Markup:
+    known = {site.site: places[SiteId(site.site)] for site in network.sites if SiteId(site.site) in places}
+    drawn = bool(known) and all(within(*place) for place in known.values())
+    if drawn:
+        spots = {site: on_map(*place) for site, place in known.items()}
+        left, top, width, height = _window(list(spots.values()))
+        land = "".join(
+            f'<circle class="land" cx="{x:.1f}" cy="{y:.1f}" r="{DOT}"/>'
+            for x, y in dots()
+            if left - 9 <= x <= left + width + 9 and top - 9 <= y <= top + height + 9
+        )
+    else:  # no places, or places beyond the drawing: in a row, and no land is claimed
+        step = WIDTH / (len(network.sites) + 1)
+        spots = {site.site: (step * (at + 1), HEIGHT / 3) for at, site in enumerate(network.sites)}
+        left, top, width, height, land = 0.0, 0.0, WIDTH, HEIGHT * 0.66, ""
+    marks = [_site_mark(site, spots[site.site], right=left + width) for site in network.sites if site.site in spots]
+    return h("svg.map", raw(land), *marks, viewBox=f"{left:.0f} {top:.0f} {width:.0f} {height:.0f}", role="img", aria_label="Map of the sites")
+
+
+def _window(spots: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """The part of the picture around the sites, with air, in the proportion of the panel."""
+    xs, ys = [x for x, _ in spots], [y for _, y in spots]
+    width = min(WIDTH, max(max(xs) - min(xs) + 430, 560))
+    height = min(HEIGHT, max(max(ys) - min(ys) + 190, width * 0.92))
+    left = min(max(0.0, (min(xs) + max(xs)) / 2 - width / 2 + 40), WIDTH - width)
+    top = min(max(0.0, (min(ys) + max(ys)) / 2 - height / 2), HEIGHT - height)
+    return left, top, width, height
+
+
+def _site_mark(site: SiteLine, spot: tuple[float, float], *, right: float) -> Markup:
+    x, y = spot
+    to_left = x + PLATE_W + 44 > right
+    px = x - PLATE_W - 26 if to_left else x + 26
+    state = f"{count_of(site.running, 'batch', 'batches')} running"
+    if site.link != "linked":
+        second_line = h("text.line.wrong", f"○ {site.link}", x=f"{px + 14:.0f}", y=f"{y + 18:.0f}")
+    elif site.open_deviations:
+        second_line = h("text.line.wrong", f"▲ {count_of(site.open_deviations, 'deviation')} open", x=f"{px + 14:.0f}", y=f"{y + 18:.0f}")
+    else:
+        second_line = h("text.line", state, x=f"{px + 14:.0f}", y=f"{y + 18:.0f}")
+    return h(
+        "a",
+        h("line.lead", x1=f"{x - 9 if to_left else x + 9:.0f}", y1=f"{y:.0f}", x2=f"{px + PLATE_W if to_left else px:.0f}", y2=f"{y:.0f}"),
+        h("circle.ring", cx=f"{x:.0f}", cy=f"{y:.0f}", r="9"),
+        h("circle.core", cx=f"{x:.0f}", cy=f"{y:.0f}", r="4"),
+        h("rect.plate", x=f"{px:.0f}", y=f"{y - PLATE_H / 2:.0f}", width=f"{PLATE_W:.0f}", height=f"{PLATE_H:.0f}", rx="4"),
+        h("text", site.title, x=f"{px + 14:.0f}", y=f"{y - 7:.0f}"),
+        second_line,
+        href=f"/sites/{site.site}",
+        class_="silent" if site.link != "linked" else "site",
+    )

@@ -1,0 +1,34 @@
+"""Recipes: which version is signed by whom, and what each site answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isogenic.web.control_messages import RecipeLine
+from isogenic.web.screens.markup import Markup, h, join
+from isogenic.web.screens.parts import empty, head, listing, mark, pairs, panel, second
+
+__all__ = ["recipes_screen"]
+
+
+def recipes_screen(recipes: Sequence[tuple[RecipeLine, str]]) -> Markup:
+    """The page: each version with its title."""
+    return join(
+        head("Recipes", sub="A version takes effect at a site once two people have signed it and the site has accepted it."),
+        h("div.stack", *(_recipe(line, title) for line, title in recipes)) if recipes else panel("Recipes", empty("No recipe has been put forward.")),
+    )
+
+
+def _recipe(line: RecipeLine, title: str) -> Markup:
+    signatures = listing(
+        ("Signature", "Meaning", "Role", "At"),
+        [(h("span.main", each.printed_name), each.meaning, each.role.replace("_", " "), second(each.at)) for each in line.signatures],
+        nothing="Nobody has signed it yet.",
+    )
+    sites = pairs(*((site, mark("good", answer) if answer.startswith("accepted") else mark("warn", answer)) for site, answer in line.sites.items()))
+    return panel(
+        f"{line.recipe} version {line.version}",
+        h("p", title, style="font-size:17px;font-weight:600;margin-bottom:14px"),
+        h("div.grid.cols-2", h("div", signatures), h("div", sites if line.sites else empty("It is published to no site."))),
+        aside=join(f"{line.product}, SHA-256 ", h("code", line.digest[:24] + "…")),
+    )

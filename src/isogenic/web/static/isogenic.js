@@ -1,0 +1,294 @@
+// Isogenic's own browser parts: trends, forms, and signs of life. No framework, no build.
+(() => {
+  "use strict";
+  if (window.isogenic) return;
+  const SVG = "http://www.w3.org/2000/svg";
+  const text = (value) => (value === null || value === undefined ? "" : String(value));
+
+  // ---- numbers as people read them ----
+  const figure = (value) => {
+    if (value === null || value === undefined || Number.isNaN(value)) return "–";
+    const size = Math.abs(value);
+    if (size >= 1000) return value.toFixed(0);
+    if (size >= 100) return value.toFixed(0);
+    if (size >= 10) return value.toFixed(1);
+    return value.toFixed(2);
+  };
+  const ticks = (low, high) => {
+    const span = high - low || 1;
+    const rough = span / 3, power = Math.pow(10, Math.floor(Math.log10(rough)));
+    const step = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= rough);
+    const found = [];
+    for (let at = Math.ceil(low / step) * step; at <= high + 1e-9; at += step) found.push(Number(at.toPrecision(10)));
+    return found;
+  };
+
+  const element = (name, attributes, parent) => {
+    const made = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
+    if (parent) parent.appendChild(made);
+    return made;
+  };
+  const html = (name, cls, parent, content) => {
+    const made = document.createElement(name);
+    if (cls) made.className = cls;
+    if (content !== undefined) made.textContent = content;
+    if (parent) parent.appendChild(made);
+    return made;
+  };
+
+  // ---- one variable against its reference band ----
+  const LEFT = 40, BOTTOM = 18, TOP = 5, RIGHT = 8;
+  class Plot {
+    constructor(parent, trend, maturity) {
+      this.trend = trend;
+      this.maturity = maturity;
+      this.points = [];
+      this.box = html("section", "trend", parent);
+      const head = html("header", "", this.box);
+      html("span", "name", head, trend.title);
+      this.value = html("span", "value", head, "–");
+      html("span", "unit", head, trend.unit === "1" ? "" : trend.unit);
+      this.where = html("div", "where", this.box, "");
+      this.svg = element("svg", { class: "plot", role: "img", "aria-label": trend.title + " over batch maturity" });
+      this.box.appendChild(this.svg);
+    }
+
+    add(hours, value) {
+      if (value === null || value === undefined || hours === null || hours === undefined) return;
+      this.points.push([hours, value]);
+    }
+
+    band(hours) {
+      const at = this.maturity;
+      if (!at.length || hours < at[0] || hours > at[at.length - 1]) return null;
+      let low = 0, high = at.length - 1;
+      while (high - low > 1) { const middle = (low + high) >> 1; if (at[middle] <= hours) low = middle; else high = middle; }
+      const share = (hours - at[low]) / (at[high] - at[low] || 1);
+      const mix = (line) => (line[low] === null || line[high] === null ? null : line[low] + share * (line[high] - line[low]));
+      return [mix(this.trend.low), mix(this.trend.high)];
+    }
+
+    outside([hours, value]) {
+      const band = this.band(hours);
+      return band !== null && band[0] !== null && (value < band[0] || value > band[1]);
+    }
+
+    draw(end) {
+      const width = this.svg.clientWidth || 300, height = this.svg.clientHeight || 112;
+      this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      this.svg.replaceChildren();
+      const { trend, maturity, points } = this;
+      const values = points.map((each) => each[1]);
+      const known = [...values, ...trend.low, ...trend.high].filter((each) => each !== null);
+      if (!known.length) return;
+      let low = Math.min(...known), high = Math.max(...known);
+      const air = (high - low || Math.abs(high) || 1) * 0.06;
+      low -= air; high += air;
+      const first = maturity.length ? Math.min(maturity[0], 0) : (points[0] || [0])[0];
+      const last = Math.max(end, maturity.length ? maturity[maturity.length - 1] : 0, first + 1);
+      const x = (hours) => LEFT + ((hours - first) / (last - first)) * (width - LEFT - RIGHT);
+      const y = (value) => TOP + (1 - (value - low) / (high - low)) * (height - TOP - BOTTOM);
+      const path = (pairs) => pairs.map(([a, b], at) => `${at ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
+      if (maturity.length) {
+        const ups = maturity.map((each, at) => [each, trend.high[at]]).filter((each) => each[1] !== null);
+        const downs = maturity.map((each, at) => [each, trend.low[at]]).filter((each) => each[1] !== null).reverse();
+        element("path", { class: "band", d: path([...ups, ...downs]) + "Z" }, this.svg);
+        element("path", { class: "mean", d: path(maturity.map((each, at) => [each, trend.mean[at]]).filter((each) => each[1] !== null)) }, this.svg);
+      }
+      element("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: height - BOTTOM, y2: height - BOTTOM }, this.svg);
+      for (const tick of ticks(low, high)) {
+        element("text", { class: "tick", x: LEFT - 6, y: y(tick) + 3.5, "text-anchor": "end" }, this.svg).textContent = text(tick);
+      }
+      const days = (last - first) / 24, every = days > 20 ? 4 : days > 8 ? 2 : 1;
+      for (let day = 0; day * 24 <= last; day += every) {
+        element("line", { class: "axis", x1: x(day * 24), x2: x(day * 24), y1: height - BOTTOM, y2: height - BOTTOM + 4 }, this.svg);
+        element("text", { class: "tick", x: x(day * 24), y: height - 2, "text-anchor": day ? "middle" : "start" }, this.svg).textContent = day ? text(day) : "day 0";
+      }
+      if (!points.length) return;
+      element("path", { class: "line", d: path(points) }, this.svg);
+      let run = [];
+      const flush = () => { if (run.length > 1) element("path", { class: "line outside", d: path(run) }, this.svg); run = []; };
+      for (const point of points) { if (this.outside(point)) run.push(point); else flush(); }
+      flush();
+      const newest = points[points.length - 1];
+      element("circle", { class: "dot", cx: x(newest[0]), cy: y(newest[1]), r: 3.2 }, this.svg);
+    }
+
+    say() {
+      const newest = this.points[this.points.length - 1];
+      this.value.textContent = newest ? figure(newest[1]) : "–";
+      const band = newest ? this.band(newest[0]) : null;
+      const out = newest !== undefined && this.outside(newest);
+      this.box.classList.toggle("out", out);
+      if (!newest) this.where.textContent = "no reading yet";
+      else if (!band || band[0] === null) this.where.textContent = "no reference at this maturity";
+      else if (out) this.where.textContent = (newest[1] > band[1] ? "▲ above" : "▼ below") + ` the band, ${figure(band[0])} to ${figure(band[1])}`;
+      else this.where.textContent = `within ${figure(band[0])} to ${figure(band[1])}`;
+    }
+  }
+
+  // ---- how far a statistic is from its limit ----
+  class Gauge {
+    constructor(parent, name, words) {
+      this.box = html("section", "gauge", parent);
+      const head = html("header", "", this.box);
+      html("span", "", head, name + ", " + words);
+      this.value = html("b", "", head, "–");
+      this.fill = html("div", "fill", html("div", "track", this.box));
+      html("div", "limit", this.fill.parentElement);
+      this.fill.style.width = "0";
+    }
+
+    show(ratio) {
+      const known = ratio !== null && ratio !== undefined;
+      this.fill.style.width = known ? Math.min(100, ratio * 50) + "%" : "0";
+      this.box.classList.toggle("over", known && ratio > 1);
+      this.value.textContent = !known ? "not judged" : ratio > 1 ? `${ratio.toFixed(2)} × limit, over` : `${ratio.toFixed(2)} × limit`;
+    }
+  }
+
+  // <iso-trends batch site unit since only columns live>
+  class Trends extends HTMLElement {
+    async connectedCallback() {
+      if (this.began) return;
+      this.began = true;
+      const answer = await fetch(`/api/batches/${this.getAttribute("batch")}/trends`);
+      if (!answer.ok) { html("p", "empty", this, "The trends cannot be read now."); return; }
+      this.build(await answer.json());
+    }
+
+    disconnectedCallback() {
+      if (this.source) this.source.close();
+      if (this.watcher) this.watcher.disconnect();
+      this.source = undefined;
+    }
+
+    build(reference) {
+      const only = this.getAttribute("only");
+      if (!this.hasAttribute("bare")) {
+        this.gauges = html("div", "gauges", this);
+        this.t2 = new Gauge(this.gauges, "T²", "distance within the usual pattern");
+        this.spe = new Gauge(this.gauges, "SPE", "distance from the usual pattern");
+        if (!this.hasAttribute("live")) this.gauges.remove();
+      }
+      const wall = html("div", "wall", this);
+      this.plots = reference.trends.filter((each) => !only || only.split(",").includes(each.name)).map((each) => new Plot(wall, each, reference.maturity));
+      const said = html("div", "said", this);
+      const key = html("span", "key", said);
+      for (const [cls, words] of [["now", "this batch"], ["", "95 % of good batches"], ["typical", "their mean"]]) {
+        const item = html("span", "", key);
+        html("i", cls, item);
+        item.append(words);
+      }
+      this.said = html("span", "", said, reference.model ? `Reference: ${reference.model}` : "No reference model is released for this product.");
+      this.end = 0;
+      this.take(reference.points);
+      this.watcher = new ResizeObserver(() => this.redraw());
+      this.watcher.observe(this);
+      if (this.hasAttribute("live")) this.listen();
+    }
+
+    listen() {
+      const since = this.getAttribute("since");
+      const query = since ? "?from=" + encodeURIComponent(since) : "";
+      this.source = new EventSource(`/api/live/${this.getAttribute("site")}/${this.getAttribute("unit")}${query}`);
+      this.source.addEventListener("points", (event) => this.take(JSON.parse(event.data)));
+    }
+
+    take(points) {
+      for (const { at, values } of points) {
+        if (this.newest && at <= this.newest) continue;
+        this.newest = at;
+        const hours = values.maturity;
+        for (const plot of this.plots) plot.add(hours, values[plot.trend.name]);
+        if (hours !== null && hours !== undefined) this.end = Math.max(this.end, hours);
+        if (this.t2) { this.t2.show(values.t2); this.spe.show(values.spe); }
+      }
+      this.redraw();
+    }
+
+    redraw() {
+      if (this.waiting) return;
+      this.waiting = true;
+      requestAnimationFrame(() => {
+        this.waiting = false;
+        for (const plot of this.plots || []) { plot.draw(this.end); plot.say(); }
+        this.dataset.drawn = String((this.plots || []).reduce((sum, each) => sum + each.points.length, 0));
+      });
+    }
+  }
+  customElements.define("iso-trends", Trends);
+
+  // ---- forms: <form data-post="/api/..." data-then="/where"> sends its fields as JSON; a refusal is shown where it happened ----
+  const refusalOf = (form) => {
+    let box = form.querySelector(".refusal");
+    if (!box) { box = html("div", "refusal"); box.setAttribute("role", "alert"); form.prepend(box); }
+    return box;
+  };
+  const refuse = (form, problem) => {
+    const box = refusalOf(form);
+    box.replaceChildren();
+    const first = text(problem.what) || "The request was refused";
+    html("b", "", box, first.charAt(0).toUpperCase() + first.slice(1));
+    if (problem.why) html("span", "", box, "Why: " + problem.why);
+    if (problem.possible) html("span", "", box, "Possible: " + problem.possible);
+    box.classList.add("shown");
+  };
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || !form.dataset.post) return;
+    event.preventDefault();
+    const body = {};
+    for (const [name, value] of new FormData(form)) body[name] = value;
+    for (const other of document.querySelectorAll(form.dataset.with || "iso-none")) for (const [name, value] of new FormData(other)) body[name] = value;
+    const buttons = form.querySelectorAll("button");
+    buttons.forEach((each) => { each.disabled = true; });
+    refusalOf(form).classList.remove("shown");
+    try {
+      const answer = await fetch(form.dataset.post, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+      if (answer.ok) { const then = form.dataset.then; if (then) location.assign(then); else location.reload(); return; }
+      refuse(form, await answer.json());
+      const secret = form.querySelector("input[type=password]");
+      if (secret) { secret.value = ""; secret.focus(); }
+    } catch {
+      refuse(form, { what: "no answer from this node", why: "the connection was lost", possible: "try again in a moment" });
+    } finally {
+      buttons.forEach((each) => { each.disabled = false; });
+    }
+  });
+  document.addEventListener("click", async (event) => {
+    const target = event.target instanceof Element ? event.target : null;
+    if (!target) return;
+    const opener = target.closest("[data-open]");
+    if (opener) {
+      const needs = document.querySelector(opener.dataset.needs || "iso-none");
+      if (needs && !needs.reportValidity()) return;
+      const dialog = document.querySelector(opener.dataset.open);
+      for (const slot of dialog.querySelectorAll("[data-from]")) {
+        const source = document.querySelector(slot.dataset.from);
+        slot.textContent = source ? (source.dataset.words || source.value) : "";
+      }
+      dialog.showModal();
+      return;
+    }
+    if (target.closest("[data-close]")) { target.closest("dialog").close(); return; }
+    const row = target.closest("tr[data-href]");
+    if (row && !target.closest("a, button, input, label")) { location.assign(row.dataset.href); return; }
+    if (target.closest("[data-sign-out]")) {
+      await fetch("/api/sign-out", { method: "POST" });
+      location.assign("/sign-in");
+    }
+  });
+
+  // ---- signs of life: somebody is at the screen, so the session goes on ----
+  let told = Date.now();
+  const alive = () => {
+    if (Date.now() - told < 60000 || document.body.classList.contains("door")) return;
+    told = Date.now();
+    fetch("/api/me").then((answer) => { if (answer.status === 401) location.assign("/sign-in"); }).catch(() => {});
+  };
+  for (const kind of ["pointermove", "keydown", "touchstart"]) document.addEventListener(kind, alive, { passive: true });
+
+  window.isogenic = { figure };
+})();
