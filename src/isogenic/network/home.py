@@ -67,6 +67,13 @@ def _read(path: Path) -> bytes:
         raise NotFound(f"cannot read {path.name}", why=str(trouble.strerror or trouble), possible=f"check the folder {path.parent.name}") from trouble
 
 
+def _text(path: Path) -> str:
+    try:
+        return _read(path).decode()
+    except UnicodeDecodeError as trouble:
+        raise NotValid(f"cannot read {path.name}", why=f"it is not UTF-8: {trouble}") from trouble
+
+
 @dataclass(frozen=True, slots=True)
 class ControlHome:
     """An opened folder."""
@@ -85,11 +92,11 @@ class ControlHome:
             settings = ControlSettings(**codec.loads(_read(folder / "node.json"), what="node.json"))
         except (ValidationError, TypeError) as trouble:
             raise NotValid("cannot read node.json", why=str(trouble)[:300]) from trouble
-        documents = {SiteId(path.name.partition(".")[0]): path.read_text() for path in sorted((folder / "documents").glob("*.site.yaml"))}
+        documents = {SiteId(path.name.partition(".")[0]): _text(path) for path in sorted((folder / "documents").glob("*.site.yaml"))}
         return cls(
             folder,
             settings,
-            codec.read(Directory, codec.loads(_read(folder / "directory.json")), what="directory.json"),
+            codec.read(Directory, codec.loads(_read(folder / "directory.json"), what="directory.json"), what="directory.json"),
             Signer.load(folder / "keys" / "ledger.key"),
             Signer.load(folder / "keys" / "witness.key"),
             documents,
@@ -126,12 +133,13 @@ def publish_documents(node: ControlNode, home: ControlHome) -> None:
     if node.state.directory != home.directory:
         decisions.publish_directory(node, home.directory)
     for path in sorted((home.folder / "documents").glob("*.specification.yaml")):
-        specification = read_specification(path.read_text())
+        text = _text(path)
+        specification = read_specification(text)
         known = node.state.specifications.get(specification.product)
         if known is None or known.version < specification.version:
-            decisions.publish_specification(node, path.read_text())
+            decisions.publish_specification(node, text)
     for path in sorted((home.folder / "documents").glob("*.model")):
-        data, product = path.read_bytes(), ProductId(path.name.partition(".")[0])
+        data, product = _read(path), ProductId(path.name.partition(".")[0])
         published = node.state.models.get(product)
         if published is None or published.digest != Model.from_bytes(data).digest:
             decisions.publish_model(node, data, product=product)

@@ -98,13 +98,13 @@ class SiteHome:
         if plant.site != SiteId(settings.site):
             raise NotValid("cannot open the site", why=f"plant.yaml describes {plant.site}, node.json names {settings.site}")
         if (folder / "endpoints.json").exists():
-            endpoints = codec.read(dict[str, str], codec.loads(read_file(folder / "endpoints.json")), what="endpoints.json")
+            endpoints = codec.read(dict[str, str], codec.loads(read_file(folder / "endpoints.json"), what="endpoints.json"), what="endpoints.json")
             plant = with_endpoints(plant, {ModuleId(module): address for module, address in endpoints.items()})
         return cls(
             folder,
             settings,
             plant,
-            codec.read(NodeKeys, codec.loads(read_file(folder / "trust.json")), what="trust.json"),
+            codec.read(NodeKeys, codec.loads(read_file(folder / "trust.json"), what="trust.json"), what="trust.json"),
             Signer.load(folder / "keys" / "ledger.key"),
             Signer.load(folder / "keys" / "witness.key"),
         )
