@@ -157,11 +157,11 @@ def directory_of(seed: int, plants: Mapping[SiteId, SitePlant], *, network: str 
 def reference_model(plants: Mapping[SiteId, SitePlant], *, seed: int, count: int = HISTORY) -> Model:
     """The network's reference model: good batches of every unit, what grows with the vessel taken per litre."""
     tables: list[BatchTable] = []
-    units = [unit for plant in plants.values() for unit in plant.units.values()]
-    monitored = [signal for signal in units[0].cls.signals.values() if signal.monitored]
-    for at, unit in enumerate(units):
+    units = [(plant.site, unit) for plant in plants.values() for unit in plant.units.values()]
+    monitored = [signal for signal in units[0][1].cls.signals.values() if signal.monitored]
+    for at, (site, unit) in enumerate(units):
         litres = unit.working_volume.to("L").value
-        for number, (hours, columns) in enumerate(good_batches(count, seed=seed * 1000 + at, unit=unit, every_h=HISTORY_EVERY_H)):
+        for number, (hours, columns) in enumerate(good_batches(count, seed=seed * 1000 + at, unit=unit, site=site, every_h=HISTORY_EVERY_H)):
             scaled = [columns[signal.name] / litres if signal.extensive else columns[signal.name] for signal in monitored]
             tables.append(BatchTable(f"{unit.id}-{number}", hours, np.column_stack(scaled)))
     variables = [Variable(signal.name, f"{signal.unit}/L" if signal.extensive else signal.unit) for signal in monitored]
