@@ -73,7 +73,7 @@ def test_an_address_of_a_module_that_is_not_there_is_refused(home: Path) -> None
     with pytest.raises(NotFound, match="BR-99-VESSEL"):
         SiteHome.open(home)
     (home / "endpoints.json").write_text('{"BR-50-VESSEL":"http://127.0.0.1"}')
-    with pytest.raises(NotValid, match="opc.tcp"):
+    with pytest.raises(NotValid, match=r"opc\.tcp"):
         SiteHome.open(home)
 
 

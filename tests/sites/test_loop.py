@@ -243,7 +243,7 @@ def test_a_publication_is_answered_once(received: tuple[SiteState, RecipePublish
 
 
 def test_nothing_is_answered_before_the_directory_is_here(received: tuple[SiteState, RecipePublished], tmp_path: Path) -> None:
-    state, publication = received
+    state, _ = received
     net = Network(tmp_path / "net")
     unknowing = replace(net.nodes[LEEDS].site, state=replace(state, directory=None, accepted={}))
     assert scan(unknowing, frame(net), net.clock.now(), mint=SeededMint(1)).facts == []

@@ -95,9 +95,8 @@ def test_a_disk_that_refuses_means_that_nothing_is_written_and_the_next_scan_goe
             net.clock.advance(1800)
             try:
                 asyncio.run(node.cycle())
-            except NotReachable as refusal:
+            except NotReachable:
                 filled += 1
-                assert "nothing was noted" in str(refusal)
                 assert len(vessels.written) == written
                 assert node.state == before
             before, written = node.state, len(vessels.written)
