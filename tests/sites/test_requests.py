@@ -16,7 +16,7 @@ from isogenic.checks import Severity, stops
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import BatchId, LotId, PersonId, PromptId, RecipeId, SampleId, SeededMint, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
-from isogenic.materials.lots import LotCreated
+from isogenic.materials.lots import LotCreated, MaterialUsed
 from isogenic.sites import requests
 from isogenic.sites.facts import BatchRefused
 from isogenic.sites.state import SiteState
@@ -116,7 +116,8 @@ def test_an_answer_within_its_limits_is_a_fact_of_that_person(running: SiteState
     batch, state = next(iter(running.batches.items()))
     (asked,) = engine.open_prompts(state)
     assert requests.answer_prompt(running, lea(running), batch=batch, prompt=asked.prompt, answer=" MED-7 ") == [
-        PromptAnswered(batch, asked.prompt, "MED-7", OPERATORS[LEEDS])
+        PromptAnswered(batch, asked.prompt, "MED-7", OPERATORS[LEEDS]),
+        MaterialUsed(state.lot, batch, "medium", "MED-7"),  # the answer to a lot prompt is the lot's genealogy
     ]
 
 

@@ -16,13 +16,15 @@ from isogenic.checks import Note, stops
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import BatchId, LotId, Mint, PersonId, PromptId, RecipeId, SampleId, UnitId
 from isogenic.laboratory.results import draw, report
-from isogenic.materials.lots import LotCreated
+from isogenic.materials.lots import LotCreated, use
 from isogenic.recipes.publishing import control_recipe, recipe_digest
 from isogenic.records.facts import Payload
 from isogenic.sites.facts import BatchRefused
 from isogenic.sites.state import SiteState
 
 __all__ = ["answer_prompt", "command_batch", "person_here", "report_result", "start_batch"]
+
+LOT_PROMPT = "-LOT"  # how the id of a prompt that asks for a material's lot ends
 
 
 def person_here(state: SiteState, person: PersonId) -> Person:
@@ -83,7 +85,15 @@ def answer_prompt(state: SiteState, person: Person, *, batch: BatchId, prompt: P
     """An answer to an open question of a batch, within its limits."""
     asked = _batch(state, batch)
     require(person, Act.ANSWER_PROMPT, site=state.site)
-    return engine.answer(asked, prompt, answer, by=person.id)
+    return [*engine.answer(asked, prompt, answer, by=person.id), *_material(asked, prompt, answer)]
+
+
+def _material(batch: BatchState, prompt: PromptId, answer: str) -> list[Payload]:
+    """A recipe asks for the lot of a material by a prompt called `medium_lot`: its answer is also the lot's genealogy."""
+    name, _, _run = prompt.rpartition("-")
+    if not name.endswith(LOT_PROMPT):
+        return []
+    return [use(batch.lot, batch=batch.batch, material=name.removesuffix(LOT_PROMPT).lower(), used_lot=answer)]
 
 
 def command_batch(state: SiteState, person: Person, *, batch: BatchId, command: Command, why: str) -> list[Payload]:
