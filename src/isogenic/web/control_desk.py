@@ -25,6 +25,7 @@ from isogenic.plant.model import EquipmentClass
 from isogenic.quality.deviations import Deviation, DeviationState, Severity
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotReleased, ReleaseCase, judged_results, release, release_digest
+from isogenic.quality.specifications import Verdict, judge
 from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted
 from isogenic.recipes.general import load_general
 from isogenic.records import codec
@@ -300,10 +301,18 @@ class ControlDesk:
             batch_state=record.manifest.outcome if record.manifest else "running",
             closed_at=time(record.closed_at),
             open_deviations=len(record.open_deviations()),
+            failed_results=self._failed(record),
             decided_by=decided.signature.printed_name if decided else None,
             decided_at=time(decided.signature.at) if decided else None,
             reason="" if decided is None or isinstance(decided, LotReleased) else decided.reason,
         )
+
+    def _failed(self, record: LotRecord) -> int:
+        specification = self.node.state.specifications.get(record.product) if record.product else None
+        if specification is None:
+            return 0
+        judged = [judge(each, specification) for each in record.results if each.attribute in specification.attributes]
+        return sum(each.attribute.required and each.verdict is not Verdict.PASS for each in judged)
 
     def release_page(self, lot: str, *, asked_by: PersonId) -> ReleasePage:
         """Every note of every check, results and deviations, and the digest that is signed."""

@@ -98,6 +98,7 @@ class LotLine(BaseModel):
     batch_state: str
     closed_at: str | None
     open_deviations: int
+    failed_results: int = Field(description="results that do not comply, or cannot be judged, among those that release needs")
     decided_by: str | None
     decided_at: str | None
     reason: str = ""

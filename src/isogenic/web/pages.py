@@ -12,7 +12,7 @@ request: several applications in one process keep apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -27,6 +27,7 @@ from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.checks import stops
 from isogenic.errors import NotTrusted, Refusal
 from isogenic.ids import LotId, NodeId
+from isogenic.plant.classes import STIRRED_BIOREACTOR
 from isogenic.quality.record import LotRecord
 from isogenic.web.control_desk import ControlDesk, deviation_line, signature_line
 from isogenic.web.guard import Guest, guest_of
@@ -41,6 +42,7 @@ from isogenic.web.screens.records import records_screen
 from isogenic.web.screens.release import lot_screen
 from isogenic.web.screens.review import deviation_screen, review_screen
 from isogenic.web.screens.site import site_screen
+from isogenic.web.screens.words import signal_title, unit_words
 from isogenic.web.signin import Door
 
 __all__ = ["mount_pages"]
@@ -49,8 +51,9 @@ LOOK_S = 1.0  # wall seconds between looks at what changed
 PAGE_FACTS = 50
 HEAD = '<link rel="stylesheet" href="/static/isogenic.css"><script src="/static/isogenic.js" defer></script>'
 ICON = "data:image/svg+xml," + (
-    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23262d31' stroke-width='2.4'%3E%3Ccircle cx='12' cy='4.5' r='2.8'/%3E"
-    "%3Ccircle cx='5' cy='18' r='2.8'/%3E%3Ccircle cx='19' cy='18' r='2.8'/%3E%3Cpath d='M10.8 7 6.2 15.5M13.2 7l4.6 8.5M8 18h8'/%3E%3C/svg%3E"
+    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23262d31' stroke-width='2.4'%3E"
+    "%3Ccircle cx='12' cy='4.5' r='2.8'/%3E%3Ccircle cx='5' cy='18' r='2.8'/%3E%3Ccircle cx='19' cy='18' r='2.8'/%3E"
+    "%3Cpath d='M10.8 7 6.2 15.5M13.2 7l4.6 8.5M8 18h8'/%3E%3C/svg%3E"
 )
 Render = Callable[[], Markup]
 
@@ -237,15 +240,10 @@ def batch_page(request: Request, batch: str) -> Response | None:
     return None
 
 
-def _setpoints(setpoints: Any) -> list[tuple[str, str]]:
-    from isogenic.plant.classes import STIRRED_BIOREACTOR
-
+def _setpoints(setpoints: Mapping[str, float]) -> list[tuple[str, str]]:
     signals = STIRRED_BIOREACTOR.signals
     return [
-        (
-            signals[name].title.replace(" set-point", "") if name in signals else name,
-            f"{value:g} {signals[name].unit if name in signals else ''}".strip(),
-        )
+        (signal_title(name).replace(" set-point", ""), f"{value:g} {unit_words(signals[name].unit) if name in signals else ''}".strip())
         for name, value in setpoints.items()
     ]
 

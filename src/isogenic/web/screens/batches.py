@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from isogenic.web.messages import Asked, BatchLine, DeviationLine, PhaseLine
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, day_time, empty, head, listing, mark, minute, pairs, panel, strip
+from isogenic.web.screens.parts import count_of, day_time, empty, head, listing, mark, minute, pairs, panel, said, strip
+from isogenic.web.screens.words import plain_words
 from isogenic.web.story import Event
 
 __all__ = ["batch_rows", "batch_screen", "batches_screen", "state_mark", "trends"]
@@ -77,7 +78,7 @@ def batch_screen(
     top = join(
         head(
             batch.batch,
-            sub=join(state_mark(batch.state), f"  {batch.lot}, {batch.product}. {batch.recipe} version {batch.version} on {batch.unit}."),
+            sub=said(state_mark(batch.state), f"{batch.lot}, {batch.product}", f"{batch.recipe} version {batch.version} on {batch.unit}"),
             trail=[("/", "Network"), (f"/sites/{batch.site}", batch.site), ("/batches", "Batches")],
             aside=h(
                 "div.clock",
@@ -115,7 +116,7 @@ def _deviations(deviations: Sequence[DeviationLine]) -> Markup:
                     " ",
                     h("span.under", each.deviation),
                 ),
-                h("p", each.statement),
+                h("p", plain_words(each.statement)),
                 href=f"/deviations/{each.deviation}",
                 style="display:block;text-decoration:none",
             )
@@ -128,11 +129,11 @@ def _prompts(prompts: Sequence[Asked]) -> Markup:
     rows = []
     for each in reversed(prompts):
         if each.answer is None:
-            said: Child = mark("warn", "waits for an answer")
+            answer: Child = mark("warn", "waits for an answer")
         else:
             unit = f" {each.measured_in}" if each.measured_in else ""
-            said = join(h("b", f"{each.answer}{unit}"), h("span.under", f"{each.answered_by}, ", day_time(each.answered_at)))
-        rows.append((h("span", each.text), said))
+            answer = join(h("b", f"{each.answer}{unit}"), h("span.under", f"{each.answered_by}, ", day_time(each.answered_at)))
+        rows.append((h("span", each.text), answer))
     return listing(("Question", "Answer"), rows, nothing="Nothing has been asked.")
 
 
@@ -146,7 +147,7 @@ def _events(events: Sequence[Event]) -> Markup:
             h(
                 "li.abnormal" if event.abnormal else "li",
                 day_time(at),
-                h("span", ("▲ " if event.abnormal else "") + event.text, f" ({event.by})" if event.by else None),
+                h("span", ("▲ " if event.abnormal else "") + plain_words(event.text), f" ({event.by})" if event.by else None),
             )
         )
     return h("ol.events", *lines)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Union
+from typing import TypeAlias
 
 __all__ = ["Child", "Markup", "h", "join", "raw"]
 
@@ -20,7 +20,7 @@ class Markup(str):
     __slots__ = ()
 
 
-Child = Union[str, int, None, Iterable["Child"]]
+Child: TypeAlias = "str | int | Iterable[Child] | None"
 VOID = frozenset({"input", "br", "hr", "path", "circle", "line", "rect", "meta", "link"})
 
 

@@ -9,13 +9,13 @@ from isogenic.web.control_messages import Network, SiteLine
 from isogenic.web.messages import BatchLine, PhaseLine
 from isogenic.web.screens.land import HEIGHT, WIDTH, dots, on_map, within
 from isogenic.web.screens.markup import Child, Markup, h, join, raw
-from isogenic.web.screens.parts import count_of, figure, head, listing, mark, minute, panel, second, strip
+from isogenic.web.screens.parts import count_of, day_second, figure, head, listing, mark, minute, panel, second, strip
 
 __all__ = ["RunningBatch", "link_mark", "network_screen", "record_mark"]
 
 RunningBatch = tuple[BatchLine, Sequence[PhaseLine], float | None, float | None]  # newest T2 and SPE, each over its limit
-DOT = 3.6
-PLATE_W, PLATE_H = 196.0, 66.0
+DOT = 3.3
+PLATE_W, PLATE_H = 176.0, 56.0
 
 
 def link_mark(link: str) -> Markup:
@@ -53,11 +53,8 @@ def network_screen(network: Network, running: Sequence[RunningBatch], places: Ma
     return join(
         head("Network", sub=_sentence(network, silent), aside=clock),
         figures,
-        h(
-            "div.grid.cols-map",
-            h("section.panel", h("div.in", _map(network, places))),
-            h("div.stack", panel("Sites", _sites(network)), panel("Running batches", _running(running))),
-        ),
+        h("div.grid.cols-map", h("section.panel", h("div.in", _map(network, places))), panel("Sites", _sites(network))),
+        h("div", panel("Running batches", _running(running)), style="margin-top:16px"),
     )
 
 
@@ -78,15 +75,22 @@ def _sites(network: Network) -> Markup:
     rows: list[Sequence[Child]] = [
         (
             h("span", h("span.main", site.title), h("span.under", site.site)),
-            h("span", link_mark(site.link), h("span.under", "heard ", second(site.heard_at)) if site.heard_at else None),
+            h("span", link_mark(site.link), h("span.under", "heard ", day_second(site.heard_at)) if site.heard_at else None),
             record_mark(site),
-            site.running,
-            mark("major", str(site.open_deviations)) if site.open_deviations else "0",
+            h("span", _open(site.open_deviations), h("span.under.id", f"{count_of(site.running, 'batch', 'batches')} running")),
         )
         for site in network.sites
     ]
-    columns = ("Site", "Link", "Record here", "#Running", "#Deviations")
-    return listing(columns, rows, nothing="The directory names no site.", hrefs=[f"/sites/{site.site}" for site in network.sites])
+    return listing(
+        ("Site", "Link", "Record here", "Deviations"),
+        rows,
+        nothing="The directory names no site.",
+        hrefs=[f"/sites/{site.site}" for site in network.sites],
+    )
+
+
+def _open(deviations: int) -> Child:
+    return mark("major", f"{deviations} open") if deviations else "none open"
 
 
 def _running(running: Sequence[RunningBatch]) -> Markup:
@@ -138,8 +142,8 @@ def _map(network: Network, places: Mapping[SiteId, tuple[float, float]]) -> Mark
 def _window(spots: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
     """The part of the picture around the sites, with air, in the proportion of the panel."""
     xs, ys = [x for x, _ in spots], [y for _, y in spots]
-    width = min(WIDTH, max(max(xs) - min(xs) + 430, 560))
-    height = min(HEIGHT, max(max(ys) - min(ys) + 190, width * 0.92))
+    width = min(WIDTH, max(max(xs) - min(xs) + 400, 520))
+    height = min(HEIGHT, max(max(ys) - min(ys) + 150, width * 0.86))
     left = min(max(0.0, (min(xs) + max(xs)) / 2 - width / 2 + 40), WIDTH - width)
     top = min(max(0.0, (min(ys) + max(ys)) / 2 - height / 2), HEIGHT - height)
     return left, top, width, height
@@ -151,18 +155,18 @@ def _site_mark(site: SiteLine, spot: tuple[float, float], *, right: float) -> Ma
     px = x - PLATE_W - 26 if to_left else x + 26
     state = f"{count_of(site.running, 'batch', 'batches')} running"
     if site.link != "linked":
-        second_line = h("text.line.wrong", f"○ {site.link}", x=f"{px + 14:.0f}", y=f"{y + 18:.0f}")
+        second_line = h("text.line.wrong", f"○ {site.link}", x=f"{px + 14:.0f}", y=f"{y + 16:.0f}")
     elif site.open_deviations:
-        second_line = h("text.line.wrong", f"▲ {count_of(site.open_deviations, 'deviation')} open", x=f"{px + 14:.0f}", y=f"{y + 18:.0f}")
+        second_line = h("text.line.wrong", f"▲ {count_of(site.open_deviations, 'deviation')} open", x=f"{px + 14:.0f}", y=f"{y + 16:.0f}")
     else:
-        second_line = h("text.line", state, x=f"{px + 14:.0f}", y=f"{y + 18:.0f}")
+        second_line = h("text.line", state, x=f"{px + 14:.0f}", y=f"{y + 16:.0f}")
     return h(
         "a",
         h("line.lead", x1=f"{x - 9 if to_left else x + 9:.0f}", y1=f"{y:.0f}", x2=f"{px + PLATE_W if to_left else px:.0f}", y2=f"{y:.0f}"),
         h("circle.ring", cx=f"{x:.0f}", cy=f"{y:.0f}", r="9"),
         h("circle.core", cx=f"{x:.0f}", cy=f"{y:.0f}", r="4"),
         h("rect.plate", x=f"{px:.0f}", y=f"{y - PLATE_H / 2:.0f}", width=f"{PLATE_W:.0f}", height=f"{PLATE_H:.0f}", rx="4"),
-        h("text", site.title, x=f"{px + 14:.0f}", y=f"{y - 7:.0f}"),
+        h("text", site.title, x=f"{px + 14:.0f}", y=f"{y - 5:.0f}"),
         second_line,
         href=f"/sites/{site.site}",
         class_="silent" if site.link != "linked" else "site",

@@ -16,6 +16,7 @@ from isogenic.web.screens.markup import Child, Markup, h, join, raw
 __all__ = [
     "Nav",
     "count_of",
+    "day_second",
     "day_time",
     "empty",
     "figure",
@@ -27,23 +28,34 @@ __all__ = [
     "pairs",
     "panel",
     "rail",
+    "said",
     "second",
     "strip",
 ]
 
+_FILLED = 'fill="currentColor"'
+_DRAWN = 'fill="none" stroke="currentColor" stroke-width="1.6"'
+_TRIANGLE = "M6 .8 11.6 11H.4z"
+
+
+def _shape(inside: str) -> str:
+    return f'<svg viewBox="0 0 12 12" aria-hidden="true">{inside}</svg>'
+
+
 SHAPES = {
-    "critical": '<svg viewBox="0 0 12 12" aria-hidden="true"><rect x="1" y="1" width="10" height="10" fill="currentColor"/></svg>',
-    "major": '<svg viewBox="0 0 12 12" aria-hidden="true"><path d="M6 .8 11.6 11H.4z" fill="currentColor"/></svg>',
-    "minor": '<svg viewBox="0 0 12 12" aria-hidden="true"><path d="M6 .5 11.5 6 6 11.5.5 6z" fill="none" stroke="currentColor" stroke-width="1.6"/></svg>',
-    "stop": '<svg viewBox="0 0 12 12" aria-hidden="true"><path d="M3.6.6h4.8l3 3v4.8l-3 3H3.6l-3-3V3.6z" fill="currentColor"/></svg>',
-    "warn": '<svg viewBox="0 0 12 12" aria-hidden="true"><path d="M6 .8 11.6 11H.4z" fill="none" stroke="currentColor" stroke-width="1.6"/></svg>',
-    "good": '<svg viewBox="0 0 12 12" aria-hidden="true"><path d="M1.5 6.4 4.6 9.6 10.5 2.6" fill="none" stroke="currentColor" stroke-width="1.7"/></svg>',
-    "quiet": '<svg viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="3" fill="currentColor"/></svg>',
-    "silent": '<svg viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="4.6" fill="none" stroke="currentColor" stroke-width="1.6" stroke-dasharray="2.4 2"/></svg>',
+    "critical": _shape(f'<rect x="1" y="1" width="10" height="10" {_FILLED}/>'),
+    "major": _shape(f'<path d="{_TRIANGLE}" {_FILLED}/>'),
+    "minor": _shape(f'<path d="M6 .5 11.5 6 6 11.5.5 6z" {_DRAWN}/>'),
+    "stop": _shape(f'<path d="M3.6.6h4.8l3 3v4.8l-3 3H3.6l-3-3V3.6z" {_FILLED}/>'),
+    "warn": _shape(f'<path d="{_TRIANGLE}" {_DRAWN}/>'),
+    "good": _shape(f'<path d="M1.5 6.4 4.6 9.6 10.5 2.6" {_DRAWN}/>'),
+    "quiet": _shape(f'<circle cx="6" cy="6" r="3" {_FILLED}/>'),
+    "silent": _shape(f'<circle cx="6" cy="6" r="4.6" {_DRAWN} stroke-dasharray="2.4 2"/>'),
 }
 LOGO = (
     '<svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true"><g fill="none" stroke="currentColor" stroke-width="2">'
-    '<circle cx="12" cy="4.5" r="2.6"/><circle cx="5" cy="18" r="2.6"/><circle cx="19" cy="18" r="2.6"/><path d="M10.8 6.9 6.2 15.6M13.2 6.9l4.6 8.7M7.8 18h8.4"/></g></svg>'
+    '<circle cx="12" cy="4.5" r="2.6"/><circle cx="5" cy="18" r="2.6"/><circle cx="19" cy="18" r="2.6"/>'
+    '<path d="M10.8 6.9 6.2 15.6M13.2 6.9l4.6 8.7M7.8 18h8.4"/></g></svg>'
 )
 
 
@@ -55,7 +67,7 @@ def logo() -> Markup:
 def mark(kind: str, words: str | None = None) -> Markup:
     """A shape and a word. `kind`: critical, major, minor; stop, warn, good; quiet, silent."""
     colour = "major" if kind == "silent" else kind
-    return h(f"span.mark.{colour}", raw(SHAPES[kind]), words or kind)
+    return h(f"span.mark.{colour}", raw(SHAPES[kind]), kind if words is None else words or None)
 
 
 # ---- times ----
@@ -73,10 +85,17 @@ def second(at: str | None) -> Markup:
 
 def day_time(at: str | None) -> Markup:
     """`20 Nov 14:30Z`: where the year goes without saying."""
-    if not at:
-        return Markup("–")
+    return h("time", f"{_day(at)} {at[11:16]}Z", datetime=at) if at else Markup("–")
+
+
+def day_second(at: str | None) -> Markup:
+    """`20 Nov 14:30:07Z`."""
+    return h("time", f"{_day(at)} {at[11:19]}Z", datetime=at) if at else Markup("–")
+
+
+def _day(at: str) -> str:
     months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-    return h("time", f"{int(at[8:10])} {months[int(at[5:7]) - 1]} {at[11:16]}Z", datetime=at)
+    return f"{int(at[8:10])} {months[int(at[5:7]) - 1]}"
 
 
 def count_of(number: int, one: str, many: str | None = None) -> str:
@@ -106,11 +125,13 @@ def figure(value: Child, words: str, *, href: str | None = None, abnormal: str =
     """One large number."""
     tag = "a" if href else "div"
     classes = f".abnormal.{abnormal}" if abnormal else ""
-    shape = mark(abnormal, "") if abnormal else None
-    return h(f"{tag}.figure{classes}", h("b", value, h("small", of) if of else None), h("span", shape, words), href=href)
+    said = mark(abnormal, words) if abnormal else h("span", words)
+    return h(f"{tag}.figure{classes}", h("b", value, h("small", of) if of else None), said, href=href)
 
 
-def listing(columns: Sequence[str], rows: Sequence[Sequence[Child]], *, nothing: str, hrefs: Sequence[str] | None = None) -> Markup:
+def listing(
+    columns: Sequence[str], rows: Sequence[Sequence[Child]], *, nothing: str, hrefs: Sequence[str] | None = None, close: bool = False
+) -> Markup:
     """A table; a row may lead somewhere. A column whose name starts with `#` holds numbers."""
     if not rows:
         return empty(nothing)
@@ -121,7 +142,7 @@ def listing(columns: Sequence[str], rows: Sequence[Sequence[Child]], *, nothing:
         first: Child = h("a.plain", row[0], href=hrefs[at]) if hrefs else row[0]  # for the keyboard; the whole row takes a finger
         cells = [h("td", cell, class_=cls or None) for cell, (_, cls) in zip((first, *row[1:]), names, strict=True)]
         body.append(h("tr.go", *cells, data_href=hrefs[at]) if hrefs else h("tr", *cells))
-    return h("div.scroll", h("table.list", h("thead", top), h("tbody", *body)))
+    return h("div.scroll", h("table.list.close" if close else "table.list", h("thead", top), h("tbody", *body)))
 
 
 def strip(phases: Sequence[PhaseLine], *, small: bool = False) -> Markup:
@@ -178,6 +199,11 @@ def rail(nav: Nav) -> Markup:
     roles = ", ".join(role.words for role in nav.person.roles)
     foot = h("div.foot", h("div", h("strong", nav.person.printed_name), roles), h("button", "Sign out", type="button", data_sign_out=True))
     return join(h("a.brand", logo(), "Isogenic", href="/"), h("nav", *links), foot)
+
+
+def said(*items: Child) -> Markup:
+    """Several things said side by side."""
+    return h("span.said", *(h("span", item) for item in items if item is not None))
 
 
 def head(title: Child, *, sub: Child = None, trail: Sequence[tuple[str, str]] = (), aside: Child = None) -> Markup:

@@ -8,9 +8,10 @@ from isogenic.authority.people import Person
 from isogenic.web.control_messages import LotLine, ReleasePage, SignatureLine
 from isogenic.web.messages import NoteLine
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, second
+from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said, second
 from isogenic.web.screens.review import lot_mark
 from isogenic.web.screens.signing import signature_dialog
+from isogenic.web.screens.words import plain_words
 
 __all__ = ["lot_screen"]
 
@@ -33,7 +34,7 @@ def lot_screen(
     """The page."""
     top = head(
         lot.lot,
-        sub=join(lot_mark(lot.state), f"  {lot.product}, made in {lot.batch} at {lot.site}."),
+        sub=said(lot_mark(lot.state), f"{lot.product}, made in {lot.batch} at {lot.site}"),
         trail=[("/review", "Review")],
         aside=h("div.clock", h("b", minute(lot.closed_at)) if lot.closed_at else h("b", "running"), "batch ended" if lot.closed_at else "batch"),
     )
@@ -67,27 +68,27 @@ def _verdict(lot: LotLine, page: ReleasePage) -> Markup:
         h("h3", mark("stop", f"{lot.lot} cannot be released")),
         h(
             "p",
-            f"{count_of(len(against), 'check stands', 'checks stand')} against it: {against[0].text}"
+            f"{count_of(len(against), 'check stands', 'checks stand')} against it: {plain_words(against[0].text)}"
             + (f", and {len(against) - 1} more." if len(against) > 1 else "."),
         ),
     )
 
 
 def _counted(notes: Sequence[NoteLine]) -> str:
-    said = [
+    counts = [
         f"{sum(note.severity == severity for note in notes)} {words}"
         for severity, words in WEIGHT.items()
         if any(note.severity == severity for note in notes)
     ]
-    return ", ".join(said)
+    return ", ".join(counts)
 
 
 def _notes(notes: Sequence[NoteLine]) -> Markup:
     rows: list[Sequence[Child]] = [
-        (mark(note.severity, WEIGHT[note.severity]), h("span", note.text, title=note.check), note.owner or "–")
+        (mark(note.severity, WEIGHT[note.severity]), h("span", plain_words(note.text), title=note.check), note.owner)
         for note in sorted(notes, key=lambda note: ORDER[note.severity])
     ]
-    return listing(("Verdict", "What was found", "Whose to mend"), rows, nothing="No check was run.")
+    return listing(("Verdict", "What was found", "Whose to mend"), rows, nothing="No check was run.", close=True)
 
 
 def _results(page: ReleasePage) -> Markup:
@@ -119,7 +120,7 @@ def _deviations(page: ReleasePage) -> Markup:
             if done is None
             else h("span", done, h("span.under", f"{each.disposed_by}: {each.justification}"))
         )
-        rows.append((h("a", each.deviation, href=f"/deviations/{each.deviation}"), each.statement, state))
+        rows.append((h("a", each.deviation, href=f"/deviations/{each.deviation}"), plain_words(each.statement), state))
     return listing(("Deviation", "What departed", "State"), rows, nothing="There was none.")
 
 

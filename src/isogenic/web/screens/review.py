@@ -9,8 +9,9 @@ from isogenic.web.control_messages import LotLine
 from isogenic.web.messages import BatchLine, DeviationLine
 from isogenic.web.screens.batches import trends
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, head, listing, mark, minute, pairs, panel, second
+from isogenic.web.screens.parts import count_of, head, listing, mark, minute, pairs, panel, said, second
 from isogenic.web.screens.signing import choice, signature_dialog
+from isogenic.web.screens.words import plain_words, signal_title
 
 __all__ = ["deviation_screen", "lot_mark", "review_screen"]
 
@@ -43,7 +44,7 @@ def _deviations(lines: Sequence[DeviationLine]) -> Markup:
     rows: list[Sequence[Child]] = [
         (
             mark(each.severity),
-            h("span", h("span.main", each.statement), h("span.under", f"{each.deviation}, found by the {each.origin}")),
+            h("span", h("span.main", plain_words(each.statement)), h("span.under", f"{each.deviation}, found by the {each.origin}")),
             h("span", each.batch, h("span.under", each.lot)),
             each.site,
             minute(each.detected_at),
@@ -61,12 +62,21 @@ def _waiting(lots: Sequence[LotLine]) -> Markup:
             h("span", lot.batch, h("span.under", lot.site)),
             lot.batch_state,
             minute(lot.closed_at),
-            mark("major", count_of(lot.open_deviations, "deviation") + " open") if lot.open_deviations else "no deviation open",
+            _exceptions(lot),
         )
         for lot in lots
     ]
     columns = ("Lot", "Batch and site", "Batch", "Ended", "Exceptions")
     return listing(columns, rows, nothing="No lot waits.", hrefs=[f"/lots/{lot.lot}" for lot in lots])
+
+
+def _exceptions(lot: LotLine) -> Child:
+    found = []
+    if lot.open_deviations:
+        found.append(mark("major", count_of(lot.open_deviations, "deviation") + " open"))
+    if lot.failed_results:
+        found.append(mark("stop", count_of(lot.failed_results, "result") + " outside the limit"))
+    return said(*found) if found else "none"
 
 
 def _decided(lots: Sequence[LotLine]) -> Markup:
@@ -86,7 +96,7 @@ def _decided(lots: Sequence[LotLine]) -> Markup:
 def _disposed(lines: Sequence[DeviationLine]) -> Markup:
     rows: list[Sequence[Child]] = [
         (
-            h("span", h("span.main", each.statement), h("span.under", each.deviation)),
+            h("span", h("span.main", plain_words(each.statement)), h("span.under", each.deviation)),
             each.lot,
             each.severity,
             _word(each),
@@ -114,16 +124,19 @@ def deviation_screen(line: DeviationLine, batch: BatchLine, *, person: Person, m
     shown = ",".join(dict.fromkeys(names))
     top = head(
         line.deviation,
-        sub=join(
+        sub=said(
             mark(line.severity) if line.state == "open" else f"{line.severity}, {_word(line)}",
-            f"  detected {line.detected_at[:16].replace('T', ' ')}Z at {line.site}.",
+            f"detected {line.detected_at[:16].replace('T', ' ')}Z at {line.site}",
         ),
         trail=[("/review", "Review")],
     )
-    evidence = [(key.replace("_", " ").capitalize(), value) for key, value in line.evidence.items()]
+    evidence = [
+        (key.replace("_", " ").capitalize(), signal_title(value) if key == "leading" else value)
+        for key, value in sorted(line.evidence.items(), key=_rank)
+    ]
     left = h(
         "div.stack",
-        h("section.panel", h("div.in", h("p", line.statement, style="font-size:19px;font-weight:600;line-height:1.35;letter-spacing:-0.01em"))),
+        h("section.panel", h("div.in", h("p.statement", plain_words(line.statement)), h("p.empty", "As recorded: ", h("code", line.statement)))),
         panel("The variables named, against good batches", trends(batch, only=shown, columns=1)) if shown else None,
         panel("Evidence", pairs(*evidence)),
     )
@@ -139,6 +152,13 @@ def deviation_screen(line: DeviationLine, batch: BatchLine, *, person: Person, m
     )
     right = h("div.stack", _disposition(line, person=person, may_dispose=may_dispose, why_not=why_not, now=now, role=role), about)
     return join(top, h("div.grid.cols-main", left, right))
+
+
+EVIDENCE = ("statistic", "value", "limit", "since", "maturity", "leading", "model")
+
+
+def _rank(item: tuple[str, str]) -> tuple[int, str]:
+    return (EVIDENCE.index(item[0]) if item[0] in EVIDENCE else len(EVIDENCE), item[0])
 
 
 def _named(statement: str) -> list[str]:
@@ -185,6 +205,6 @@ def _disposition(line: DeviationLine, *, person: Person, may_dispose: bool, why_
         post=f"/api/deviations/{line.deviation}/disposition",
         takes="#disposition",
         button="Sign",
-        about=[("Deviation", line.statement), ("Lot", line.lot)],
+        about=[("Deviation", plain_words(line.statement)), ("Lot", line.lot)],
     )
     return join(panel("Disposition", form), dialog)

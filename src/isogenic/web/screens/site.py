@@ -9,7 +9,7 @@ from isogenic.web.messages import BatchLine
 from isogenic.web.screens.batches import batch_rows
 from isogenic.web.screens.markup import Child, Markup, h, join
 from isogenic.web.screens.network import link_mark, record_mark
-from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, second
+from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said, second
 
 __all__ = ["site_screen"]
 
@@ -41,7 +41,7 @@ def site_screen(site: SiteDetail) -> Markup:
                 ),
                 panel(
                     "Recipes",
-                    h("ul", *(h("li.empty", line) for line in site.recipes)) if site.recipes else empty("No recipe has been published to this site."),
+                    h("div", *(h("p", line) for line in site.recipes)) if site.recipes else empty("No recipe has been published to this site."),
                 ),
             ),
         ),
@@ -49,11 +49,8 @@ def site_screen(site: SiteDetail) -> Markup:
 
 
 def _sentence(site: SiteDetail) -> Markup:
-    return join(
-        record_mark(site),
-        ". ",
-        mark("major", count_of(site.open_deviations, "deviation") + " open") if site.open_deviations else "No deviation is open.",
-    )
+    opened = mark("major", count_of(site.open_deviations, "deviation") + " open") if site.open_deviations else "no deviation open"
+    return said(record_mark(site), opened)
 
 
 def _units(running: Sequence[BatchLine]) -> Markup:

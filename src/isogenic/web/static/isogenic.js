@@ -14,9 +14,16 @@
     if (size >= 10) return value.toFixed(1);
     return value.toFixed(2);
   };
+  const between = (value, span) => {
+    if (value === null || value === undefined) return "–";
+    const digits = span > 0 ? Math.min(3, Math.max(0, 1 - Math.floor(Math.log10(span)))) : 2;
+    return value.toFixed(digits);
+  };
+  const UNITS = { "1": "", degC: "°C", "1e6 cell/mL": "10⁶ cells/mL", pH: "" };
+  const unitOf = (unit) => (unit in UNITS ? UNITS[unit] : unit);
   const ticks = (low, high) => {
     const span = high - low || 1;
-    const rough = span / 3, power = Math.pow(10, Math.floor(Math.log10(rough)));
+    const rough = span / 4, power = Math.pow(10, Math.floor(Math.log10(rough)));
     const step = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= rough);
     const found = [];
     for (let at = Math.ceil(low / step) * step; at <= high + 1e-9; at += step) found.push(Number(at.toPrecision(10)));
@@ -38,6 +45,7 @@
   };
 
   // ---- one variable against its reference band ----
+  const LASTS = 3; // points outside in a row before it is worth a colour: one is noise
   const LEFT = 40, BOTTOM = 18, TOP = 5, RIGHT = 8;
   class Plot {
     constructor(parent, trend, maturity) {
@@ -48,7 +56,7 @@
       const head = html("header", "", this.box);
       html("span", "name", head, trend.title);
       this.value = html("span", "value", head, "–");
-      html("span", "unit", head, trend.unit === "1" ? "" : trend.unit);
+      html("span", "unit", head, unitOf(trend.unit));
       this.where = html("div", "where", this.box, "");
       this.svg = element("svg", { class: "plot", role: "img", "aria-label": trend.title + " over batch maturity" });
       this.box.appendChild(this.svg);
@@ -80,15 +88,17 @@
       this.svg.replaceChildren();
       const { trend, maturity, points } = this;
       const values = points.map((each) => each[1]);
-      const known = [...values, ...trend.low, ...trend.high].filter((each) => each !== null);
+      // The band's widest few maturities (a step of the recipe) must not flatten everything else; what lies beyond is cut at the frame.
+      const share = (line, part) => { const sorted = line.filter((each) => each !== null).sort((one, other) => one - other); return sorted.length ? [sorted[Math.round(part * (sorted.length - 1))]] : []; };
+      const known = [...values.filter((each) => each !== null), ...share(trend.low, 0.02), ...share(trend.high, 0.98)];
       if (!known.length) return;
-      let low = Math.min(...known), high = Math.max(...known);
+      let low = known.reduce((one, other) => Math.min(one, other)), high = known.reduce((one, other) => Math.max(one, other));
       const air = (high - low || Math.abs(high) || 1) * 0.06;
       low -= air; high += air;
       const first = maturity.length ? Math.min(maturity[0], 0) : (points[0] || [0])[0];
       const last = Math.max(end, maturity.length ? maturity[maturity.length - 1] : 0, first + 1);
       const x = (hours) => LEFT + ((hours - first) / (last - first)) * (width - LEFT - RIGHT);
-      const y = (value) => TOP + (1 - (value - low) / (high - low)) * (height - TOP - BOTTOM);
+      const y = (value) => Math.min(height - BOTTOM, Math.max(TOP, TOP + (1 - (value - low) / (high - low)) * (height - TOP - BOTTOM)));
       const path = (pairs) => pairs.map(([a, b], at) => `${at ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
       if (maturity.length) {
         const ups = maturity.map((each, at) => [each, trend.high[at]]).filter((each) => each[1] !== null);
@@ -103,12 +113,12 @@
       const days = (last - first) / 24, every = days > 20 ? 4 : days > 8 ? 2 : 1;
       for (let day = 0; day * 24 <= last; day += every) {
         element("line", { class: "axis", x1: x(day * 24), x2: x(day * 24), y1: height - BOTTOM, y2: height - BOTTOM + 4 }, this.svg);
-        element("text", { class: "tick", x: x(day * 24), y: height - 2, "text-anchor": day ? "middle" : "start" }, this.svg).textContent = day ? text(day) : "day 0";
+        element("text", { class: "tick", x: x(day * 24), y: height - 2, "text-anchor": "middle" }, this.svg).textContent = (day + every) * 24 > last ? `${day} d` : text(day);
       }
       if (!points.length) return;
       element("path", { class: "line", d: path(points) }, this.svg);
       let run = [];
-      const flush = () => { if (run.length > 1) element("path", { class: "line outside", d: path(run) }, this.svg); run = []; };
+      const flush = () => { if (run.length >= LASTS) element("path", { class: "line outside", d: path(run) }, this.svg); run = []; };
       for (const point of points) { if (this.outside(point)) run.push(point); else flush(); }
       flush();
       const newest = points[points.length - 1];
@@ -117,14 +127,17 @@
 
     say() {
       const newest = this.points[this.points.length - 1];
-      this.value.textContent = newest ? figure(newest[1]) : "–";
       const band = newest ? this.band(newest[0]) : null;
-      const out = newest !== undefined && this.outside(newest);
+      const known = band !== null && band[0] !== null;
+      const span = known ? band[1] - band[0] : 0;
+      const out = this.points.length >= LASTS && this.points.slice(-LASTS).every((each) => this.outside(each));
+      this.value.textContent = !newest ? "–" : known ? between(newest[1], span) : figure(newest[1]);
       this.box.classList.toggle("out", out);
+      const usual = known ? `${between(band[0], span)} to ${between(band[1], span)}` : "";
       if (!newest) this.where.textContent = "no reading yet";
-      else if (!band || band[0] === null) this.where.textContent = "no reference at this maturity";
-      else if (out) this.where.textContent = (newest[1] > band[1] ? "▲ above" : "▼ below") + ` the band, ${figure(band[0])} to ${figure(band[1])}`;
-      else this.where.textContent = `within ${figure(band[0])} to ${figure(band[1])}`;
+      else if (!known) this.where.textContent = "no reference at this maturity";
+      else if (out) this.where.textContent = newest[1] > band[1] ? `▲ above ${usual}` : `▼ below ${usual}`;
+      else this.where.textContent = `usual ${usual}`;
     }
   }
 
@@ -133,10 +146,13 @@
     constructor(parent, name, words) {
       this.box = html("section", "gauge", parent);
       const head = html("header", "", this.box);
-      html("span", "", head, name + ", " + words);
+      html("span", "name", head, name);
+      html("span", "words", head, words);
       this.value = html("b", "", head, "–");
       this.fill = html("div", "fill", html("div", "track", this.box));
       html("div", "limit", this.fill.parentElement);
+      const scale = html("div", "scale", this.box);
+      for (const words of ["0", "limit", "2 ×"]) html("span", "", scale, words);
       this.fill.style.width = "0";
     }
 
@@ -168,13 +184,13 @@
       const only = this.getAttribute("only");
       if (!this.hasAttribute("bare")) {
         this.gauges = html("div", "gauges", this);
-        this.t2 = new Gauge(this.gauges, "T²", "distance within the usual pattern");
-        this.spe = new Gauge(this.gauges, "SPE", "distance from the usual pattern");
+        this.t2 = new Gauge(this.gauges, "T²", "within the usual pattern");
+        this.spe = new Gauge(this.gauges, "SPE", "away from the usual pattern");
         if (!this.hasAttribute("live")) this.gauges.remove();
       }
       const wall = html("div", "wall", this);
       this.plots = reference.trends.filter((each) => !only || only.split(",").includes(each.name)).map((each) => new Plot(wall, each, reference.maturity));
-      const said = html("div", "said", this);
+      const said = html("div", "foot", this);
       const key = html("span", "key", said);
       for (const [cls, words] of [["now", "this batch"], ["", "95 % of good batches"], ["typical", "their mean"]]) {
         const item = html("span", "", key);
@@ -219,6 +235,26 @@
     }
   }
   customElements.define("iso-trends", Trends);
+
+  // <iso-follow src>: a part of a page that is asked for again, and left alone while somebody writes in it
+  const FOLLOW_MS = 2000;
+  class Follow extends HTMLElement {
+    connectedCallback() { this.timer = setInterval(() => this.look(), FOLLOW_MS); this.shown = ""; }
+    disconnectedCallback() { clearInterval(this.timer); }
+    writing() {
+      return [...this.querySelectorAll("input:not([type=hidden]), textarea")].some((each) => each === document.activeElement || each.value) || this.querySelector(".refusal.shown");
+    }
+    async look() {
+      if (document.hidden || this.writing()) return;
+      try {
+        const answer = await fetch(this.getAttribute("src"));
+        if (answer.status === 401) { location.assign("/sign-in"); return; }
+        const content = await answer.text();
+        if (answer.ok && content !== this.shown && !this.writing()) { this.innerHTML = content; this.shown = content; }
+      } catch { /* the node does not answer now; the next look may find it */ }
+    }
+  }
+  customElements.define("iso-follow", Follow);
 
   // ---- forms: <form data-post="/api/..." data-then="/where"> sends its fields as JSON; a refusal is shown where it happened ----
   const refusalOf = (form) => {
