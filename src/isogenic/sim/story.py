@@ -19,7 +19,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +75,7 @@ class Site:
     unit: str
     lot: str
     line: Line
+    url: str = ""  # of the control site, through the line
     api: str = ""
     batch: str = ""
     hours: float = 0.0
@@ -123,16 +124,21 @@ class Story:
     people: list[httpx2.AsyncClient] = field(default_factory=list)
     sites: dict[SiteId, Site] = field(default_factory=dict)
     screens: str = ""
+    where: tuple[SiteId, ...] = SITES  # which facilities take part
 
     # ---- processes ----
 
-    async def run(self, *words: str, log: str) -> asyncio.subprocess.Process:
+    async def run(self, *words: str, log: str, environment: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
         """Start one of the product's own commands; what it prints goes to a file."""
         logs = self.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         with (logs / f"{log}.log").open("ab") as out:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "isogenic.cli", *words, stdout=out, stderr=out, stdin=asyncio.subprocess.DEVNULL, env=_environment()
+                *(sys.executable, "-m", "isogenic.cli", *words),
+                stdout=out,
+                stderr=out,
+                stdin=asyncio.subprocess.DEVNULL,
+                env=_environment() | dict(environment or {}),
             )
         self.processes.append(process)
         return process
@@ -194,34 +200,50 @@ async def until(look: Callable[[], Awaitable[Any]], *, what: str, seconds: float
 # ---- the chapters ----
 
 
-async def open_network(story: Story) -> None:
+async def open_network(story: Story, *, pages: bool = True) -> None:
     """Write the folders, start the control site, the facilities and the sites."""
     story.world = build_world(story.folder, seed=story.seed, now=SystemClock().now(), scan_s=SCAN_S)
-    spec, home = story.clock.spec(), story.world.control
-    control = await story.run("control", str(home), "--no-screens", "--clock", spec, "--ready", str(home / "ready.json"), log="CONTROL")
-    facilities = []
-    for site in SITES:
-        faults = ["--fault", FAULT] if site == FOUL_SITE else []
-        where = story.world.home(site)
-        (where / "endpoints.json").unlink(missing_ok=True)
-        facilities.append(
-            (site, await story.run("facility", str(where), "--clock", spec, "--seed", str(story.seed), *faults, log=f"{site}-equipment"))
-        )
-    said = await story.ready(home / "ready.json", control, "the control site")
-    story.screens = said["screens"]
-    node_port = int(said["node_url"].rpartition(":")[2])
+    facilities = [(site, await start_equipment(story, site)) for site in story.where]
+    node_port = await start_control(story, pages=pages)
     for site, facility in facilities:
-        where = story.world.home(site)
-        await story.ready(where / "endpoints.json", facility, f"the equipment of {site}")
-        line = Line(node_port)
-        url = f"https://127.0.0.1:{await line.start()}"
+        await story.ready(story.world.home(site) / "endpoints.json", facility, f"the equipment of {site}")
         operator = next(each.id for each in PEOPLE if each.sites == (site,))
         unit = next(iter(story.world.plants[site].units))
-        story.sites[site] = Site(site, operator, str(unit), f"LOT-{site[:2]}-{story.seed:03d}", line)
-        process = await story.run(
-            "site", str(where), "--no-screens", "--clock", spec, "--ready", str(where / "ready.json"), "--control-url", url, log=str(site)
-        )
-        story.sites[site].api = (await story.ready(where / "ready.json", process, str(site)))["api"]
+        story.sites[site] = Site(site, operator, str(unit), f"LOT-{site[:2]}-{story.seed:03d}", Line(node_port))
+        story.sites[site].url = f"https://127.0.0.1:{await story.sites[site].line.start()}"
+        await start_site(story, site)
+
+
+async def start_control(story: Story, *, pages: bool, port: int = 0) -> int:
+    """The control site's process; gives the port that sites call."""
+    assert story.world is not None
+    home = story.world.control
+    (home / "ready.json").unlink(missing_ok=True)
+    words = ["control", str(home), "--clock", story.clock.spec(), "--ready", str(home / "ready.json"), "--screens" if pages else "--no-screens"]
+    process = await story.run(*words, log="CONTROL", environment={"ISOGENIC_CONTROL_NODE_PORT": str(port)})
+    said = await story.ready(home / "ready.json", process, "the control site")
+    story.screens = said["screens"]
+    return int(said["node_url"].rpartition(":")[2])
+
+
+async def start_equipment(story: Story, site: SiteId) -> asyncio.subprocess.Process:
+    """The process of one facility's simulated modules."""
+    assert story.world is not None
+    home = story.world.home(site)
+    (home / "endpoints.json").unlink(missing_ok=True)
+    faults = ["--fault", FAULT] if site == FOUL_SITE else []
+    return await story.run("facility", str(home), "--clock", story.clock.spec(), "--seed", str(story.seed), *faults, log=f"{site}-equipment")
+
+
+async def start_site(story: Story, site: SiteId) -> asyncio.subprocess.Process:
+    """The process of one site node."""
+    assert story.world is not None
+    home, known = story.world.home(site), story.sites[site]
+    (home / "ready.json").unlink(missing_ok=True)
+    words = ["site", str(home), "--clock", story.clock.spec(), "--ready", str(home / "ready.json"), "--control-url", known.url, "--no-screens"]
+    process = await story.run(*words, log=str(site))
+    known.api = (await story.ready(home / "ready.json", process, str(site)))["api"]
+    return process
 
 
 async def tell_recipe(story: Story) -> str:
@@ -242,7 +264,7 @@ async def tell_recipe(story: Story) -> str:
 
     async def accepted() -> bool:
         line = next(each for each in await ada.get("/api/recipes") if (each["recipe"], each["version"]) == (RECIPE, VERSION))
-        return all(line["sites"].get(site, "").startswith("accepted") for site in SITES)
+        return all(line["sites"].get(site, "").startswith("accepted") for site in story.where)
 
     await until(accepted, what="every site to accept the recipe")
     assert story.world is not None
