@@ -1,21 +1,12 @@
-"""Fixtures: the network of `network_story`, built once for reading and anew for each test that decides."""
+"""Fixtures: the network of `network_story`, built once for reading, and copied for each test that decides."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import network_story
 import pytest
-from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
 from network_story import Network
-
-from isogenic.authority.accounts import Cost
-from isogenic.web.control_api import control_app
-from isogenic.web.signin import AccountFolder
-
-CHEAP = Cost(time=1, memory_kib=8, lanes=1)
 
 
 @pytest.fixture(scope="session")
@@ -25,18 +16,6 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Network:
 
 
 @pytest.fixture
-def network(tmp_path: Path) -> Network:
-    """A network of the test's own."""
-    return network_story.build(tmp_path)
-
-
-def app_of(network: Network) -> FastAPI:
-    return control_app(network.node, AccountFolder(network.people()), screens=False)
-
-
-@pytest.fixture
-def client_of() -> Callable[[FastAPI], AsyncClient]:
-    def client(app: FastAPI) -> AsyncClient:
-        return AsyncClient(transport=ASGITransport(app=app), base_url="http://control.test")
-
-    return client
+def network(standing: Network, tmp_path: Path) -> Network:
+    """A network of the test's own: the same ground state in another folder, opened anew."""
+    return network_story.reopen(standing, tmp_path / "network")

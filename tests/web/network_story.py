@@ -8,7 +8,10 @@ PORTO   silent since yesterday, with facts still on their way; one lot
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -113,7 +116,7 @@ class Network:
                     ledger.take_receipt(said["line"].encode(), size=said["size"], witness=self.node_witness)
 
     @property
-    def node_witness(self):  # noqa: ANN201
+    def node_witness(self):
         from isogenic.records.notes import VerifyingKey
 
         return VerifyingKey.parse(self.world.directory.control.witness)
@@ -140,7 +143,7 @@ def build(folder: Path) -> Network:
     return network
 
 
-def _person(network: Network, name: str):  # noqa: ANN202
+def _person(network: Network, name: str):
     person = network.world.directory.people[PersonId(name)]
     return person, person_signer(SEED, network.world.network, person.id)
 
@@ -239,7 +242,7 @@ def _phases(book: SiteBook, control: ControlRecipe, start: datetime, *, until: d
         at = ends + timedelta(minutes=5)
 
 
-def _readings(book: SiteBook, seed: int, *, every_h: float = 1.0, pressure_from_h: float | None = None):  # noqa: ANN202
+def _readings(book: SiteBook, seed: int, *, every_h: float = 1.0, pressure_from_h: float | None = None):
     unit = next(iter(book.plant.units.values()))
     hours, columns = good_batches(1, seed=seed, unit=unit, every_h=every_h)[0]
     columns = {name: np.array(values) for name, values in columns.items()}
@@ -250,7 +253,7 @@ def _readings(book: SiteBook, seed: int, *, every_h: float = 1.0, pressure_from_
     return hours, columns
 
 
-def whole_batch(network: Network, book: SiteBook, tag: str, start: datetime, results: Mapping[str, float], *, deviations=()) -> None:  # noqa: ANN001
+def whole_batch(network: Network, book: SiteBook, tag: str, start: datetime, results: Mapping[str, float], *, deviations=()) -> None:
     control = control_of(network, book, tag)
     _begin(network, book, control, start)
     model = Model.from_bytes(network.node.blobs.get(next(iter(network.node.state.models.values())).digest))
@@ -339,3 +342,33 @@ def _live(network: Network, book: SiteBook, tag: str, start: datetime, *, pressu
         late = 0.0 if pressure_from_h is None else max(0.0, float(hour) - pressure_from_h)
         values |= {"maturity": float(hour), "t2": 0.35 + 0.1 * np.sin(hour / 7) + late / 60, "spe": 0.42 + 0.12 * np.sin(hour / 5 + 1) + late / 18}
         network.heartbeat(book.site, at, {unit: values})
+
+
+def reopen(network: Network, folder: Path) -> Network:
+    """The same ground state in another folder, opened as after a restart."""
+    _copy_files(network.world.folder, folder)
+    clock = ManualClock(NOW)
+    world = World(folder, network.world.seed, network.world.network, network.world.plants, network.world.directory)
+    node = ControlHome.open(world.control).node(clock=clock, mint=SeededMint(SEED + 1), software="isogenic test")
+    node.start()
+    books = {site: SiteBook(site, book.plant, SiteHome.open(world.home(site)).ledgers()) for site, book in network.books.items()}
+    again = Network(world, node, clock, books)
+    for site in (LEEDS, GHENT):
+        again.heartbeat(site, NOW, {})
+    again.node.desk.live[NodeId(PORTO)].heard = NOW - DAY
+    return again
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    """Every file; a database with what its log holds."""
+    for path in source.rglob("*"):
+        to = target / path.relative_to(source)
+        if path.is_dir():
+            to.mkdir(parents=True, exist_ok=True)
+        elif path.suffix == ".sqlite":
+            to.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(path)) as one, closing(sqlite3.connect(to)) as other:
+                one.backup(other)
+        elif not path.name.endswith(("-wal", "-shm")):
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, to)

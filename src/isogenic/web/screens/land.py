@@ -12,7 +12,7 @@ from functools import cache
 __all__ = ["HEIGHT", "WIDTH", "dots", "on_map", "within"]
 
 WEST, EAST, SOUTH, NORTH = -12.0, 20.0, 36.2, 59.6
-STEP = 0.52  # degrees of latitude between two rows of dots
+STEP = 0.42  # degrees of latitude between two rows of dots
 SCALE = 26.0  # picture units to a degree of latitude
 STRETCH = math.cos(math.radians(49.0))
 WIDTH, HEIGHT = (EAST - WEST) * STRETCH * SCALE, (NORTH - SOUTH) * SCALE

@@ -9,12 +9,12 @@ from isogenic.web.control_messages import Network, SiteLine
 from isogenic.web.messages import BatchLine, PhaseLine
 from isogenic.web.screens.land import HEIGHT, WIDTH, dots, on_map, within
 from isogenic.web.screens.markup import Child, Markup, h, join, raw
-from isogenic.web.screens.parts import count_of, day_second, figure, head, listing, mark, minute, panel, second, strip
+from isogenic.web.screens.parts import count_of, day_time, figure, head, listing, mark, minute, panel, second, strip
 
 __all__ = ["RunningBatch", "link_mark", "network_screen", "record_mark"]
 
 RunningBatch = tuple[BatchLine, Sequence[PhaseLine], float | None, float | None]  # newest T2 and SPE, each over its limit
-DOT = 3.3
+DOT = 2.6
 PLATE_W, PLATE_H = 176.0, 56.0
 
 
@@ -42,7 +42,7 @@ def network_screen(network: Network, running: Sequence[RunningBatch], places: Ma
         "div.figures",
         figure(
             linked,
-            "sites linked" if not silent else f"linked; {', '.join(each.title for each in silent)} silent",
+            "sites linked" if not silent else f"sites linked; {', '.join(each.title for each in silent)} silent",
             of=f" of {len(network.sites)}",
             abnormal="major" if silent else "",
         ),
@@ -75,7 +75,7 @@ def _sites(network: Network) -> Markup:
     rows: list[Sequence[Child]] = [
         (
             h("span", h("span.main", site.title), h("span.under", site.site)),
-            h("span", link_mark(site.link), h("span.under", "heard ", day_second(site.heard_at)) if site.heard_at else None),
+            h("span", link_mark(site.link), _heard(site.heard_at, network.now)),
             record_mark(site),
             h("span", _open(site.open_deviations), h("span.under.id", f"{count_of(site.running, 'batch', 'batches')} running")),
         )
@@ -87,6 +87,12 @@ def _sites(network: Network) -> Markup:
         nothing="The directory names no site.",
         hrefs=[f"/sites/{site.site}" for site in network.sites],
     )
+
+
+def _heard(at: str | None, now: str) -> Markup | None:
+    if at is None:
+        return None
+    return h("span.under.id", "heard ", h("time", f"{at[11:19]}Z", datetime=at) if at[:10] == now[:10] else day_time(at))
 
 
 def _open(deviations: int) -> Child:

@@ -46,7 +46,7 @@
 
   // ---- one variable against its reference band ----
   const LASTS = 3; // points outside in a row before it is worth a colour: one is noise
-  const LEFT = 40, BOTTOM = 18, TOP = 5, RIGHT = 8;
+  const LEFT = 40, BOTTOM = 18, TOP = 9, RIGHT = 8;
   class Plot {
     constructor(parent, trend, maturity) {
       this.trend = trend;
