@@ -446,9 +446,10 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _place(text: str) -> str:
-    """What `isogenic verify` says is wrong first."""
+    """Where `isogenic verify` says that something was changed: the fact, if it names one."""
     verdict = _paragraphs(text)[0] if _paragraphs(text) else ""
-    return _short(verdict.partition("[1]")[2].partition("[2]")[0].strip() or verdict, 200)
+    places = [each.partition("] ")[2].strip() for each in verdict.split(" [")[1:]]
+    return _short(next((each for each in places if "fact" in each and "line" in each), verdict), 200)
 
 
 def _forge(path: Path, folder: Path) -> None:
