@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -559,9 +560,15 @@ async def tell(*, seed: int, speed: float, out: Path | None, stay: bool) -> int:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="isogenic-demo-")))
         clock = ScaledClock(start=START_OF_STORY, origin=wall_seconds(), speed=speed)
         story = Story(folder.resolve(), seed, clock, console)
-        began = monotonic_seconds()
+        began, me = monotonic_seconds(), asyncio.current_task()
+        assert me is not None
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, me.cancel)
         try:
             return await _told(story, began=began, stay=stay)
+        except asyncio.CancelledError:
+            console.print("stopping")
+            return 130
         finally:
             await story.stop()
 
@@ -601,5 +608,5 @@ async def _stay(story: Story) -> None:
                 f"  {each.id:4} {each.printed_name:18} {', '.join(role.words for role in each.roles):18} {password_of(each.id, story.seed)}",
                 highlight=False,
             )
-    with contextlib.suppress(asyncio.CancelledError):
+    with contextlib.suppress(asyncio.CancelledError):  # asked to end after the story was told: that is how it ends well
         await asyncio.Event().wait()
