@@ -19,12 +19,11 @@ from fastapi.responses import StreamingResponse
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act
 from isogenic.clock import time_of_text
-from isogenic.errors import NotAllowed, NotFound, NotValid
+from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import DeviationId, LotId, NodeId, RecipeId, SiteId, UnitId
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
 from isogenic.network.facts import PersonRefused, PersonSignedIn, PersonSignInRefused
-from isogenic.quality.deviations import Disposition as DeviationDisposition
 from isogenic.records.facts import Actor, Payload
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
@@ -34,13 +33,20 @@ from isogenic.web.live import Streams
 from isogenic.web.messages import (
     BatchDetail,
     BatchLine,
+    BatchText,
     DeviationLine,
+    DeviationText,
     Disposition,
     FactsPage,
+    LotText,
+    RecipeIdText,
     RecipeText,
     Rejection,
     Release,
     SignRecipe,
+    SiteText,
+    UnitText,
+    Version,
 )
 from isogenic.web.problems import PROBLEMS, answer_refusals
 from isogenic.web.signin import AccountFolder, Door
@@ -123,7 +129,7 @@ def _reading(app: FastAPI, desk: ControlDesk, door: Door) -> None:
         return desk.network()
 
     @app.get("/api/sites/{site}", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="One site")
-    async def site(site: str) -> SiteDetail:
+    async def site(site: SiteText) -> SiteDetail:
         """Its ledgers with number and root, its batches, its answers to recipes."""
         return desk.site(desk.known(site))
 
@@ -133,7 +139,7 @@ def _reading(app: FastAPI, desk: ControlDesk, door: Door) -> None:
         return [desk.batch_line(record) for record in desk.records()]
 
     @app.get("/api/batches/{batch}", responses=PROBLEMS, dependencies=READER, tags=["reading"], summary="One batch")
-    async def batch(batch: str) -> BatchDetail:
+    async def batch(batch: BatchText) -> BatchDetail:
         """Phases, set-points, questions and answers, deviations."""
         return desk.batch(batch)
 
@@ -177,7 +183,7 @@ def _streaming(app: FastAPI, desk: ControlDesk, door: Door) -> None:
         summary="Live values of a unit",
     )
     async def live(
-        site: str, unit: str, request: Request, guest: Asker, start: Annotated[str, Query(alias="from", max_length=40)] = ""
+        site: SiteText, unit: UnitText, request: Request, guest: Asker, start: Annotated[str, Query(alias="from", max_length=40)] = ""
     ) -> StreamingResponse:
         """Server-sent events: what is known after `from`, then each new point. For looking; never evidence."""
         found, name = desk.known(site), UnitId(unit)
@@ -191,7 +197,7 @@ def _streaming(app: FastAPI, desk: ControlDesk, door: Door) -> None:
         return StreamingResponse(points, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     @app.get("/api/batches/{batch}/trends", responses=PROBLEMS, dependencies=READER, tags=["live"], summary="Reference band and sealed readings")
-    async def trends(batch: str) -> dict[str, object]:
+    async def trends(batch: BatchText) -> dict[str, object]:
         """The band of good batches, and for a batch that is over its sealed readings."""
         record, story = desk.story(batch)
         reference = desk.reference(story)
@@ -217,28 +223,23 @@ def _deciding(app: FastAPI, desk: ControlDesk, door: Door) -> None:
         return next(line for line in desk.recipes() if line.digest == submitted.digest and line.version == submitted.version)
 
     @app.post("/api/recipes/{recipe}/{version}/signatures", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Sign a recipe")
-    async def sign(recipe: str, version: int, body: SignRecipe, guest: Asker) -> SignatureLine:
+    async def sign(recipe: RecipeIdText, version: Version, body: SignRecipe, guest: Asker) -> SignatureLine:
         """As its author, or as its approver: two different people."""
-        acts = (Act.SIGN_RECIPE_AS_AUTHOR, Act.APPROVE_RECIPE)
-        if body.act not in acts:
-            raise NotValid(f"cannot {body.act[:40]} a recipe", why="it is no act of signing one", possible=", ".join(acts))
         signer = await door.signer(guest.session, body.password)
         with noting_refusals(node, guest.person, body.act):
             approved = decisions.approve_recipe(node, guest.person, signer, recipe=RecipeId(recipe), version=version, act=Act(body.act))
         return signature_line(approved.signature)
 
     @app.post("/api/recipes/{recipe}/{version}/publication", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Publish a recipe")
-    async def publish(recipe: str, version: int, guest: Asker) -> list[str]:
+    async def publish(recipe: RecipeIdText, version: Version, guest: Asker) -> list[str]:
         """To every site that has a document for it; gives the sites that it was published to now."""
         with noting_refusals(node, guest.person, "publish a recipe"):
             reached = decisions.publish_recipe(node, guest.person, recipe=RecipeId(recipe), version=version)
         return [str(site) for site in reached]
 
     @app.post("/api/deviations/{deviation}/disposition", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Dispose of a deviation")
-    async def dispose(deviation: str, body: Disposition, guest: Asker) -> SignatureLine:
+    async def dispose(deviation: DeviationText, body: Disposition, guest: Asker) -> SignatureLine:
         """Say by signature what it means for its lot."""
-        if body.disposition not in tuple(DeviationDisposition):
-            raise NotValid(f"no disposition {body.disposition!r}", why="it is not one of the two", possible=", ".join(DeviationDisposition))
         signer = await door.signer(guest.session, body.password)
         with noting_refusals(node, guest.person, Act.DISPOSE_DEVIATION):
             disposed = decisions.dispose_deviation(
@@ -246,7 +247,7 @@ def _deciding(app: FastAPI, desk: ControlDesk, door: Door) -> None:
                 guest.person,
                 signer,
                 deviation=DeviationId(deviation),
-                disposition=DeviationDisposition(body.disposition),
+                disposition=body.disposition,
                 justification=body.justification,
             )
         return signature_line(disposed.signature)
@@ -256,12 +257,12 @@ def _releasing(app: FastAPI, desk: ControlDesk, door: Door, dossier: DossierBuil
     node = desk.node
 
     @app.get("/api/lots/{lot}/release", responses=PROBLEMS, tags=["release"], summary="Release page")
-    async def page(lot: str, guest: Asker) -> ReleasePage:
+    async def page(lot: LotText, guest: Asker) -> ReleasePage:
         """Every note of every check, results against limits, deviations, and the digest that a release signs."""
         return desk.release_page(lot, asked_by=guest.person.id)
 
     @app.post("/api/lots/{lot}/release", status_code=201, responses=PROBLEMS, tags=["release"], summary="Release a lot")
-    async def release(lot: str, body: Release, guest: Asker) -> SignatureLine:
+    async def release(lot: LotText, body: Release, guest: Asker) -> SignatureLine:
         """By signature, over the page that was shown. A refusal is noted with every reason."""
         signer = await door.signer(guest.session, body.password)
         with noting_refusals(node, guest.person, Act.RELEASE_LOT):
@@ -271,7 +272,7 @@ def _releasing(app: FastAPI, desk: ControlDesk, door: Door, dossier: DossierBuil
         return signature_line(released.signature)
 
     @app.post("/api/lots/{lot}/rejection", status_code=201, responses=PROBLEMS, tags=["release"], summary="Reject a lot")
-    async def reject(lot: str, body: Rejection, guest: Asker) -> SignatureLine:
+    async def reject(lot: LotText, body: Rejection, guest: Asker) -> SignatureLine:
         """By signature, with the reason."""
         signer = await door.signer(guest.session, body.password)
         with noting_refusals(node, guest.person, Act.REJECT_LOT):
@@ -285,7 +286,7 @@ def _releasing(app: FastAPI, desk: ControlDesk, door: Door, dossier: DossierBuil
         tags=["release"],
         summary="Dossier of a lot",
     )
-    async def download(lot: str, guest: Asker) -> Response:
+    async def download(lot: LotText, guest: Asker) -> Response:
         """The lot's whole record, with everything that a stranger needs to verify it."""
         record = node.state.lot(LotId(lot))
         if record.lot is None:

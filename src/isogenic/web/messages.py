@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from isogenic.batches.states import Command as BatchCommand
 from isogenic.clock import text_of_time
+from isogenic.ids import BatchId, DeviationId, Id, LotId, PromptId, RecipeId, SampleId, SiteId, UnitId
+from isogenic.quality.deviations import Disposition as DeviationDisposition
 from isogenic.records.facts import Fact
 from isogenic.records.ledger import Stage
 
@@ -24,27 +27,49 @@ __all__ = [
     "Asked",
     "BatchDetail",
     "BatchLine",
+    "BatchText",
     "Body",
     "Command",
     "DeviationLine",
+    "DeviationText",
     "FactLine",
     "FactsPage",
     "LedgerLine",
+    "LotText",
     "Me",
     "NoteLine",
     "PhaseLine",
+    "PromptText",
     "Reasoned",
+    "RecipeIdText",
     "ResultBody",
     "SignIn",
     "SignedInAs",
+    "SiteText",
     "Start",
+    "UnitText",
+    "Version",
     "fact_line",
     "number",
     "shown",
     "time",
 ]
 
-IdText = Annotated[str, Field(min_length=1, max_length=40)]
+
+def _form(kind: type[Id]) -> StringConstraints:
+    inner = Id.pattern.pattern
+    return StringConstraints(pattern=f"^{kind.prefix}{inner}$" if kind.prefix else f"^{inner}$", max_length=40)
+
+
+SiteText = Annotated[str, _form(SiteId)]
+UnitText = Annotated[str, _form(UnitId)]
+BatchText = Annotated[str, _form(BatchId)]
+LotText = Annotated[str, _form(LotId)]
+RecipeIdText = Annotated[str, _form(RecipeId)]
+PromptText = Annotated[str, _form(PromptId)]
+SampleText = Annotated[str, _form(SampleId)]
+DeviationText = Annotated[str, _form(DeviationId)]
+Version = Annotated[int, Field(ge=1, le=1_000_000)]
 Words = Annotated[str, Field(min_length=1, max_length=500)]
 Password = Annotated[str, Field(min_length=1, max_length=256)]
 VALUE_TEXT_MAX = 4_000  # characters of one value of a fact's body on a screen; the whole is in the ledger
@@ -94,17 +119,17 @@ class Body(BaseModel):
 class SignIn(Body):
     """Who signs in."""
 
-    person: IdText
+    person: Annotated[str, Field(min_length=1, max_length=40)]
     password: Password
 
 
 class Start(Body):
     """A batch is asked for."""
 
-    recipe: IdText
-    version: Annotated[int, Field(ge=1, le=1_000_000)]
-    unit: IdText
-    lot: IdText
+    recipe: RecipeIdText
+    version: Version
+    unit: UnitText
+    lot: LotText
 
 
 class AnswerBody(Body):
@@ -116,20 +141,20 @@ class AnswerBody(Body):
 class Command(Body):
     """A command of the state table, with the reason."""
 
-    command: Annotated[str, Field(examples=["hold"], max_length=20)]
+    command: BatchCommand
     why: Words
 
 
 class ResultBody(Body):
     """A laboratory result."""
 
-    sample: IdText
-    lot: IdText
+    sample: SampleText
+    lot: LotText
     attribute: Annotated[str, Field(min_length=1, max_length=40)]
-    value: float
+    value: Annotated[float, Field(allow_inf_nan=False)]
     unit: Annotated[str, Field(max_length=40)]
     method: Annotated[str, Field(min_length=1, max_length=80)]
-    qualifier: Annotated[str, Field(max_length=2)] = ""
+    qualifier: Literal["", "<"] = ""
 
 
 class RecipeText(Body):
@@ -141,14 +166,14 @@ class RecipeText(Body):
 class SignRecipe(Body):
     """A signature under a recipe: as its author, or as its approver."""
 
-    act: Annotated[str, Field(examples=["sign_recipe_as_author", "approve_recipe"], max_length=40)]
+    act: Literal["sign_recipe_as_author", "approve_recipe"]
     password: Password
 
 
 class Disposition(Body):
     """What a deviation means for its lot, by signature."""
 
-    disposition: Annotated[str, Field(examples=["accept", "reject"], max_length=10)]
+    disposition: DeviationDisposition
     justification: Words
     password: Password
 
@@ -156,7 +181,7 @@ class Disposition(Body):
 class Release(Body):
     """A lot is released by signature. `digest` is that of the page that was looked at."""
 
-    digest: Annotated[str, Field(min_length=64, max_length=64)]
+    digest: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
     password: Password
 
 
