@@ -146,10 +146,11 @@ class Network:
         return node
 
     def close_control(self) -> None:
+        derived = self.control.derived
         for ledger in (*self.control.ledgers.values(), *(copy for _, copy in self.control.copies.values())):
             ledger.store.close()
-        if self.control.derived is not None:
-            self.control.derived.close()
+        if derived is not None:
+            derived.close()
 
     def restart_control(self) -> ControlNode:
         self.close_control()

@@ -263,3 +263,44 @@ def test_whatever_is_asked_is_answered_and_nothing_is_stored(net: Network, metho
     assert isinstance(answer, Answer)
     assert answer.status in {200, 204, 401, 403, 404, 409, 422}
     assert (held(net), net.control.ledgers["LEEDS"].size) == before
+
+
+# ---- folding ----
+
+
+def test_a_fact_that_cannot_be_read_is_held_and_counted_and_stops_nothing(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    asyncio.run(net.publish())
+    ledger = net.nodes[LEEDS].ledgers["ASTER-BIO"]
+    ledger.append_bytes([b'{"ledger":"aster/LEEDS/ASTER-BIO","pos":%d,"v":"nonsense"}' % ledger.size])
+    net.start_batch()
+    asyncio.run(net.carry())
+    copy = net.control.copies[ledger.origin][1]
+    assert (copy.size, copy.root) == (ledger.size, ledger.root)
+    assert [record.lot for record in net.control.state.lots.values()] == [LOT]
+    derived = net.control.derived
+    assert derived is not None
+    assert [ref.position for ref, _ in derived.unreadable()] == [1]
+    lived = net.control.state
+    assert net.restart_control().state == lived
+
+
+def test_what_arrived_is_folded_before_anybody_looks_and_soon_after_by_itself(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    asyncio.run(net.publish())
+    batch = net.start_batch()
+    assert batch not in net.control.state.lots
+
+    async def carry_and_look() -> None:
+        await net.carry()
+        assert batch not in net.control._state.lots
+        assert batch in net.control.state.lots
+        net.report_results(LOT)
+        changed = net.control.changed
+        await net.carry()
+        await asyncio.wait_for(changed.wait(), 10)
+        while net.control._due:
+            await asyncio.sleep(0.01)
+        assert len(net.control._state.lots[batch].results) == 6
+
+    asyncio.run(carry_and_look())

@@ -1,28 +1,31 @@
 """The control site, running: its own ledgers, copies of its sites', and what people decide here.
 
 Guarantees: what is decided is noted before it is answered; every site's ledger is held as
-verified, cosigned bytes; state is folded from them and from nothing else.
+verified, cosigned bytes; state is folded from them and from nothing else. A page is answered
+once it is stored and cosigned; it is folded when the sites leave time for it, and always
+before anybody looks: `state` and `derived` never lag behind what is held.
 Leaves to others: the wire (desk), TLS and HTTP (server), screens and sign-in (web).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from isogenic.clock import Clock
-from isogenic.errors import NotFound, NotReachable
+from isogenic.errors import NotFound, NotReachable, NotValid
 from isogenic.ids import Mint, NodeId, SiteId
 from isogenic.network.desk import Desk
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
 from isogenic.network.inbox import Inbox
-from isogenic.network.state import ControlState, apply
+from isogenic.network.state import ControlState, fold
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
-from isogenic.records.facts import Actor, Fact, Payload
+from isogenic.records.facts import Actor, Fact, Payload, decode_fact
 from isogenic.records.ledger import Copy, Ledger, Stage
 from isogenic.records.notes import VerifyingKey
 
@@ -31,8 +34,22 @@ __all__ = ["Completeness", "ControlNode"]
 log = logging.getLogger(__name__)
 CONTROL = NodeId("CONTROL")
 HOUSE = "HOUSE"
+QUIET_S = 0.02  # a page with another one right behind it is folded after that one
+SLICE = 512  # facts folded between two requests: some 20 ms
+BEHIND_MAX = 50_000  # facts held and not yet folded: whoever looks then waits no longer than about two seconds
 WHY_MAX = 400  # characters of a reason that is noted
 SILENT_S = 15.0  # wall seconds without a word from a site before its silence is noted
+
+
+def _readable(bodies: Sequence[bytes], start: int) -> dict[int, Fact]:
+    """The facts by position. One that cannot be read is its writer's fault: it is held, it counts, it is shown as unreadable, and says nothing."""
+    facts = {}
+    for position, body in enumerate(bodies, start):
+        try:
+            facts[position] = decode_fact(body)
+        except NotValid as refusal:
+            log.error("fact %d: %s", position, refusal)
+    return facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +91,14 @@ class ControlNode:
     ) -> None:
         """`ledgers` by audience: `HOUSE` and one for each site. `copies` by origin, with the site that writes it."""
         self.ledgers, self.copies = dict(ledgers), dict(copies)
-        self.blobs, self.derived, self.clock, self.mint, self.software = blobs, derived, clock, mint, software
+        self.blobs, self.clock, self.mint, self.software = blobs, clock, mint, software
+        self._derived = derived
         self.site_documents = dict(site_documents or {})  # each site's own recipe document, published with the general recipe
-        self.state = ControlState()
+        self._state = ControlState()
         self.actor = Actor.node(CONTROL)
         self._folded: dict[str, int] = {}
+        self._due: dict[str, None] = {}  # copies that hold facts not yet folded, oldest first
+        self._later: asyncio.TimerHandle | None = None
         self._silent: set[SiteId] = set()
         self.changed = asyncio.Event()  # set and replaced whenever state changed: screens wait on it
         inbox = Inbox(
@@ -113,8 +133,8 @@ class ControlNode:
 
     def start(self) -> None:
         """Fold every ledger from its first fact: the sites' first, then our own; then note that the control site runs."""
-        for origin in self.copies:
-            self._taken(origin)
+        self._due = dict.fromkeys(self.copies)
+        self._settle()
         for audience in self.ledgers:
             self._fold_own(audience)
         self.note([ControlStarted(CONTROL, self.software)])
@@ -122,6 +142,9 @@ class ControlNode:
     def stop(self) -> None:
         """Let the waiting sites go and note the end."""
         self.desk.close()
+        if self._later is not None:
+            self._later.cancel()
+        self._settle()
         self.note([ControlStopped(CONTROL)])
 
     def note(self, payloads: Sequence[Payload], *, site: SiteId | None = None, actor: Actor | None = None) -> list[Fact]:
@@ -140,22 +163,81 @@ class ControlNode:
     def _fold_own(self, audience: str) -> None:
         ledger = self.ledgers[audience]
         site = None if audience == HOUSE else SiteId(audience)
-        for fact in ledger.facts(self._folded.get(ledger.origin, 0)):
-            self.state = apply(self.state, fact, site=site)
-            self._folded[ledger.origin] = fact.position + 1
-        self._follow(ledger)
+        self._fold(ledger, site, stop=ledger.size)
+
+    def _fold(self, ledger: Ledger | Copy, site: SiteId | None, *, stop: int) -> None:
+        """Fold a ledger up to `stop`, and let the tables and those who wait for news follow."""
+        start = self._folded.get(ledger.origin, 0)
+        while start < stop:
+            bodies = ledger.store.bodies(start, min(stop, start + SLICE))
+            if not bodies:
+                raise NotReachable(f"cannot fold {ledger.origin}", why=f"fact {start} is not in its store", possible="check the disk")
+            decoded = _readable(bodies, start)
+            self._state = fold(self._state, decoded.values(), site=site)
+            self._folded[ledger.origin] = start + len(bodies)
+            self._follow(ledger, bodies, start=start, decoded=decoded)
+            start += len(bodies)
+
+    # ---- folding what the sites bring, when there is time ----
+
+    @property
+    def state(self) -> ControlState:
+        """What the ledgers held here say, all of it."""
+        self._settle()
+        return self._state
+
+    @property
+    def derived(self) -> Derived | None:
+        """The tables for searching, up to date."""
+        self._settle()
+        return self._derived
 
     def _taken(self, origin: str) -> None:
-        site, copy = self.copies[origin]
-        for fact in copy.facts(self._folded.get(origin, 0)):
-            self.state = apply(self.state, fact, site=site)
-            self._folded[origin] = fact.position + 1
-        self._follow(copy)
+        """A page was stored and is about to be answered: fold it soon, but let the pages behind it come first."""
+        self._due[origin] = None
+        with contextlib.suppress(RuntimeError):  # without an event loop, it is folded when somebody looks
+            loop = asyncio.get_running_loop()
+            if self._behind() > BEHIND_MAX:
+                loop.call_soon(self._fold_slice)
+            else:
+                self._fold_after(loop, QUIET_S)
 
-    def _follow(self, ledger: Ledger | Copy) -> None:
-        if self.derived is not None:
+    def _fold_after(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        if self._later is not None:
+            self._later.cancel()
+        self._later = loop.call_later(seconds, self._fold_slice)
+
+    def _behind(self) -> int:
+        return sum(self.copies[origin][1].size - self._folded.get(origin, 0) for origin in self._due)
+
+    def _fold_slice(self) -> None:
+        """Fold a little, and the rest after whatever else waits."""
+        if not self._due:
+            return
+        origin = next(iter(self._due))
+        site, copy = self.copies[origin]
+        stop = min(copy.size, self._folded.get(origin, 0) + SLICE)
+        self._fold(copy, site, stop=stop)
+        if stop == copy.size:
+            del self._due[origin]
+        if self._due:
+            self._fold_after(asyncio.get_running_loop(), 0.0)
+
+    def _settle(self) -> None:
+        while self._due:
+            origin = next(iter(self._due))
+            site, copy = self.copies[origin]
+            self._fold(copy, site, stop=copy.size)
+            del self._due[origin]
+
+    def _follow(self, ledger: Ledger | Copy, bodies: list[bytes], *, start: int, decoded: Mapping[int, Fact]) -> None:
+        if self._derived is not None:
             try:
-                self.derived.catch_up(ledger)
+                held = self._derived.size(ledger.origin)
+                if held == start:
+                    self._derived.feed(bodies, ledger=ledger.origin, start=start, decoded=decoded)
+                elif held < start:
+                    self._derived.catch_up(ledger)
             except NotReachable as refusal:  # tables for searching may lag: what was noted is noted, and the next fact brings them up
                 log.error("derived tables of %s: %s", ledger.origin, refusal)
         self.changed.set()

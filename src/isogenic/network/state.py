@@ -9,7 +9,7 @@ Leaves to others: tables for searching (views), deciding (decisions).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from isogenic.quality.specifications import Specification, SpecificationPublishe
 from isogenic.recipes.approval import RecipeAccepted, RecipeApproved, RecipeNotAccepted, RecipePublished, RecipeSubmitted
 from isogenic.records.facts import Fact
 
-__all__ = ["ControlState", "SiteView", "apply"]
+__all__ = ["ControlState", "SiteView", "apply", "fold"]
 
 NODE_STARTED, LINK_LOST = "sites.node_started", "sites.link_lost"  # by name: this room does not know the sites' room
 RecipeKey = tuple[RecipeId, int]
@@ -79,10 +79,21 @@ class ControlState:
 
 def apply(state: ControlState, fact: Fact, *, site: SiteId | None) -> ControlState:
     """The state after one more fact. `site`: whose ledger, or which site's the control ledger is; None for the control site's house."""
-    if batch_of(fact):
-        batch = BatchId(batch_of(fact))
-        record = apply_to_lot(state.lots.get(batch) or LotRecord(batch), fact)
-        state = replace(state, lots={**state.lots, batch: record})
+    return fold(state, [fact], site=site)
+
+
+def fold(state: ControlState, facts: Iterable[Fact], *, site: SiteId | None) -> ControlState:
+    """The state after a run of facts of one ledger. The table of lots, which only grows, is copied once for the run, not for each fact."""
+    lots = dict(state.lots)
+    for fact in facts:
+        if name := batch_of(fact):
+            batch = BatchId(name)
+            lots[batch] = apply_to_lot(lots.get(batch) or LotRecord(batch), fact)
+        state = _beside_lots(state, fact, site)
+    return replace(state, lots=lots)
+
+
+def _beside_lots(state: ControlState, fact: Fact, site: SiteId | None) -> ControlState:
     payload = fact.payload
     match payload:
         case DirectoryPublished() if site is None:

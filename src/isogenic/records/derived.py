@@ -12,7 +12,7 @@ are keyed by the ledger, or combined in a way that does not ask who came first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -187,21 +187,24 @@ class Derived:
             at += len(bodies)
         return at - start
 
-    def feed(self, bodies: Sequence[bytes], *, ledger: str, start: int) -> None:
-        """Apply a run of facts that begins right after the watermark, all of it or nothing."""
+    def feed(self, bodies: Sequence[bytes], *, ledger: str, start: int, decoded: Mapping[int, Fact] | None = None) -> None:
+        """Apply a run of facts that begins right after the watermark, all of it or nothing.
+
+        `decoded`: those of them, by position, that the caller has read from these bytes already.
+        """
         try:
             with self._db as db:
-                self._feed(db, bodies, ledger=ledger, start=start)
+                self._feed(db, bodies, ledger=ledger, start=start, decoded=decoded or {})
         except apsw.Error as trouble:
             raise NotReachable(f"derived tables do not follow {ledger}", why=str(trouble), possible="free the disk; they catch up") from trouble
 
-    def _feed(self, db: apsw.Connection, bodies: Sequence[bytes], *, ledger: str, start: int) -> None:
+    def _feed(self, db: apsw.Connection, bodies: Sequence[bytes], *, ledger: str, start: int, decoded: Mapping[int, Fact]) -> None:
         size = self.size(ledger)
         if start != size:
             raise NotValid(f"facts of {ledger} from {start} refused", why=f"{size} are applied", possible=f"go on from {size}")
         for position, body in enumerate(bodies, start):
             try:
-                fact = decode_fact(body)
+                fact = decoded.get(position) or decode_fact(body)
                 if fact.ref != (ledger, position):
                     raise NotTrusted("fact refused", why=f"it says that it is {fact.ref}")
             except (NotValid, NotTrusted) as trouble:  # the writer's fault: shown to people, and the rest goes on
