@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,13 +97,20 @@ class Network:
     node: ControlNode
     clock: ManualClock
     books: dict[SiteId, SiteBook]
+    loop: asyncio.AbstractEventLoop | None = None  # where the node is served, if it is
+
+    def run(self, walk: Coroutine[Any, Any, Any]) -> Any:
+        """On the node's own loop where it is being served, so that nothing is touched from two threads."""
+        if self.loop is not None:
+            return asyncio.run_coroutine_threadsafe(walk, self.loop).result(timeout=20)
+        return apart(walk)
 
     def people(self) -> Path:
         return self.world.control / "accounts"
 
     def carry(self, *, leave_behind: SiteId | None = None) -> None:
         """Bring every page to the control site; one site's last page may stay behind."""
-        asyncio.run(self._carry(leave_behind))
+        self.run(self._carry(leave_behind))
 
     async def _carry(self, leave_behind: SiteId | None) -> None:
         for site, book in self.books.items():
@@ -125,8 +134,14 @@ class Network:
         book = self.books[site]
         noted = {ledger.origin: ledger.size for ledger in book.ledgers.values()}
         body = codec.dumps({"at": codec.plain(at), "noted": noted, "values": codec.plain(values)})
-        answer = asyncio.run(self.node.desk.handle(NodeId(site), "POST", "/v1/heartbeat", body))
+        answer = self.run(self.node.desk.handle(NodeId(site), "POST", "/v1/heartbeat", body))
         assert answer.status == 204, answer
+
+
+def apart(walk: Coroutine[Any, Any, Any]) -> Any:
+    """Run to its end in a thread of its own: a browser's driver keeps a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, walk).result()
 
 
 def build(folder: Path) -> Network:
@@ -372,3 +387,9 @@ def _copy_files(source: Path, target: Path) -> None:
         elif not path.name.endswith(("-wal", "-shm")):
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, to)
+
+
+def follow_live(network: Network) -> None:
+    """The running batches' live values, which a restart forgets."""
+    _live(network, network.books[LEEDS], "A2", NOW - 6 * DAY)
+    _live(network, network.books[GHENT], "B2", NOW - 8 * DAY, pressure_from_h=150.0)

@@ -1,0 +1,257 @@
+"""The screens in a real browser: people sign in, look, decide by signature, and see the network move."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import network_story
+import pytest
+import uvicorn
+from network_story import GHENT, LEEDS, NOW, Network
+from web_setup import app_of, password, site_application, site_node
+
+from isogenic.quality.deviations import Severity
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = "/usr/bin/chromium"
+ARGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+PATIENCE_MS = 20_000  # the machine may be busy; nothing here waits that long when it is not
+DESK, TABLET = {"width": 1280, "height": 860}, {"width": 900, "height": 1100}
+SCREENS = {
+    "/": "Network",
+    "/sites/PORTO": "Porto",
+    "/batches": "Batches",
+    "/batches/BAT-B2": "BAT-B2",
+    "/batches/BAT-A1": "BAT-A1",
+    "/review": "Review",
+    "/deviations/DEV-B1-2": "DEV-B1-2",
+    "/lots/LOT-B1": "LOT-B1",
+    "/recipes": "Recipes",
+    "/records": "Records",
+}
+
+
+def _chromium() -> str:
+    return shutil.which("chromium") or (CHROMIUM if Path(CHROMIUM).exists() else "")
+
+
+class Served:
+    """An application on a free port of this machine, in a thread of its own."""
+
+    def __init__(self, app: Any) -> None:
+        self.server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1))
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=lambda: self.loop.run_until_complete(self.server.serve()), daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.02)
+        self.url = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(timeout=10)
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if not _chromium():
+        pytest.skip("NO CHROMIUM ON THIS MACHINE: the screens were NOT tried in a browser (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=_chromium(), args=ARGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def shown(standing: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Network, str]]:
+    network = network_story.reopen(standing, tmp_path_factory.mktemp("shown") / "network")
+    served = Served(app_of(network, screens=True))
+    network.loop = served.loop
+    network_story.follow_live(network)
+    yield network, served.url
+    network.node.desk.close()
+    served.stop()
+
+
+def _page(chromium: Any, url: str, person: str, viewport: dict[str, int] = DESK) -> Any:
+    page = chromium.new_context(viewport=viewport).new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.complaints = []
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith((url, "data:", "blob:")) else page.complaints.append(f"left the machine: {request.url}"),
+    )
+    page.goto(url)
+    page.fill("input[name=person]", person)
+    page.fill("input[name=password]", password(person))
+    page.click("button[type=submit]")
+    page.wait_for_selector("main h1")
+    return page
+
+
+@pytest.mark.parametrize("viewport", [DESK, TABLET], ids=["desk", "tablet"])
+def test_every_screen_opens_and_fits(chromium: Any, shown: tuple[Network, str], tmp_path: Path, viewport: dict[str, int]) -> None:
+    page = _page(chromium, shown[1], "INA", viewport)
+    found = {}
+    for path, title in SCREENS.items():
+        page.goto(shown[1] + path)
+        page.wait_for_selector(f"main h1:has-text('{title}')")
+        if path.startswith(("/batches/", "/deviations/")):
+            page.wait_for_function("Number(document.querySelector('iso-trends')?.dataset.drawn) > 50")
+        found[path] = (
+            page.text_content("main h1").strip(),
+            page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"),
+        )
+        page.screenshot(path=tmp_path / f"{title}.png", full_page=True)
+    assert found == {path: (title, 0) for path, title in SCREENS.items()}
+    assert page.complaints == []
+
+
+def test_sign_in_with_a_wrong_password_says_so_and_stays(chromium: Any, shown: tuple[Network, str]) -> None:
+    page = chromium.new_page()
+    page.goto(shown[1] + "/review")
+    page.fill("input[name=person]", "BEN")
+    page.fill("input[name=password]", "not the password")
+    page.click("button[type=submit]")
+    page.wait_for_selector(".refusal.shown")
+    assert "the person or the password is wrong" in page.text_content(".refusal")
+    page.fill("input[name=password]", password("BEN"))
+    page.click("button[type=submit]")
+    page.wait_for_selector("main h1:has-text('Review')")  # where they wanted to go
+
+
+def test_network_screen_follows_the_network(chromium: Any, shown: tuple[Network, str]) -> None:
+    network, url = shown
+    page = _page(chromium, url, "INA")
+    assert page.text_content("tr:has-text('PORTO')").count("silent") == 1
+    book = network.books[LEEDS]
+    control = network_story.control_of(network, book, "A2")
+    before = page.text_content("nav a:has-text('Review')")
+    book.note(NOW, network_story.deviation("A2-7", control, LEEDS, Severity.MINOR, NOW))
+    network.carry()
+    page.wait_for_selector("tr:has-text('LEEDS'):has-text('1 open')")
+    assert page.text_content("nav a:has-text('Review')") != before
+    assert page.complaints == []
+
+
+def test_trends_take_new_points_as_they_come(chromium: Any, shown: tuple[Network, str]) -> None:
+    network, url = shown
+    page = _page(chromium, url, "INA")
+    page.goto(url + "/batches/BAT-B2")
+    page.wait_for_function("Number(document.querySelector('iso-trends')?.dataset.drawn) > 50")
+    drawn = int(page.get_attribute("iso-trends", "data-drawn"))
+    values = {"maturity": 190.0, "temperature": 39.4, "feed_pressure": 0.61, "t2": 0.5, "spe": 3.1}
+    for minute in range(4):
+        network.heartbeat(GHENT, NOW + timedelta(minutes=minute + 1), {"BR-200": {**values, "maturity": 190.0 + minute / 60}})
+    page.wait_for_function(f"Number(document.querySelector('iso-trends').dataset.drawn) >= {drawn + 8}")
+    assert "3.10 × limit, over" in page.text_content(".gauge.over")
+    assert "39.4" in page.text_content(".trend.out:has-text('Temperature') .value")
+
+
+def test_deviation_is_disposed_of_by_signature(chromium: Any, shown: tuple[Network, str], tmp_path: Path) -> None:
+    network, url = shown
+    page = _page(chromium, url, "BEN")
+    page.goto(url + "/review")
+    page.click("tr:has-text('DEV-B1-1') a.plain")
+    page.wait_for_selector("h1:has-text('DEV-B1-1')")
+    page.check("input[value=accept]")
+    page.fill("textarea[name=justification]", "The pump head was exchanged; the product is unaffected.")
+    page.click("text=Sign the disposition")
+    assert "Benedict Okafor" in page.text_content("dialog[open] .who")
+    page.fill("dialog[open] input[type=password]", "not the password")
+    page.click("dialog[open] button[type=submit]")
+    page.wait_for_selector("dialog[open] .refusal.shown")
+    page.fill("dialog[open] input[type=password]", password("BEN"))
+    page.screenshot(path=tmp_path / "disposition.png")
+    page.click("dialog[open] button[type=submit]")
+    page.wait_for_selector(".signature:has-text('Benedict Okafor')")
+    disposed = list(network.node.ledgers["GHENT"].facts())[-1]
+    assert (disposed.kind, disposed.actor.id, str(disposed.payload.disposition)) == ("quality.deviation_disposed", "BEN", "accept")
+
+
+def test_lot_is_released_by_signature_and_its_dossier_downloaded(chromium: Any, shown: tuple[Network, str], tmp_path: Path) -> None:
+    network, url = shown
+    page = _page(chromium, url, "QUI")
+    page.goto(url + "/lots/LOT-A1")
+    page.wait_for_selector("text=LOT-A1 may be released")
+    assert page.locator("tr:has-text('in order')").count() == len(network.node.state.decisions) + 18
+    page.click("button:has-text('Release')")
+    dialog = page.text_content("dialog[open]")
+    for words in ("Quillon Marsh", "qualified person", "Released: as qualified person I certify", "UTC"):  # 21 CFR 11.50(a)
+        assert words in dialog
+    page.fill("dialog[open] input[type=password]", password("QUI"))
+    page.screenshot(path=tmp_path / "release.png")
+    page.click("dialog[open] button[type=submit]")
+    page.wait_for_selector(".signature:has-text('Quillon Marsh')")
+    assert str(network.node.state.lot("LOT-A1").lot_state) == "released"
+    with page.expect_download() as download:
+        page.click("text=Download the dossier")
+    assert Path(download.value.path()).read_bytes()[:2] == b"PK"
+
+
+def test_release_of_a_lot_with_an_open_deviation_cannot_be_signed(chromium: Any, shown: tuple[Network, str]) -> None:
+    page = _page(chromium, shown[1], "QUI")
+    page.goto(shown[1] + "/lots/LOT-B1")
+    page.wait_for_selector("text=LOT-B1 cannot be released")
+    assert page.is_disabled("button:has-text('Release')")
+    assert page.locator("dialog#sign").count() == 0
+
+
+def test_records_are_searched_and_opened(chromium: Any, shown: tuple[Network, str]) -> None:
+    page = _page(chromium, shown[1], "INA")
+    page.goto(shown[1] + "/records")
+    page.fill("input[name=text]", "SMP-B1")
+    page.click("button:has-text('Search')")
+    page.wait_for_url("**/records?text=SMP-B1*")
+    page.wait_for_selector("details.fact")
+    assert page.locator("details.fact").count() == 7
+    page.click("details.fact >> nth=0")
+    assert page.is_visible("details[open] .body")
+    assert page.text_content("details.fact >> nth=0 >> .stage").strip() == "witnessed"
+
+
+def test_who_signs_out_sees_nothing_any_more(chromium: Any, shown: tuple[Network, str]) -> None:
+    page = _page(chromium, shown[1], "INA")
+    page.click("text=Sign out")
+    page.wait_for_selector("input[name=password]")
+    page.goto(shown[1] + "/review")
+    page.wait_for_selector("input[name=password]")
+    assert "/sign-in" in page.url
+
+
+def test_operator_answers_on_the_tablet(chromium: Any, network: Network, tmp_path: Path) -> None:
+    node = site_node(network, network.books[LEEDS])
+
+    async def hear() -> None:
+        while await node.courier.download_once(wait=0):
+            pass
+
+    network_story.apart(hear())
+    served = Served(site_application(network, node))
+    try:
+        page = _page(chromium, served.url, "LEA", TABLET)
+        page.wait_for_selector(".task:has-text('Take a sample')")
+        page.screenshot(path=tmp_path / "tasks.png")
+        page.fill(".task input[name=answer]", "12")
+        page.click(".task button")
+        page.wait_for_selector(".refusal.shown:has-text('its limits are 50 to 100 %')")
+        page.fill(".task input[name=answer]", "96.5")
+        page.click(".task button")
+        page.wait_for_selector("h2:has-text('Nothing to do')")
+        assert page.complaints == []
+    finally:
+        served.stop()
+    answered = [fact for fact in network.books[LEEDS].sponsor.facts() if fact.kind == "batch.prompt_answered"][-1]
+    assert (answered.actor.id, answered.payload.answer) == ("LEA", "96.5")
