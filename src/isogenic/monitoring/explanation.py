@@ -72,9 +72,11 @@ def finding(
     since: float,
     maturity_unit: str,
 ) -> Finding:
-    """The finding at the moment an alarm begins."""
+    """The finding at the moment an alarm begins. What has no value now is not named, however much it weighed before."""
+    there = np.isfinite(observed)
+    weights = np.where(there, weights, 0.0)
     shares = weights / max(float(weights.sum()), 1e-300)
-    order = np.argsort(-shares, kind="stable")
+    order = np.argsort(np.where(there, -shares, np.inf), kind="stable")
     named = [int(each) for each in order[:LEADING_MAX] if each == order[0] or shares[each] >= LEADING_SHARE]
     leading = tuple(
         Contribution(variables[each].name, variables[each].unit, float(shares[each]), float(observed[each]), float(expected[each])) for each in named

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid
-from isogenic.records.durable import write_whole
+from isogenic.records.durable import sync_folder, write_whole
 
 __all__ = ["BLOB_BYTES_MAX", "BlobStore", "DiskFiles", "Files"]
 
@@ -39,6 +39,10 @@ class Files(Protocol):
 
     def has(self, path: Path) -> bool:
         """Whether there is such a file."""
+        ...
+
+    def settle(self, path: Path) -> None:
+        """Put the name of a file that is there on the disk: who wrote it may have been killed before."""
         ...
 
     def names(self, folder: Path) -> list[str]:
@@ -63,6 +67,12 @@ class DiskFiles:
 
     def has(self, path: Path) -> bool:
         return path.is_file()
+
+    def settle(self, path: Path) -> None:
+        try:
+            sync_folder(path.parent)
+        except OSError as trouble:
+            raise NotReachable(f"cannot keep {path.name}", why=str(trouble), possible="check the disk") from trouble
 
     def names(self, folder: Path) -> list[str]:
         return sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
@@ -94,6 +104,8 @@ class BlobStore:
         # Kept already is not enough: what is kept may be damaged, and these bytes are good.
         if self._files.read(path, len(data)) != data:
             self._files.write_whole(path, data)
+        else:
+            self._files.settle(path)
         return digest
 
     def get(self, digest: str) -> bytes:

@@ -165,11 +165,11 @@ class Copy:
         accepted = check_page(
             page, held=self._frontier, origin=self.origin, writer=self.writer, bodies=self.store.bodies, checkpoint=self.store.checkpoint_at_or_before
         )
+        line = cosign(page.note, witness=self.witness, time=time)  # a promise only once it is given out, which is after the disk has it
         if accepted.bodies:
-            self.store.commit(accepted.bodies, frontier=accepted.frontier, note=page.note)
+            self.store.commit(accepted.bodies, frontier=accepted.frontier, note=page.note, receipt=page.note + line)
             self._frontier = accepted.frontier
-        line = cosign(page.note, witness=self.witness, time=time)
-        if accepted.size == self._frontier.size:
+        elif accepted.size == self._frontier.size:
             self.store.keep_receipt(accepted.size, page.note + line)
         return Receipt(accepted.size, line)
 

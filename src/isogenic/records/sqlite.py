@@ -2,7 +2,7 @@
 
 Guarantees: write-ahead log with synchronous=FULL, so a commit is on the disk when it
 returns; bodies and the checkpoint over them go in one transaction; triggers refuse to
-change or delete what was written; reopening is O(1). apsw brings its own SQLite, because
+change or delete what was written; reopening is O(1) and puts on the disk what it shows. apsw brings its own SQLite, because
 versions before 3.51.3 have a bug that can corrupt a write-ahead log.
 Leaves to others: what the bytes say, who signed the checkpoint.
 """
@@ -33,6 +33,7 @@ CREATE TRIGGER IF NOT EXISTS log_is_never_deleted BEFORE DELETE ON log BEGIN SEL
 CREATE TRIGGER IF NOT EXISTS checkpoint_is_never_changed BEFORE UPDATE ON checkpoint BEGIN SELECT raise(ABORT, 'checkpoints are never changed'); END;
 CREATE TRIGGER IF NOT EXISTS checkpoint_is_never_deleted BEFORE DELETE ON checkpoint BEGIN SELECT raise(ABORT, 'checkpoints are never deleted'); END;
 """
+_KEEP_RECEIPT = "INSERT INTO receipt VALUES (?, ?) ON CONFLICT (size) DO UPDATE SET note = excluded.note"
 FORMAT = "1"
 BUSY_MS = 5_000  # another process may be reading for a backup or an inspection
 
@@ -61,6 +62,7 @@ class SqliteStore:
             self._db.execute(_LAYOUT)
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('origin', ?), ('format', ?)", (origin, FORMAT))
             self._db.execute("COMMIT")
+            self._make_durable()
             kept: dict[Any, Any] = dict(self._db.execute("SELECT key, value FROM meta").fetchall())  # type: ignore[arg-type]
         except apsw.Error as trouble:
             if opened is not None:
@@ -69,6 +71,11 @@ class SqliteStore:
         if (kept.get("origin"), kept.get("format")) != (origin, FORMAT):
             self.close()
             raise NotTrusted(f"cannot open {path} as {origin}", why=f"it is the ledger {kept.get('origin')}, format {kept.get('format')}")
+
+    def _make_durable(self) -> None:
+        """A process that was killed between write and sync leaves a commit that can be read and is not on the disk; whoever reads it acts on it."""
+        with suppress(apsw.FullError):  # a checkpoint syncs the log first; that there is no room to copy it loses nothing
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _rows(self, sql: str, values: tuple[int, ...] = (), *, types: tuple[type, ...] = (int, bytes)) -> list[Any]:
         """Rows of these column types; a rotten file can hold others, whatever the layout says."""
@@ -85,8 +92,8 @@ class SqliteStore:
         rows = self._rows("SELECT note, frontier FROM checkpoint ORDER BY size DESC LIMIT 1", types=(bytes, bytes))
         return Head(Frontier.from_bytes(rows[0][1]), rows[0][0]) if rows else None
 
-    def commit(self, bodies: Sequence[bytes], *, frontier: Frontier, note: bytes) -> None:
-        self.commit_all([Commit(bodies, frontier, note)])
+    def commit(self, bodies: Sequence[bytes], *, frontier: Frontier, note: bytes, receipt: bytes = b"") -> None:
+        self.commit_all([Commit(bodies, frontier, note, receipt)])
 
     def commit_all(self, commits: Sequence[Commit]) -> None:
         if self._broken:
@@ -102,6 +109,8 @@ class SqliteStore:
                     elif each.bodies:  # a whole page in one statement: a fifth faster than row by row
                         db.execute("INSERT INTO log SELECT ? + rowid, value FROM carray(?)", (start - 1, apsw.carray(tuple(each.bodies))))
                     db.execute("INSERT INTO checkpoint VALUES (?, ?, ?)", (each.frontier.size, each.note, each.frontier.to_bytes()))
+                    if each.receipt:
+                        db.execute(_KEEP_RECEIPT, (each.frontier.size, each.receipt))
                 db.execute("COMMIT")
             except BaseException:
                 if not db.get_autocommit():
@@ -128,7 +137,7 @@ class SqliteStore:
 
     def keep_receipt(self, size: int, note: bytes) -> None:
         try:
-            self._db.execute("INSERT INTO receipt VALUES (?, ?) ON CONFLICT (size) DO UPDATE SET note = excluded.note", (size, note))
+            self._db.execute(_KEEP_RECEIPT, (size, note))
         except apsw.Error as trouble:
             raise NotReachable(f"no receipt kept in {self.origin}", why=str(trouble)) from trouble
 

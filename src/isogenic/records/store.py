@@ -31,11 +31,12 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A run of facts and the signed checkpoint right after the last of them."""
+    """A run of facts and the signed checkpoint right after the last of them; for a copy, with its cosignature."""
 
     bodies: Sequence[bytes]
     frontier: Frontier
     note: bytes
+    receipt: bytes = b""  # the cosigned checkpoint, kept in the same transaction: what is held is promised
 
 
 class LedgerStore(Protocol):
@@ -47,8 +48,8 @@ class LedgerStore(Protocol):
         """The newest checkpoint, or None when nothing was committed yet."""
         ...
 
-    def commit(self, bodies: Sequence[bytes], *, frontier: Frontier, note: bytes) -> None:
-        """Append `bodies` and the checkpoint after them, atomically and durably."""
+    def commit(self, bodies: Sequence[bytes], *, frontier: Frontier, note: bytes, receipt: bytes = b"") -> None:
+        """Append `bodies`, the checkpoint after them and the receipt if there is one, atomically and durably."""
         ...
 
     def commit_all(self, commits: Sequence[Commit]) -> None:

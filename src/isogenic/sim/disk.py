@@ -154,6 +154,10 @@ class _Handle:
     def xClose(self) -> None:
         pass
 
+    def excepthook(self, *_: Any) -> bool:
+        """A fault that SQLite turns into an answer of its own is nobody else's news."""
+        return True
+
 
 class _Layer(apsw.VFS):
     """SQLite's way to the disk."""
@@ -177,6 +181,10 @@ class _Layer(apsw.VFS):
 
     def xFullPathname(self, name: str) -> str:
         return name
+
+    def excepthook(self, *_: Any) -> bool:
+        """As for files."""
+        return True
 
 
 class SimDisk:
@@ -316,6 +324,16 @@ class SimDisk:
     def has(self, path: Path) -> bool:
         """Whether there is such a file."""
         return str(path) in self._files
+
+    def settle(self, path: Path) -> None:
+        """Sync the folder of a file that is there."""
+        try:
+            if self.dark:
+                raise apsw.exception_for(apsw.SQLITE_IOERR)
+            self._step()
+        except apsw.Error as trouble:
+            raise NotReachable(f"cannot keep {path.name}", why="the power is gone") from trouble
+        self._sync_names()
 
     def names(self, folder: Path) -> list[str]:
         """What is in a folder, in order."""

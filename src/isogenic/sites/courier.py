@@ -172,7 +172,9 @@ class Courier:
     async def _pay(self) -> None:
         """Bring our cosignature; what a broken link swallowed is brought again."""
         if self._owed:
-            await self._call("POST", "/v1/cosignatures", self._owed)
+            answer = await self._call("POST", "/v1/cosignatures", self._owed)
+            if answer.status == NotReachable.http_status:  # its disk refuses: it has not got it
+                raise NotReachable("cosignature not taken", why=str(refusal_of(answer)))
             self._owed = b""
 
     def _keep_blob(self, digest: str, data: bytes) -> bool:

@@ -169,6 +169,8 @@ class SiteNode:
         now = self.clock.now()
         self.frame = await self.equipment.read(now.at)
         self._note_modules()
+        if not self._written:  # after a start, or when a module came back: what was noted comes into force before anything new is decided
+            await self._write()
         decided = scan(self.site, self.frame, now, mint=self.mint)
         self.note(decided.facts, moment=now)  # noted before it is done
         self.site = replace(self.site, watches=decided.watches)

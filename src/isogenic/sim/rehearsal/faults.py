@@ -42,17 +42,17 @@ class Weather:
     @classmethod
     def of(cls, dice: Random) -> Weather:
         """The weather of one night."""
-        grim = dice.choice([0.3, 1.0, 1.0, 3.0])
+        grim = dice.choice([0.2, 0.6, 1.0, 2.0])
         return cls(
-            killed=0.0008 * grim * dice.random(),
-            fuse=0.02 * grim * dice.random(),
+            killed=0.005 * grim * dice.random(),
+            fuse=0.08 * grim * dice.random(),
             by_power=dice.random(),
-            control_ends=0.015 * grim * dice.random(),
-            disk_full=0.006 * grim * dice.random(),
-            link_down=0.03 * grim * dice.random(),
-            module_lost=0.01 * grim * dice.random(),
-            badness=min(0.6, 0.15 * grim * dice.random()),
+            control_ends=0.06 * grim * dice.random(),
+            disk_full=0.02 * grim * dice.random(),
+            link_down=0.06 * grim * dice.random(),
+            module_lost=0.04 * grim * dice.random(),
+            badness=min(0.7, 0.4 * grim * dice.random()),
             late_people=0.05 * dice.random(),
-            commands=0.01 * dice.random(),
+            commands=0.015 * dice.random(),
             skew_s=dice.choice([0.0, 2.0, 300.0]),
         )

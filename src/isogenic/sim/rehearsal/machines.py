@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -34,13 +35,14 @@ from isogenic.sim.disk import SimDisk
 from isogenic.sim.rehearsal.book import Book, Place, WatchedStore
 from isogenic.sim.rehearsal.equipment import Machinery, Terminal
 from isogenic.sim.rehearsal.lines import FaultyLine, Request
+from isogenic.sim.rehearsal.people import People
 from isogenic.sim.rehearsal.scene import NETWORK, PRODUCT, model_bytes
 from isogenic.sim.world import document, signers
 from isogenic.sites.hot import HotBuffer
 from isogenic.sites.node import SiteNode
 from isogenic.sites.state import SiteState
 
-__all__ = ["ControlMachine", "Machine", "Parts", "SiteMachine", "SkewedClock", "finish"]
+__all__ = ["ControlMachine", "Machine", "Parts", "Setting", "SiteMachine", "SkewedClock", "finish"]
 
 SOFTWARE = "rehearsal"
 HOUSE = "HOUSE"
@@ -75,15 +77,26 @@ class Parts:
     site_node: type[SiteNode] = SiteNode
     machinery: type[Machinery] = Machinery
     store: type[WatchedStore] = WatchedStore
+    people: type[People] = People
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all machines of a night share."""
+
+    seed: int
+    clock: ManualClock
+    book: Book
+    parts: Parts
 
 
 class Machine:
     """One computer."""
 
-    def __init__(self, name: str, *, seed: int, clock: ManualClock, book: Book, parts: Parts) -> None:
-        self.name, self.seed, self.book, self.parts = name, seed, book, parts
-        self.clock = SkewedClock(clock)
-        self.disk = SimDisk(f"rehearsal {seed} {name}")
+    def __init__(self, name: str, setting: Setting) -> None:
+        self.name, self.seed, self.book, self.parts = name, setting.seed, setting.book, setting.parts
+        self.clock = SkewedClock(setting.clock)
+        self.disk = SimDisk(f"rehearsal {setting.seed} {name}")
         self.lives = 0
         self.resting = 0  # ticks until it is started again
         self.ends_by_power = False  # how the fuse that burns on the disk ends: a power cut, or the end of the process
@@ -163,18 +176,16 @@ class SiteMachine(Machine):
     def __init__(
         self,
         plant: SitePlant,
+        setting: Setting,
         *,
-        seed: int,
-        clock: ManualClock,
-        book: Book,
-        parts: Parts,
         dice: Random,
         perils: Callable[[str], bool],
         reached: Callable[[SiteId, str, float], None],
     ) -> None:
-        super().__init__(str(plant.site), seed=seed, clock=clock, book=book, parts=parts)
+        super().__init__(str(plant.site), setting)
         self.plant, self.site, self._dice, self._perils = plant, plant.site, dice, perils
-        self.machinery = parts.machinery(plant, seed=seed, clock=clock, reached=lambda tag, value: reached(plant.site, tag, value))
+        told = partial(reached, plant.site)
+        self.machinery = setting.parts.machinery(plant, seed=setting.seed, clock=setting.clock, reached=told)
         self.line: FaultyLine | None = None
         self.node: SiteNode | None = None
         self.scanned = False  # in this tick
@@ -219,10 +230,8 @@ class SiteMachine(Machine):
 class ControlMachine(Machine):
     """The control site's computer."""
 
-    def __init__(
-        self, plants: Mapping[SiteId, SitePlant], directory: Directory, *, seed: int, clock: ManualClock, book: Book, parts: Parts, with_model: bool
-    ) -> None:
-        super().__init__(str(CONTROL), seed=seed, clock=clock, book=book, parts=parts)
+    def __init__(self, plants: Mapping[SiteId, SitePlant], directory: Directory, setting: Setting, *, with_model: bool) -> None:
+        super().__init__(str(CONTROL), setting)
         self.plants, self.directory, self.with_model = plants, directory, with_model
         self.node: ControlNode | None = None
         self.own = {audience: f"{NETWORK}/{CONTROL}/{audience}" for audience in (HOUSE, *map(str, plants))}
@@ -276,5 +285,3 @@ def _documents() -> Path:
     import isogenic.sim
 
     return Path(isogenic.sim.__path__[0])
-
-

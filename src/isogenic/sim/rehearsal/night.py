@@ -11,8 +11,10 @@ makes some exchanges, people act, late requests arrive, processes end and are st
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +26,7 @@ import apsw
 from isogenic.clock import ManualClock
 from isogenic.errors import NotReachable, Refusal
 from isogenic.ids import SiteId, UnitId
+from isogenic.plant.classes import DOSE_NUMBER
 from isogenic.quality.release import LotReleased
 from isogenic.records.facts import Fact
 from isogenic.records.link import Answer
@@ -33,11 +36,9 @@ from isogenic.sim.rehearsal.broken import InvariantBroken
 from isogenic.sim.rehearsal.equipment import Killed
 from isogenic.sim.rehearsal.faults import Weather
 from isogenic.sim.rehearsal.lines import FaultyLine, Request
-from isogenic.sim.rehearsal.machines import ControlMachine, Machine, Parts, SiteMachine
-from isogenic.sim.rehearsal.people import People
+from isogenic.sim.rehearsal.machines import ControlMachine, Machine, Parts, Setting, SiteMachine
 from isogenic.sim.rehearsal.scene import NETWORK, plants
 from isogenic.sim.world import SITES, directory_of
-from isogenic.plant.classes import DOSE_NUMBER
 
 __all__ = ["Night", "Rehearsed"]
 
@@ -102,10 +103,11 @@ class Night:
         self._until: dict[tuple[str, str], int] = {}  # (machine, fault) -> the tick in which it is over
         self.calm = False
         self.tick = 0
-        made = {"seed": seed, "clock": self.clock, "book": self.book, "parts": parts or Parts()}
-        self.control = ControlMachine(here, self.directory, with_model=dice.random() < 0.4, **made)
+        setting = Setting(seed, self.clock, self.book, parts or Parts())
+        self.control = ControlMachine(here, self.directory, setting, with_model=dice.random() < 0.4)
         self.sites = {
-            site: SiteMachine(plant, dice=Random(f"{seed} {site}"), perils=self._perils, reached=self._reached, **made) for site, plant in here.items()
+            site: SiteMachine(plant, setting, dice=Random(f"{seed} {site}"), perils=self._perils, reached=self._reached)
+            for site, plant in here.items()
         }
         for site, machine in self.sites.items():
             machine.line = FaultyLine(
@@ -117,23 +119,24 @@ class Night:
             )
             machine.machinery.on_execution = partial(invariants.check_i3_dose_was_ordered, self, site)
         self.machines: list[Machine] = [self.control, *self.sites.values()]
-        for machine in self.machines:
-            machine.on_opened = self._opened
-            machine.clock.skew_s = dice.uniform(-1, 1) * self.weather.skew_s
-        self.people = People(seed, Random(f"people {seed}"), self.weather.late_people, self.weather.commands)
+        for each in self.machines:
+            each.on_opened = self._opened
+            each.clock.skew_s = dice.uniform(-1, 1) * self.weather.skew_s
+        self.people = setting.parts.people(seed, Random(f"people {seed}"), self.weather.late_people, self.weather.commands)
 
     # ---- the night ----
 
     def run(self) -> Rehearsed:
         """From dusk to dawn; raises `InvariantBroken`."""
         try:
-            for _ in range(max(1, round(self.hours / self.step_h))):
-                self._tick()
-            self._calm_down()
-            for _ in range(CALM_TICKS):
-                self._tick()
-            self._settle()
-            self._look_at_everything()
+            with _hushed():
+                for _ in range(max(1, round(self.hours / self.step_h))):
+                    self._tick()
+                self._calm_down()
+                for _ in range(CALM_TICKS):
+                    self._tick()
+                self._settle()
+                self._look_at_everything()
             return self._told()
         finally:
             for machine in self.machines:
@@ -468,6 +471,20 @@ class Night:
             checks=counts["checks"],
             digest=self.book.digest,
         )
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """The nodes' alarms of a night are expected by the dozen: they go nowhere."""
+    log = logging.getLogger("isogenic")
+    before, log.propagate = log.propagate, False
+    quiet = logging.NullHandler()
+    log.addHandler(quiet)
+    try:
+        yield
+    finally:
+        log.removeHandler(quiet)
+        log.propagate = before
 
 
 def _powered(machine: Machine) -> bool:
