@@ -1,6 +1,6 @@
 """What judging costs, beside its matrix products alone in numpy, in one run.
 
-    python bench/monitoring.py
+    python -m bench.monitoring
 
 One line for each size: units judged at once, with decisions and contributions, and the bare
 measurement (T2 and SPE) of a block of rows. The products are those that the measurement
@@ -13,6 +13,7 @@ from time import perf_counter
 
 import numpy as np
 
+from bench.report import Row
 from isogenic.monitoring import BatchTable, Model, Variable, fit, judge, judge_many
 from isogenic.monitoring.structure import measure
 
@@ -43,7 +44,7 @@ def products(model: Model, knot: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.matmul(model.structure.directions[knot], values[:, :, None])
 
 
-def main() -> None:
+def run() -> list[Row]:
     variables = tuple(Variable(f"v{n}", "1") for n in range(P))
     batches = good_batches(BATCHES, points=POINTS, p=P, seed=1)
     start = perf_counter()
@@ -61,12 +62,17 @@ def main() -> None:
         one = best(lambda reading=reading: judge(model, watch, maturity=150.0, values=reading), times=500)
         print(f"one unit, one sample, {text}: {1e6 * one:.0f} us ({1e6 * alone:.1f} us its product alone)")
 
+    rows_of_table: list[Row] = []
     for units in (10, 100, 1000):
         at = np.linspace(0.0, 335.0, units)
         rows = np.stack([table.values[int(2 * each)] for each in at])
         watches = [watch] * units
         many = best(lambda a=at, r=rows, w=watches: judge_many(model, w, maturity=a, values=r), times=max(1, 1000 // units))
         print(f"{units} units at one tick: {units / many:,.0f} unit-samples/s")
+        knots = np.arange(units) % len(model.structure.directions)
+        at_once = best(lambda k=knots, r=rows: products(model, k, r), times=max(1, 1000 // units))
+        beside = f"their matrix products alone {units / at_once:,.0f} /s"
+        rows_of_table.append(Row(f"judging {units} units at one tick", f"{units / many:,.0f} /s", beside, at_once / many, "", None))
 
     at = np.linspace(0.0, 335.0, 5000)
     rows = np.stack([table.values[int(2 * each)] for each in at])
@@ -74,7 +80,8 @@ def main() -> None:
     block = best(lambda: measure(model.structure, at, rows), times=10)
     bare = best(lambda: products(model, knot, rows), times=10)
     print(f"T2 and SPE of 5,000 rows: {5000 / block:,.0f} rows/s, {bare / block:.2f} of the speed of the products alone ({5000 / bare:,.0f} rows/s)")
+    return rows_of_table
 
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -1,6 +1,6 @@
 """What noting a fact costs, beside plain SQLite inserts of the same bytes with the same fsync, in one run.
 
-    python bench/records.py [FOLDER]
+    python -m bench.records [FOLDER]
 
 The disk's pace changes from minute to minute, so what is compared takes turns, round by
 round, on files of the same folder; each figure is the median over the rounds, and each
@@ -20,6 +20,7 @@ from time import perf_counter
 
 import apsw
 
+from bench.report import Row
 from isogenic.clock import ManualClock
 from isogenic.ids import BatchId
 from isogenic.records.derived import Derived
@@ -96,7 +97,7 @@ def ratio(limit: list[float], ours: list[float]) -> float:
     return median(one / other for one, other in zip(limit, ours, strict=True))
 
 
-def noting(folder: Path, count: int, rounds: int, target: float) -> None:
+def noting(folder: Path, count: int, rounds: int, target: float) -> Row:
     plain = Plain(folder / f"plain {count}.db")
     signer = Signer.generate("example.org/leeds")
     bytes_only = Ledger(SqliteStore(folder / f"bytes {count}.db", origin=ORIGIN), signer=signer)
@@ -117,6 +118,9 @@ def noting(folder: Path, count: int, rounds: int, target: float) -> None:
     for text, times, aim in rows:
         pace = f"{1e6 * median(times) / count:8.1f} us a fact  {count / median(times):>9,.0f} facts/s"
         print(f"  {text:36} {pace}   {ratio(limit, times):.2f} of the limit  {aim}")
+    share = ratio(limit, stored)
+    figure, beside = f"{count / median(stored):,.0f} facts/s", f"plain SQLite {count / median(limit):,.0f} facts/s"
+    return Row(f"{name}, fsynced, hashed into the tree", figure, beside, share, f">= {target} of it", share >= target)
 
 
 def receiving(folder: Path) -> None:
@@ -157,13 +161,13 @@ def parts() -> None:
     print(f"  one Ed25519 signature                {1e6 * median(seconds(lambda: signer.sign(bodies[0])) for _ in range(300)):8.2f} (a commit)")
 
 
-def main(folder: Path | None = None) -> None:
+def run(folder: Path | None = None) -> list[Row]:
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        noting(Path(place), PAGE, PAGE_ROUNDS, 0.6)
-        noting(Path(place), 1, ONE_ROUNDS, 0.7)
+        rows = [noting(Path(place), PAGE, PAGE_ROUNDS, 0.6), noting(Path(place), 1, ONE_ROUNDS, 0.7)]
         receiving(Path(place))
     parts()
+    return rows
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    run(Path(sys.argv[1]) if len(sys.argv) > 1 else None)

@@ -1,0 +1,36 @@
+"""Every measurement, and one table at the end.
+
+    python -m bench [records] [monitoring] [network] [scan]
+
+Ends with exit code 1 where a target was missed. What else runs on the machine decides with: the
+column to believe is the ratio to what was measured beside it, in the same run.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from bench import monitoring, network, records, scan
+from bench.report import HEAD, Row
+
+ALL: dict[str, Callable[[], list[Row]]] = {"records": records.run, "monitoring": monitoring.run, "network": network.run, "scan": scan.run}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        print(f"no measurement {unknown[0]!r}; possible: {', '.join(ALL)}", file=sys.stderr)
+        return 2
+    rows: list[Row] = []
+    for name in names or list(ALL):
+        print(f"---- {name}")
+        rows += ALL[name]()
+    print(f"\n{HEAD}")
+    for row in rows:
+        print(row)
+    return int(any(row.met is False for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
