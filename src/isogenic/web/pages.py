@@ -35,7 +35,7 @@ from isogenic.web.messages import time
 from isogenic.web.screens.batches import batch_screen, batches_screen
 from isogenic.web.screens.doors import sign_in_page
 from isogenic.web.screens.markup import Markup, h
-from isogenic.web.screens.network import RunningBatch, network_screen
+from isogenic.web.screens.network import RunningBatch, network_head, network_map, network_running, network_sites
 from isogenic.web.screens.parts import Nav, empty, panel, rail
 from isogenic.web.screens.recipes import recipes_screen
 from isogenic.web.screens.records import records_screen
@@ -172,7 +172,11 @@ def network_page(request: Request) -> Response | None:
     screens, guest = visit
     page, desk = Page(screens, guest, here="/", title="Network"), screens.desk
     with page.main:
-        page.part(lambda: network_screen(desk.network(), _running(desk), desk.places))
+        page.part(lambda: network_head(desk.network()))
+        with ui.element("div").classes("grid cols-map"):
+            page.part(lambda: network_map(desk.network(), desk.places))
+            page.part(lambda: network_sites(desk.network()))
+        page.part(lambda: network_running(_running(desk)), classes="below")
     return None
 
 

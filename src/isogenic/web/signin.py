@@ -199,8 +199,14 @@ class Door:
 
     async def signer(self, session: Session, password: str) -> Signer:
         """The person's private key, opened with the password given again: a wrong one counts like one at the door."""
-        opened: Signer = await self._look(session.person, lambda account: open_account(account, password))
-        return opened
+        try:
+            return await self._look(session.person, lambda account: open_account(account, password))
+        except NotTrusted as wrong:
+            raise NotTrusted(
+                "cannot sign", why="the password is wrong", possible="type it again; five wrong ones in a row lock the account"
+            ) from wrong
+        except NotAllowed as locked:
+            raise NotAllowed("cannot sign", why=locked.why, possible=locked.possible) from locked
 
     # ---- the password ----
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from isogenic.ids import SiteId
 from isogenic.web.control_messages import Network, SiteLine
@@ -11,7 +12,7 @@ from isogenic.web.screens.land import HEIGHT, WIDTH, dots, on_map, within
 from isogenic.web.screens.markup import Child, Markup, h, join, raw
 from isogenic.web.screens.parts import count_of, day_time, figure, head, listing, mark, minute, panel, second, strip
 
-__all__ = ["RunningBatch", "link_mark", "network_screen", "record_mark"]
+__all__ = ["RunningBatch", "link_mark", "network_head", "network_map", "network_running", "network_sites", "record_mark"]
 
 RunningBatch = tuple[BatchLine, Sequence[PhaseLine], float | None, float | None]  # newest T2 and SPE, each over its limit
 DOT = 2.6
@@ -26,36 +27,45 @@ def link_mark(link: str) -> Markup:
 
 
 def record_mark(line: SiteLine) -> Markup:
-    """How complete a site's record is here."""
+    """How complete a site's record is here. Of a silent site nobody knows what it has noted since."""
+    if line.complete and line.link != "linked":
+        return mark("quiet", f"{line.held} of {line.noted} facts as last told, root verified")
     if line.complete:
         return mark("good", f"complete: {line.held} of {line.noted} facts, root verified")
     missing = line.noted - line.held
     return mark("warn", f"{line.held} of {line.noted} facts, root verified; {missing} still on their way")
 
 
-def network_screen(network: Network, running: Sequence[RunningBatch], places: Mapping[SiteId, tuple[float, float]]) -> Markup:
-    """The page."""
+def network_head(network: Network) -> Markup:
+    """What the page says first: one sentence, four figures, the time."""
     silent = [site for site in network.sites if site.link != "linked"]
     clock = h("div.clock", h("b", second(network.now)), "control site")
-    linked = len(network.sites) - len(silent)
-    figures = h(
-        "div.figures",
-        figure(
-            linked,
-            "sites linked" if not silent else f"sites linked; {', '.join(each.title for each in silent)} silent",
-            of=f" of {len(network.sites)}",
-            abnormal="major" if silent else "",
-        ),
-        figure(network.running, "batches running", href="/batches"),
-        figure(network.open_deviations, "deviations open", href="/review", abnormal="major" if network.open_deviations else ""),
-        figure(network.lots_waiting, "lots wait for a decision", href="/review"),
-    )
+    words = "sites linked" + (f"; {', '.join(each.title for each in silent)} silent" if silent else "")
     return join(
         head("Network", sub=_sentence(network, silent), aside=clock),
-        figures,
-        h("div.grid.cols-map", h("section.panel", h("div.in", _map(network, places))), panel("Sites", _sites(network))),
-        h("div", panel("Running batches", _running(running)), style="margin-top:16px"),
+        h(
+            "div.figures",
+            figure(len(network.sites) - len(silent), words, of=f" of {len(network.sites)}", abnormal="major" if silent else ""),
+            figure(network.running, "batches running", href="/batches"),
+            figure(network.open_deviations, "deviations open", href="/review", abnormal="major" if network.open_deviations else ""),
+            figure(network.lots_waiting, "lots wait for a decision", href="/review"),
+        ),
     )
+
+
+def network_map(network: Network, places: Mapping[SiteId, tuple[float, float]]) -> Markup:
+    """Where the sites are."""
+    return h("section.panel", h("div.in", _map(network, places)))
+
+
+def network_sites(network: Network) -> Markup:
+    """Each site on one line."""
+    return panel("Sites", _sites(network))
+
+
+def network_running(running: Sequence[RunningBatch]) -> Markup:
+    """What runs."""
+    return panel("Running batches", _running(running))
 
 
 def _sentence(network: Network, silent: Sequence[SiteLine]) -> str:
@@ -132,17 +142,19 @@ def _map(network: Network, places: Mapping[SiteId, tuple[float, float]]) -> Mark
     if drawn:
         spots = {site: on_map(*place) for site, place in known.items()}
         left, top, width, height = _window(list(spots.values()))
-        land = "".join(
-            f'<circle class="land" cx="{x:.1f}" cy="{y:.1f}" r="{DOT}"/>'
-            for x, y in dots()
-            if left - 9 <= x <= left + width + 9 and top - 9 <= y <= top + height + 9
-        )
-    else:  # no places, or places beyond the drawing: in a row, and no land is claimed
-        step = WIDTH / (len(network.sites) + 1)
-        spots = {site.site: (step * (at + 1), HEIGHT / 3) for at, site in enumerate(network.sites)}
-        left, top, width, height, land = 0.0, 0.0, WIDTH, HEIGHT * 0.66, ""
+        land = _land(left, top, width, height)
+    else:  # no places, or places beyond the drawing: one under the other, and no land is claimed
+        spots = {site.site: (60.0, 50.0 + 84.0 * at) for at, site in enumerate(network.sites)}
+        left, top, width, height, land = 0.0, 0.0, 420.0, 84.0 * len(network.sites) + 16.0, ""
     marks = [_site_mark(site, spots[site.site], right=left + width) for site in network.sites if site.site in spots]
     return h("svg.map", raw(land), *marks, viewBox=f"{left:.0f} {top:.0f} {width:.0f} {height:.0f}", role="img", aria_label="Map of the sites")
+
+
+@cache
+def _land(left: float, top: float, width: float, height: float) -> str:
+    air = 9  # picture units beyond the edge, so that no dot is missing at it
+    shown = ((x, y) for x, y in dots() if left - air <= x <= left + width + air and top - air <= y <= top + height + air)
+    return "".join(f'<circle class="land" cx="{x:.1f}" cy="{y:.1f}" r="{DOT}"/>' for x, y in shown)
 
 
 def _window(spots: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:

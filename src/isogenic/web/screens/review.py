@@ -130,10 +130,7 @@ def deviation_screen(line: DeviationLine, batch: BatchLine, *, person: Person, m
         ),
         trail=[("/review", "Review")],
     )
-    evidence = [
-        (key.replace("_", " ").capitalize(), signal_title(value) if key == "leading" else value)
-        for key, value in sorted(line.evidence.items(), key=_rank)
-    ]
+    evidence = [_evidence(key, value) for key, value in sorted(line.evidence.items(), key=_rank)]
     left = h(
         "div.stack",
         h("section.panel", h("div.in", h("p.statement", plain_words(line.statement)), h("p.empty", "As recorded: ", h("code", line.statement)))),
@@ -154,11 +151,21 @@ def deviation_screen(line: DeviationLine, batch: BatchLine, *, person: Person, m
     return join(top, h("div.grid.cols-main", left, right))
 
 
-EVIDENCE = ("statistic", "value", "limit", "since", "maturity", "leading", "model")
+EVIDENCE = ("statistic", "value", "limit", "since", "maturity", "leading", "contributions", "model")
+HOURS = "_h"
 
 
 def _rank(item: tuple[str, str]) -> tuple[int, str]:
-    return (EVIDENCE.index(item[0]) if item[0] in EVIDENCE else len(EVIDENCE), item[0])
+    key = item[0].removesuffix(HOURS)
+    return (EVIDENCE.index(key) if key in EVIDENCE else len(EVIDENCE), key)
+
+
+def _evidence(key: str, value: str) -> tuple[str, str]:
+    """A recorded piece of evidence as people say it; a name that ends in `_h` is in hours."""
+    name = key.removesuffix(HOURS).replace("_", " ").capitalize()
+    if key.endswith(HOURS):
+        return name, f"{value} h"
+    return name, signal_title(value) if key == "leading" else plain_words(value)
 
 
 def _named(statement: str) -> list[str]:
@@ -205,6 +212,11 @@ def _disposition(line: DeviationLine, *, person: Person, may_dispose: bool, why_
         post=f"/api/deviations/{line.deviation}/disposition",
         takes="#disposition",
         button="Sign",
-        about=[("Deviation", plain_words(line.statement)), ("Lot", line.lot)],
+        about=[
+            ("Deviation", plain_words(line.statement)),
+            ("Lot", line.lot),
+            ("Decision", h("b", data_from="#disposition input[name=disposition]:checked")),
+            ("Because", h("span", data_from="#disposition textarea")),
+        ],
     )
     return join(panel("Disposition", form), dialog)
