@@ -25,6 +25,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from isogenic.documents import Document, Table
 from isogenic.errors import NotFound, NotValid
@@ -36,6 +37,7 @@ from isogenic.units import converter
 __all__ = ["Attribute", "Importance", "Judged", "Specification", "Verdict", "judge", "read_specification"]
 
 KIND = "isogenic: specification/1"
+TEXTS_KEPT = 16  # read lately: every fold of a ledger meets the same few texts again
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -130,6 +132,11 @@ class Judged:
 
 def read_specification(text: str | bytes) -> Specification:
     """Read a specification document, or `NotValid` with every complaint and its line."""
+    return _read(text)
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _read(text: str | bytes) -> Specification:
     document = Document.read(text, what="specification", kind=KIND)
     root = document.root
     product, title, version = root.id("product", ProductId), root.text("title"), root.whole("version", low=1)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 
 from isogenic.documents import Document, Table, shown
 from isogenic.errors import NotValid
@@ -39,6 +40,7 @@ from isogenic.units import Quantity, same_dimension
 __all__ = ["LOST_AFTER", "dose_signals", "load_general", "total_of"]
 
 KIND = "isogenic: general-recipe/1"
+TEXTS_KEPT = 16  # read lately: a site asks for the same text at every start of a batch
 PHASES_MAX = 60  # a control recipe is recorded whole in one fact of at most 64 KiB
 PROMPTS_MAX = 8  # questions to one phase: more is a form, not a question
 TEXT_MAX = 300
@@ -59,6 +61,11 @@ def total_of(dose: str) -> str:
 
 def load_general(text: str | bytes, *, name: str = "general recipe") -> GeneralRecipe:
     """Read a general recipe document; `name` says in complaints which one it is."""
+    return _read(text, name)
+
+
+@lru_cache(maxsize=TEXTS_KEPT)
+def _read(text: str | bytes, name: str) -> GeneralRecipe:
     document = Document.read(text, what=name, kind=KIND)
     root = document.root
     cls = _class(root)

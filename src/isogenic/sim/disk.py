@@ -154,10 +154,6 @@ class _Handle:
     def xClose(self) -> None:
         pass
 
-    def excepthook(self, *_: Any) -> bool:
-        """A fault that SQLite turns into an answer of its own is nobody else's news."""
-        return True
-
 
 class _Layer(apsw.VFS):
     """SQLite's way to the disk."""
@@ -181,10 +177,6 @@ class _Layer(apsw.VFS):
 
     def xFullPathname(self, name: str) -> str:
         return name
-
-    def excepthook(self, *_: Any) -> bool:
-        """As for files."""
-        return True
 
 
 class SimDisk:

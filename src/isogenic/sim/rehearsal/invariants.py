@@ -151,6 +151,8 @@ def check_i3_nothing_ran_twice(night: Night, machine: SiteMachine) -> None:
             flowed_sum = machinery.dosed(unit, dose)
             seen = f"{unit} took {flowed_sum:g} of {dose}, {ordered_sum:g} was ordered"
             _hold("I3", flowed_sum <= ordered_sum * (1 + FLOWED) + FLOWED, night.seed, seen)
+            ended_early = any(each.kind == "batch.closed" and each.subject not in completed for each in facts)  # a vessel left full stops at its brim
+            _hold("I3", ended_early or flowed_sum >= ordered_sum * (1 - FLOWED) - FLOWED, night.seed, seen)
 
 
 # --- I4 -------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -475,16 +476,21 @@ class Night:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """The nodes' alarms of a night are expected by the dozen: they go nowhere."""
-    log = logging.getLogger("isogenic")
-    before, log.propagate = log.propagate, False
-    quiet = logging.NullHandler()
+    """The nodes' alarms of a night are expected by the dozen: they go nowhere.
+
+    Nor do the disk's own errors where SQLite answers for them: apsw has nobody to raise them to and would print them.
+    """
+    log, quiet = logging.getLogger("isogenic"), logging.NullHandler()
+    propagated, hook = log.propagate, sys.unraisablehook
     log.addHandler(quiet)
+    log.propagate = False
+    sys.unraisablehook = lambda trouble: None if isinstance(trouble.exc_value, apsw.Error) else hook(trouble)
     try:
         yield
     finally:
+        sys.unraisablehook = hook
+        log.propagate = propagated
         log.removeHandler(quiet)
-        log.propagate = before
 
 
 def _powered(machine: Machine) -> bool:
