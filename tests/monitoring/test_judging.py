@@ -147,6 +147,17 @@ def test_a_fault_is_still_named_while_another_sensor_is_lost(model: Model, good:
     assert "lactate" not in [each.variable for each in found.leading]
 
 
+def test_a_sensor_that_is_lost_as_the_alarm_begins_is_not_named_however_much_it_weighed_before(model: Model, good: BatchTable) -> None:
+    table = with_values(good, start=60, column=2, shift=30.0)
+    begins = next(at for at, each in enumerate(judge_batch(model, table)[1]) if each.finding)
+    values = table.values.copy()
+    values[begins, 2] = np.nan
+    values[begins, 0] *= 3.0
+    found = next(each.finding for each in judge_batch(model, BatchTable("B", good.maturity, values))[1] if each.finding)
+    assert "glucose" not in [each.variable for each in found.leading]
+    assert all(np.isfinite([each.observed, each.share]).all() for each in found.leading)
+
+
 def test_too_few_variables_are_not_judged_and_the_alarm_stands_as_it_stood(model: Model, good: BatchTable) -> None:
     values = with_values(good, start=60, column=0, factor=0.66).values
     values[70:80, 1:] = np.nan

@@ -11,7 +11,7 @@ import pytest
 from isogenic.errors import NotReachable, NotTrusted, NotValid
 from isogenic.records import codec
 from isogenic.records.blocks import ReadingsSealed
-from isogenic.records.link import Answer
+from isogenic.records.link import Answer, problem
 from isogenic.sites.facts import LedgerRefused, LinkLost, LinkRestored
 from small_network import GHENT, LEEDS, LOT, Network
 
@@ -107,6 +107,27 @@ def test_a_cosignature_that_was_lost_is_brought_again_even_by_the_next_process(t
     assert ledger.witnessed < ledger.size
     net.restart_site(LEEDS)
     asyncio.run(net.carry())
+    assert ledger.witnessed == ledger.size
+
+
+def test_a_cosignature_that_the_control_site_could_not_keep_is_brought_again(tmp_path: Path) -> None:
+    net = working(tmp_path / "net")
+    ledger, line = net.control.ledgers[LEEDS], net.lines[LEEDS]
+    net.control.note([next(iter(net.nodes[LEEDS].state.published.values()))], site=LEEDS)
+    call, full = line.call, [True]
+
+    async def refusing(method: str, path: str, body: bytes = b"") -> Answer:
+        if path == "/v1/cosignatures" and full:
+            return problem(NotReachable("no receipt kept", why="the disk is full"))
+        return await call(method, path, body)
+
+    courier = net.nodes[LEEDS].courier
+    courier.link = type("Refusing", (), {"call": staticmethod(refusing)})()
+    with pytest.raises(NotReachable, match="cosignature not taken"):
+        asyncio.run(courier.download_once(wait=0))
+    assert ledger.witnessed < ledger.size
+    full.clear()
+    asyncio.run(courier.download_once(wait=0))
     assert ledger.witnessed == ledger.size
 
 
