@@ -204,6 +204,7 @@ def _streaming(app: FastAPI, desk: ControlDesk, door: Door) -> None:
         return {
             "model": reference.model,
             "maturity": reference.maturity,
+            "maturity_unit": reference.unit,
             "trends": [
                 {"name": each.name, "title": each.title, "unit": each.unit, "mean": each.mean, "low": each.low, "high": each.high}
                 for each in reference.trends

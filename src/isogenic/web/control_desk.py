@@ -52,6 +52,7 @@ __all__ = ["ControlDesk", "Reference", "Trend"]
 
 SEVERITY_ORDER = (Severity.CRITICAL, Severity.MAJOR, Severity.MINOR)
 LINKED, SILENT, NOT_HEARD = "linked", "silent", "not heard yet"
+HOURS, INDICATOR = "h", "maturity"  # of a model that goes by the age of the batch; the signal that says how far it is where one goes by that
 BAND_POINTS = 240  # of a reference band on a screen: one a pixel or two
 TREND_POINTS = 1_200  # of a sealed block on a screen
 
@@ -75,6 +76,7 @@ class Reference:
     model: str
     maturity: list[float]
     trends: list[Trend]
+    unit: str = HOURS  # of the maturity
 
 
 class ControlDesk:
@@ -245,11 +247,11 @@ class ControlDesk:
             figures = [[_figure(each * scale) for each in line[::step]] for line in (mean, low, high)]
             title, unit = (signal.title, signal.unit) if signal is not None else (variable.name, variable.unit)
             trends.append(Trend(variable.name, title, unit, *figures))
-        return Reference(model.name, maturity, trends)
+        return Reference(model.name, maturity, trends, model.maturity_unit)
 
     def sealed(self, record: LotRecord, story: Story) -> list[dict[str, Any]]:
         """The readings of a batch that is over, from its sealed blocks, as points of the live stream."""
-        since = story.monitored_since
+        model = self.model_of(story)
         names = [trend.name for trend in self.reference(story).trends]
         points: list[dict[str, Any]] = []
         for sealed in record.blocks:
@@ -257,12 +259,15 @@ class ControlDesk:
                 block = open_block(self.node.blobs.get(sealed.digest), sealed.digest)
             except Refusal:
                 continue  # the release page says that it is missing; a screen draws what there is
-            columns = {name: block.tags.index(tag) for name in names if (tag := f"{record.unit}.{name}") in block.tags}
+            columns = {name: block.tags.index(tag) for name in (*names, INDICATOR) if (tag := f"{record.unit}.{name}") in block.tags}
             good = np.where(block.quality == 0, block.values, np.nan)
-            for row in range(0, len(block.times), max(1, len(block.times) // TREND_POINTS)):
+            rows = [row for row, at in enumerate(block.times) if story.maturity_hours(at) is not None]
+            for row in rows[:: max(1, len(rows) // TREND_POINTS)]:
                 values: dict[str, float | None] = {name: _figure(good[row, column]) for name, column in columns.items()}
-                hours = (block.times[row] - (since or story.started)).total_seconds() / 3600
-                points.append({"at": time(block.times[row]), "values": {**values, "maturity": round(hours, 3)}})
+                hours = story.maturity_hours(block.times[row])
+                if (model is None or model.maturity_unit == HOURS) and hours is not None:
+                    values[INDICATOR] = round(hours, 3)
+                points.append({"at": time(block.times[row]), "values": values})
         return points
 
     # ---- deviations and lots ----

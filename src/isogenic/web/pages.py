@@ -29,9 +29,10 @@ from isogenic.errors import NotTrusted, Refusal
 from isogenic.ids import LotId, NodeId
 from isogenic.plant.classes import STIRRED_BIOREACTOR
 from isogenic.quality.record import LotRecord
+from isogenic.quality.release import LotRejected, LotReleased, check_lot_is_in_quarantine
 from isogenic.web.control_desk import ControlDesk, deviation_line, signature_line
 from isogenic.web.guard import Guest, guest_of
-from isogenic.web.messages import time
+from isogenic.web.messages import NoteLine, time
 from isogenic.web.screens.batches import batch_screen, batches_screen
 from isogenic.web.screens.doors import sign_in_page
 from isogenic.web.screens.markup import Markup, h
@@ -309,6 +310,8 @@ def lot_page(request: Request, lot: str) -> Response | None:
             shown = desk.release_page(lot, asked_by=person.id)
         except Refusal as refusal:
             why = str(refusal)
+        if shown is not None and decided is not None:
+            shown = shown.model_copy(update={"notes": _notes_as_decided(decided, shown.notes)})
         return lot_screen(
             desk.lot_line(record),
             shown,
@@ -324,6 +327,14 @@ def lot_page(request: Request, lot: str) -> Response | None:
     with page.main:
         page.part(content, follow=False)
     return None
+
+
+def _notes_as_decided(decided: LotReleased | LotRejected, notes: list[NoteLine]) -> list[NoteLine]:
+    """What the person saw who released the lot; of a rejected lot what else there is to say: that it left quarantine is the decision itself."""
+    if isinstance(decided, LotRejected):
+        return [note for note in notes if note.check != check_lot_is_in_quarantine.__name__]
+    split = [text.partition(": ") for text in decided.notes]
+    return [NoteLine(check="as released", severity=severity, text=words, owner="") for severity, _, words in split]
 
 
 def _may(person: Person, act: Act, record: LotRecord) -> bool:

@@ -81,10 +81,13 @@ class Story:
         """Whether it has ended."""
         return self.state.closed or self.state.state in FINAL
 
-    @property
-    def monitored_since(self) -> datetime | None:
-        """When the monitor began to watch it."""
-        return next((event.at for event in self.events if event.text.startswith(WATCHED)), None)
+    def maturity_hours(self, at: datetime) -> float | None:
+        """Hours since the first monitored phase began; None outside the monitored phases."""
+        monitored = {phase.name for phase in self.state.control.phases if phase.monitored}
+        runs = [run for run in self.runs if run.phase in monitored]
+        if not any(run.started <= at and (run.ended is None or at <= run.ended) for run in runs):
+            return None
+        return (at - runs[0].started).total_seconds() / 3600
 
     def phases(self) -> list[PhaseLine]:
         """Every phase of the recipe in order: done, running or planned."""

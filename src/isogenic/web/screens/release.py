@@ -57,7 +57,7 @@ def lot_screen(
 
 def _verdict(lot: LotLine, page: ReleasePage) -> Markup:
     if lot.state == "released":
-        return h("div.notice", h("h3", f"{lot.lot} is released"), h("p", "The checks below are as they stand now."))
+        return h("div.notice", h("h3", f"{lot.lot} is released"), h("p", "The checks below are those that were signed."))
     if lot.state == "rejected":
         return h("div.notice.stop", h("h3", mark("stop", f"{lot.lot} is rejected")), h("p", lot.reason))
     against = [note for note in page.notes if note.severity == "stop"]

@@ -97,7 +97,7 @@ def _disposed(lines: Sequence[DeviationLine]) -> Markup:
     rows: list[Sequence[Child]] = [
         (
             h("span", h("span.main", plain_words(each.statement)), h("span.under", each.deviation)),
-            each.lot,
+            h("span.id", each.lot),
             each.severity,
             _word(each),
             each.disposed_by,

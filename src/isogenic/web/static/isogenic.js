@@ -48,7 +48,8 @@
   const LASTS = 3; // points outside in a row before it is worth a colour: one is noise
   const LEFT = 40, BOTTOM = 18, TOP = 9, RIGHT = 8;
   class Plot {
-    constructor(parent, trend, maturity) {
+    constructor(parent, trend, maturity, unit) {
+      this.unit = unit;
       this.trend = trend;
       this.maturity = maturity;
       this.points = [];
@@ -110,10 +111,12 @@
       for (const tick of ticks(low, high)) {
         element("text", { class: "tick", x: LEFT - 6, y: y(tick) + 3.5, "text-anchor": "end" }, this.svg).textContent = text(tick);
       }
-      const days = (last - first) / 24, every = days > 20 ? 4 : days > 8 ? 2 : 1;
-      for (let day = 0; day * 24 <= last; day += every) {
-        element("line", { class: "axis", x1: x(day * 24), x2: x(day * 24), y1: height - BOTTOM, y2: height - BOTTOM + 4 }, this.svg);
-        element("text", { class: "tick", x: x(day * 24), y: height - 2, "text-anchor": "middle" }, this.svg).textContent = (day + every) * 24 > last ? `${day} d` : text(day);
+      const day = this.unit === "h" ? 24 : 1, whole = this.unit === "h" ? "d" : this.unit; // hours are read as days; another indicator is read as it is
+      const days = (last - first) / day, every = this.unit === "h" ? (days > 20 ? 4 : days > 8 ? 2 : 1) : ticks(first, last).reduce((least, each) => (each > 0 ? Math.min(least, each) : least), Infinity) || 1;
+      for (let at = 0; at * day <= last + 1e-9; at += every) {
+        const shown = text(Number(at.toPrecision(6)));
+        element("line", { class: "axis", x1: x(at * day), x2: x(at * day), y1: height - BOTTOM, y2: height - BOTTOM + 4 }, this.svg);
+        element("text", { class: "tick", x: x(at * day), y: height - 2, "text-anchor": "middle" }, this.svg).textContent = (at + every) * day > last ? `${shown} ${whole}` : shown;
       }
       if (!points.length) return;
       element("path", { class: "line", d: path(points) }, this.svg);
@@ -189,7 +192,7 @@
         if (!this.hasAttribute("live")) this.gauges.remove();
       }
       const wall = html("div", "wall", this);
-      this.plots = reference.trends.filter((each) => !only || only.split(",").includes(each.name)).map((each) => new Plot(wall, each, reference.maturity));
+      this.plots = reference.trends.filter((each) => !only || only.split(",").includes(each.name)).map((each) => new Plot(wall, each, reference.maturity, reference.maturity_unit));
       const said = html("div", "foot", this);
       const key = html("span", "key", said);
       for (const [cls, words] of [["now", "this batch"], ["", "95 % of good batches"], ["typical", "their mean"]]) {

@@ -1,0 +1,99 @@
+"""Screens as pure functions: what they say, and that no text becomes markup."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from network_story import Network
+
+from isogenic.ids import PersonId, SiteId
+from isogenic.web.control_desk import ControlDesk
+from isogenic.web.control_messages import Network as NetworkLines
+from isogenic.web.screens.land import dots, on_map, within
+from isogenic.web.screens.markup import h, join
+from isogenic.web.screens.network import network_head, network_map, network_sites
+from isogenic.web.screens.parts import SHAPES, day_time, mark, minute, second
+from isogenic.web.screens.review import deviation_screen, review_screen
+from isogenic.web.screens.words import plain_words
+
+HOSTILE = '<img src=x onerror="alert(1)">'
+
+
+@given(st.text(max_size=60))
+def test_no_text_becomes_markup(text: str) -> None:
+    said = h("p.note", text, title=text)
+    assert str(said).count("<") == 2
+    assert str(said).count('"') == 4
+
+
+def test_a_hostile_statement_of_a_deviation_is_shown_as_text(standing: Network) -> None:
+    desk = ControlDesk(standing.node)
+    record, _ = desk.deviation("DEV-B1-1")
+    line = desk.deviations()[0].model_copy(update={"statement": HOSTILE, "evidence": {HOSTILE: HOSTILE}})
+    person = standing.world.directory.people[PersonId("BEN")]
+    page = deviation_screen(
+        line, desk.batch_line(record), person=person, may_dispose=True, why_not="", now="2026-11-20T14:30:00.000Z", role="quality"
+    )
+    assert "<img" not in page
+    assert "&lt;img src=x" in page
+    assert "<img" not in review_screen([line], desk.lots())
+
+
+def test_every_mark_has_a_shape_and_a_word() -> None:
+    for kind in SHAPES:
+        said = str(mark(kind))
+        assert "<svg" in said
+        assert kind in said.rpartition("</svg>")[2]
+
+
+@pytest.mark.parametrize(("shown", "words"), [(minute, "2026-11-20 14:30Z"), (second, "2026-11-20 14:30:07Z"), (day_time, "20 Nov 14:30Z")])
+def test_every_time_is_utc_and_says_so(shown, words: str) -> None:
+    assert f">{words}<" in shown("2026-11-20T14:30:07.123Z")
+
+
+def test_a_silent_site_is_not_called_complete(standing: Network) -> None:
+    network = ControlDesk(standing.node).network()
+    silent = [site.model_copy(update={"link": "silent", "complete": True, "held": 47, "noted": 47}) for site in network.sites if site.site == "PORTO"]
+    page = network_sites(NetworkLines(now=network.now, sites=silent, running=0, open_deviations=0, lots_waiting=0))
+    assert "47 of 47 facts as last told, root verified" in page
+    assert "complete" not in page
+
+
+def test_network_says_first_what_is_wrong(standing: Network) -> None:
+    page = network_head(ControlDesk(standing.node).network())
+    assert "Porto has been silent since 2026-11-19 14:30Z; records of Porto are still on their way." in page
+
+
+def test_map_needs_no_places(standing: Network) -> None:
+    desk = ControlDesk(standing.node)
+    without = network_map(desk.network(), {})
+    far = network_map(desk.network(), dict.fromkeys(standing.books, (-33.9, 151.2)))
+    placed = network_map(desk.network(), {site: (book.plant.latitude, book.plant.longitude) for site, book in standing.books.items()})
+    assert ("land" in without, "land" in far, "land" in placed) == (False, False, True)
+    for page in (without, far, placed):
+        assert page.count('class="core"') == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "land"), [((53.8, -1.55), True), ((51.05, 3.73), True), ((48.2, 11.6), True), ((55.0, 4.0), False), ((45.0, -6.0), False)]
+)
+def test_land_lies_where_it_lies(place: tuple[float, float], land: bool) -> None:
+    x, y = on_map(*place)
+    near = any(abs(x - dot_x) < 10 and abs(y - dot_y) < 10 for dot_x, dot_y in dots())
+    assert within(*place)
+    assert near is land
+
+
+def test_signals_are_named_as_people_name_them() -> None:
+    said = "feed_pressure 42 % over its trajectory (2.14 against 1.51 bar), then ph and viable_cells at 37 degC; DEV_X stays"
+    assert plain_words(said).startswith("Feed pump discharge pressure 42 % over")
+    assert "viable cells (capacitance) at 37 °C; DEV_X stays" in plain_words(said)
+
+
+def test_no_screen_says_none(standing: Network) -> None:
+    desk = ControlDesk(standing.node)
+    pages = join(
+        network_sites(desk.network()), review_screen(desk.deviations(), desk.lots()), network_map(desk.network(), {SiteId("LEEDS"): (53.8, -1.55)})
+    )
+    assert ">None<" not in pages
