@@ -133,12 +133,20 @@ def replay(
     file: Annotated[Path, typer.Argument(help="A Parquet table with one row for each sample.", show_default=False)],
     batch: Annotated[str, typer.Option("--batch", help="Which batch to run.")],
     batch_column: Annotated[str, typer.Option(help="The column that names the batch.")] = "batch_id",
-    out: Annotated[Path | None, typer.Option(help="Keep the ledger here. Default: a temporary folder.")] = None,
+    maturity: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--maturity",
+            help="A column that rises while a batch ripens, such as a collected amount; may be given more than once. "
+            "Batches are compared where these are alike, not where their clocks are. Default: the columns that hardly ever fall.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep ledgers and readings in this new folder. Default: a temporary folder.")] = None,
 ) -> None:
     """Run a recorded batch through the same scan loop, monitor and records as a live site."""
     from isogenic.shell import replay_batch
 
-    replay_batch(file, batch=batch, batch_column=batch_column, out=out)
+    replay_batch(file, batch=batch, batch_column=batch_column, out=out, indicators=maturity or [])
 
 
 @app.command()

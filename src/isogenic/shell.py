@@ -174,13 +174,13 @@ async def run_simulated_facility(folder: Path, *, clock_spec: str, seed: int, fa
     )
 
 
-def replay_batch(file: Path, *, batch: str, batch_column: str, out: Path | None) -> None:
+def replay_batch(file: Path, *, batch: str, batch_column: str, out: Path | None, indicators: list[str]) -> None:
     """A recorded batch through the loop, the monitor and the records of a live site."""
     from isogenic.sim.replay import replay
 
     with contextlib.ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="isogenic-replay-")))
-        print(asyncio.run(replay(file, batch=batch, batch_column=batch_column, out=folder)))
+        print(asyncio.run(replay(file, batch=batch, batch_column=batch_column, out=folder, indicators=indicators)))
 
 
 def verify_path(path: Path, *, keys: Path | None) -> int:

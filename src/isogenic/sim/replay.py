@@ -4,10 +4,23 @@ The record's other batches are screened and the good ones become the reference m
 batch itself is never among them. The control site publishes the model, the site watches
 the batch with it row by row, notes what it finds, seals the readings, and the control site
 witnesses every fact: what is left in the folder is a complete, verifiable record.
+
+How far a batch is. Row number alone puts the same event at unlike places where batches last
+unlike long, and then too many of them look poor. So maturity is, row by row, the sum of
+
+* each indicator's highest value so far, from 0 at its usual start to 1 at its usual end, and
+* 0.3 times the rows so far as a share of the usual number, so that it never stands still.
+
+"Usual" is the median of the file's other batches. The indicators are named by the caller, or
+found: the columns that hardly ever fall in nine of ten batches. Everything can be known on
+line. Measured on 71 industrial drying batches of 89 to 201 rows: by row number 44 look poor;
+with the rising tank level, which is found, 30; with the tank level and the cake's
+temperature, named, 29, among them those whose raw rows show what went wrong.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +36,7 @@ from isogenic.ids import BatchId, LotId, ModuleId, NodeId, ProductId, RecipeId, 
 from isogenic.materials.lots import LotCreated
 from isogenic.monitoring.fitting import fit
 from isogenic.monitoring.screening import screen
-from isogenic.monitoring.tables import BatchTable, Variable, table_batches
+from isogenic.monitoring.tables import BatchTable, Floats, Variable, present, table_batches
 from isogenic.network import decisions
 from isogenic.network.control import CONTROL, ControlNode
 from isogenic.plant.model import EquipmentClass, Module, Role, Signal, SignalClass, SitePlant, Unit
@@ -36,6 +49,7 @@ from isogenic.records.sqlite import SqliteStore
 from isogenic.sim.lines import DirectLine
 from isogenic.sites.drivers.replay import ReplayDriver
 from isogenic.sites.hot import HotBuffer
+from isogenic.sites.loop import INDICATOR
 from isogenic.sites.node import SiteNode
 from isogenic.sites.state import SiteState
 from isogenic.units import Quantity
@@ -45,6 +59,10 @@ __all__ = ["Replayed", "replay"]
 SITE, UNIT, SPONSOR, PRODUCT = SiteId("REPLAY"), UnitId("RECORDED"), SponsorId("RECORD"), ProductId("RECORDED")
 EVERY_S = 60.0  # a row without a time of its own counts as one minute
 ROWS_MAX = 5_000_000  # of a file: what fits the memory of a small machine
+SIGNALS_MAX = 500  # as many as a model takes
+ELAPSED = 0.3  # of maturity, for a batch of the usual length
+RISING = 0.9  # of all its movement is upward, in RISING_SHARE of the batches: such a column is an indicator
+RISING_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +74,7 @@ class Replayed:
     signals: int
     good: int
     left_out: dict[str, str]
+    indicators: tuple[str, ...]
     judged: int
     not_judged: int
     deviations: tuple[DeviationOpened, ...]
@@ -69,51 +88,69 @@ class Replayed:
             f"reference model: {self.good} good batches of the same file; {len(self.left_out)} left out as poor",
             f"judged {self.judged} scans, could not judge {self.not_judged}",
         ]
+        lines.insert(1, f"maturity by {' and '.join((*self.indicators, 'elapsed rows'))}")
         if self.batch in self.left_out:
             lines.append(f"by the file alone this batch is poor: {self.left_out[self.batch]}")
-        lines += [f"deviation {each.deviation} after {_hours(each)}: {each.statement}" for each in self.deviations] or ["no deviation"]
+        lines += [f"deviation {each.deviation} at maturity {each.evidence['maturity']}: {each.statement}" for each in self.deviations] or [
+            "no deviation"
+        ]
         counts = ", ".join(f"{origin} {count} facts" for origin, count in self.facts.items())
         lines.append(f"{counts}; {'all witnessed, roots equal' if self.witnessed else 'NOT all witnessed'}")
         return "\n".join(lines)
 
 
-def _hours(deviation: DeviationOpened) -> str:
-    return f"{float(deviation.evidence['maturity_h']):.2f} h"
-
-
 def _read(file: Path, *, batch_column: str) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
-    """The file's columns: every column of decimal numbers is a signal."""
+    """The file's columns: every column of decimal numbers is a signal; whole numbers count rows, clocks or lots."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not file.is_file():
+        raise NotFound(f"cannot read {file.name}", why="there is no such file")
     try:
+        rows = pq.read_metadata(file).num_rows
+        if not 0 < rows <= ROWS_MAX:
+            raise NotValid(f"cannot replay {file.name}", why=f"it has {rows} rows; 1 to {ROWS_MAX} are taken")
         table = pq.read_table(file)
     except (OSError, pa.ArrowException) as trouble:
-        raise NotValid(f"cannot read {file.name}", why=str(trouble).splitlines()[0][:200], possible="a Parquet file") from trouble
-    if table.num_rows > ROWS_MAX:
-        raise NotValid(f"cannot replay {file.name}", why=f"{table.num_rows} rows are more than {ROWS_MAX}")
+        raise NotValid(f"cannot read {file.name}", why=(str(trouble) or "?").splitlines()[0][:200], possible="a Parquet file") from trouble
     if batch_column not in table.column_names:
         raise NotValid(f"cannot replay {file.name}", why=f"it has no column {batch_column!r}", possible=", ".join(table.column_names))
     signals = [each.name for each in table.schema if pa.types.is_floating(each.type) and each.name != batch_column]
-    if not signals:
-        raise NotValid(f"cannot replay {file.name}", why="no column holds decimal numbers")
-    return {name: table[name].to_numpy() for name in (batch_column, *signals)}, signals
+    if len(set(table.column_names)) != len(table.column_names):
+        raise NotValid(f"cannot replay {file.name}", why="two of its columns have one name")
+    if not 2 <= len(signals) <= SIGNALS_MAX:
+        why = f"{len(signals)} of its columns hold decimal numbers"
+        raise NotValid(f"cannot replay {file.name}", why=why, possible=f"2 to {SIGNALS_MAX} such columns, one a signal")
+    empty = [name for name in signals if not present(table[name].to_numpy().astype(np.float64)).any()]
+    if len(empty) == len(signals):
+        raise NotValid(f"cannot replay {file.name}", why="no row holds a number")
+    kept = [name for name in signals if name not in empty]  # a column without a single number says nothing of any batch
+    return {name: table[name].to_numpy() for name in (batch_column, *kept)}, kept
 
 
-async def replay(file: Path, *, batch: str, batch_column: str, out: Path) -> Replayed:
+async def replay(file: Path, *, batch: str, batch_column: str, out: Path, indicators: Sequence[str] = ()) -> Replayed:
     """Run one recorded batch; ledgers, blocks and the copies of the control site are left in `out`."""
+    _check_is_new(out)
     columns, signals = _read(file, batch_column=batch_column)
+    if INDICATOR in signals:
+        raise NotValid(f"cannot replay {file.name}", why=f"a column is called {INDICATOR!r}, as the one that is computed", possible="rename it")
+    strange = [name for name in indicators if name not in signals]
+    if strange:
+        raise NotValid(f"cannot go by {strange[0][:60]!r}", why=f"it is no column of decimal numbers in {file.name}", possible=", ".join(signals))
     variables = [Variable(name, "1") for name in signals]
-    tables = [_in_hours(each) for each in table_batches(columns, batch_column=batch_column, maturity_column=None, variables=variables)]
-    chosen = next((each for each in tables if each.batch == batch), None)
-    if chosen is None:
+    tables = table_batches(columns, batch_column=batch_column, maturity_column=None, variables=variables)
+    if batch not in {each.batch for each in tables}:
         names = ", ".join(each.batch for each in tables[:12])
         raise NotFound(
             f"no batch {batch[:40]!r} in {file.name}", why=f"it has {len(tables)} batches", possible=f"{names}{', …' if len(tables) > 12 else ''}"
         )
+    others = [each for each in tables if each.batch != batch]
+    progress = progress_of(others, signals, indicators=indicators)
+    tables = [progress.matured(each) for each in tables]
+    chosen = next(each for each in tables if each.batch == batch)
     screening = screen(tables, variables=variables)
     good = [each for each in screening.good if each.batch != batch]
-    model = fit(good, variables=variables, name=f"{file.stem} without {batch}", product=PRODUCT)
+    model = fit(good, variables=variables, name=f"{file.stem} without {batch}"[:80], product=PRODUCT, maturity_unit="")
     node, control, clock = _nodes(chosen, signals, out)
     decisions.publish_model(control, model.to_bytes(), product=PRODUCT)
     while await node.courier.download_once(wait=0):
@@ -131,6 +168,7 @@ async def replay(file: Path, *, batch: str, batch_column: str, out: Path) -> Rep
         signals=len(signals),
         good=len(good),
         left_out={each.batch: each.reason for each in screening.left_out},
+        indicators=tuple(signals[column] for column in progress.columns),
         judged=sum(each.judged for each in judged),
         not_judged=sum(each.not_judged for each in judged),
         deviations=tuple(each for opened in node.state.deviations.values() for each in opened),
@@ -140,8 +178,54 @@ async def replay(file: Path, *, batch: str, batch_column: str, out: Path) -> Rep
     )
 
 
-def _in_hours(table: BatchTable) -> BatchTable:
-    return BatchTable(table.batch, table.maturity * EVERY_S / 3600, table.values)
+def _check_is_new(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise NotValid(f"cannot leave the record in {out.name}", why="it is there already", possible="name a new folder")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch is: which columns say so, where each usually starts and ends, and the usual number of rows."""
+
+    columns: tuple[int, ...]
+    starts: tuple[float, ...]
+    ends: tuple[float, ...]
+    rows: float
+
+    def matured(self, table: BatchTable) -> BatchTable:
+        """The batch along its maturity. A gap in an indicator leaves it where it was."""
+        maturity: Floats = ELAPSED * np.arange(len(table.values), dtype=np.float64) / self.rows
+        for column, start, end in zip(self.columns, self.starts, self.ends, strict=True):
+            maturity = maturity + (np.maximum(_highest(table.values[:, column]), start) - start) / (end - start)
+        return BatchTable(table.batch, maturity, table.values)
+
+
+def progress_of(tables: Sequence[BatchTable], signals: Sequence[str], *, indicators: Sequence[str]) -> Progress:
+    """The usual course of these batches along the indicators; without any, along the columns that hardly ever fall."""
+    rising = [column for column in range(len(signals)) if _rises(tables, column)]
+    columns = [signals.index(name) for name in dict.fromkeys(indicators)] or rising
+    highest = [[line for line in (_highest(each.values[:, column]) for each in tables) if np.isfinite(line[-1])] for column in columns]
+    starts = [float(np.median([line[np.isfinite(line)][0] for line in lines])) if lines else 0.0 for lines in highest]
+    ends = [float(np.median([line[-1] for line in lines])) if lines else 0.0 for lines in highest]
+    flat = [signals[column] for column, start, end in zip(columns, starts, ends, strict=True) if not end > start]
+    if flat:
+        raise NotValid(f"cannot go by {flat[0][:60]!r}", why="it does not rise from the start of a batch to its end", possible="name another column")
+    return Progress(tuple(columns), tuple(starts), tuple(ends), float(np.median([len(each.values) for each in tables])) if tables else 1.0)
+
+
+def _highest(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The highest value so far; -inf while there was none."""
+    return np.maximum.accumulate(np.where(np.isfinite(values), values, -np.inf))
+
+
+def _rises(tables: Sequence[BatchTable], column: int) -> bool:
+    """Whether nearly all movement of a column is upward, in nearly all batches."""
+    shares = []
+    for table in tables:
+        steps = np.diff(table.values[np.isfinite(table.values[:, column]), column])
+        moved = float(np.abs(steps).sum())
+        shares.append(float(steps.sum()) / moved if moved > 0 else 0.0)
+    return bool(shares) and float(np.mean(np.array(shares) >= 2 * RISING - 1)) >= RISING_SHARE
 
 
 def _sponsor(node: SiteNode) -> Ledger:
@@ -150,6 +234,7 @@ def _sponsor(node: SiteNode) -> Ledger:
 
 def _plant(signals: list[str]) -> SitePlant:
     classes = {name: SignalClass(name, "1", Role.MEASUREMENT, name, -np.inf, np.inf, monitored=True) for name in signals}
+    classes[INDICATOR] = SignalClass(INDICATOR, "1", Role.MEASUREMENT, "Maturity", -np.inf, np.inf)
     recorded = EquipmentClass("recorded", "Recorded equipment", classes, {})
     module = Module(ModuleId("RECORD"), "")
     bound = {name: Signal(UNIT, cls, module.id, "", "1") for name, cls in classes.items()}
@@ -195,7 +280,7 @@ def _nodes(table: BatchTable, signals: list[str], out: Path) -> tuple[SiteNode, 
         hot=HotBuffer(out / SITE / "hot.sqlite"),
         clock=clock,
         mint=SeededMint(f"replay {table.batch}"),
-        equipment=ReplayDriver([signal.tag for signal in plant.signals()], table.values),
+        equipment=ReplayDriver([signal.tag for signal in plant.signals()], np.column_stack([table.values, table.maturity])),
         link=DirectLine(control.desk, NodeId(SITE)),
         software="replay",
     )
@@ -209,7 +294,7 @@ def _nodes(table: BatchTable, signals: list[str], out: Path) -> tuple[SiteNode, 
 
 def _begin(node: SiteNode, table: BatchTable) -> None:
     """Take the batch up, under a recipe of one monitored phase that lasts as long as the record."""
-    hours = float(table.maturity[-1] - table.maturity[0])
+    hours = (len(table.values) - 1.5) * EVERY_S / 3600  # ends on the last row, whatever rounding does
     batch, lot = BatchId(f"BAT-{_plain(table.batch)}"), LotId(f"LOT-{_plain(table.batch)}")
     phase = ControlPhase(
         name="recorded",

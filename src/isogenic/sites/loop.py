@@ -12,6 +12,7 @@ its judgement, and the count of what was not judged is noted when the batch is c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,7 +37,11 @@ from isogenic.records.facts import Payload
 from isogenic.sites.acceptance import answer_publication
 from isogenic.sites.state import SiteState
 
-__all__ = ["Scan", "Site", "deviations", "maturity_hours", "monitored_values", "scan", "watch"]
+__all__ = ["INDICATOR", "Scan", "Site", "deviations", "maturity_hours", "monitored_values", "scan", "watch"]
+
+
+HOURS = "h"  # of a model that goes by the age of the batch
+INDICATOR = "maturity"  # the signal that says how far a batch is, where a model goes by that
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
         name, readings = batch.control.batch, seen.unit(batch.control.unit)
         watched, judgement = watch(site, batch, readings, now.at, watches)
         stepped = step(batch, readings, now.at, noted_before=len(watched))
-        facts += [*watched, *stepped, *deviations(state, batch, judgement, stepped, now.at, mint)]
+        facts += [*watched, *stepped, *deviations(site, batch, judgement, stepped, now.at, mint)]
         if name in watches and any(isinstance(payload, BatchClosed) for payload in stepped):
             facts.append(_ended(name, watches.pop(name)))
         if judgement is not None:
@@ -88,21 +93,33 @@ def watch(
     site: Site, batch: BatchState, readings: Mapping[str, Reading], now: datetime, watches: dict[BatchId, Watch]
 ) -> tuple[list[Payload], Judgement | None]:
     """Hold this scan's readings against the reference model, in the phases that the recipe has monitored; note the watch's begin and end."""
-    name, maturity = batch.control.batch, maturity_hours(batch, now)
+    name, hours = batch.control.batch, maturity_hours(batch, now)
     digest = site.state.watched.get(name)
-    if maturity is None:
+    if hours is None:
         ended = watches.pop(name, None)
         if digest is None:
             return [], None
         return [_ended(name, ended)], None
-    published = site.state.models.get(batch.control.product)
-    model = site.models.get(digest or (published.digest if published else ""))
+    model = _model(site, batch)
     if model is None:
         return [], None
+    maturity = hours if model.maturity_unit == HOURS else _indicated(readings)
     unit = site.state.plant.unit(batch.control.unit)
     values = monitored_values(model, unit, readings)
     watches[name], judgement = judge(model, watches.get(name) or model.watch(), maturity=maturity, values=values)
     return [] if digest else [MonitoringStarted(name, model.name, model.digest)], judgement
+
+
+def _model(site: Site, batch: BatchState) -> Model | None:
+    """The model that watches a batch, or would: the newest of its product, where its bytes are here."""
+    published = site.state.models.get(batch.control.product)
+    return site.models.get(site.state.watched.get(batch.control.batch) or (published.digest if published else ""))
+
+
+def _indicated(readings: Mapping[str, Reading]) -> float:
+    """How far a batch is by its own indicator, for a model that was fitted along one; NaN while that is not good."""
+    reading = readings.get(INDICATOR)
+    return reading.value if reading is not None and reading.good else math.nan
 
 
 def _ended(batch: BatchId, last: Watch | None) -> MonitoringEnded:
@@ -130,14 +147,16 @@ def monitored_values(model: Model, unit: Unit, readings: Mapping[str, Reading]) 
 
 
 def deviations(
-    state: SiteState, batch: BatchState, judgement: Judgement | None, stepped: list[Payload], now: datetime, mint: Mint
+    site: Site, batch: BatchState, judgement: Judgement | None, stepped: list[Payload], now: datetime, mint: Mint
 ) -> list[DeviationOpened]:
     """Open a deviation for each new finding and alarm; one that was opened for the same leading variable is not opened twice."""
-    about = Subject(batch.control.batch, batch.control.lot, state.site)
+    about = Subject(batch.control.batch, batch.control.lot, site.state.site)
     opened: list[DeviationOpened] = []
-    known = {deviation.evidence.get("leading", "") for deviation in state.deviations.get(about.batch, ())}
+    known = {deviation.evidence.get("leading", "") for deviation in site.state.deviations.get(about.batch, ())}
     if judgement is not None and judgement.finding is not None and judgement.finding.leading[0].variable not in known:
-        opened.append(_from_finding(judgement.finding, about, now, mint))
+        model = _model(site, batch)
+        unit = f"_{HOURS}" if model is None or model.maturity_unit == HOURS else ""
+        opened.append(_from_finding(judgement.finding, about, now, mint, unit=unit))
     opened += [_from_alarm(payload, about, now, mint) for payload in stepped if isinstance(payload, AlarmRaised)]
     return opened
 
@@ -150,14 +169,14 @@ class Subject(NamedTuple):
     site: SiteId
 
 
-def _from_finding(finding: Finding, about: Subject, now: datetime, mint: Mint) -> DeviationOpened:
+def _from_finding(finding: Finding, about: Subject, now: datetime, mint: Mint, *, unit: str) -> DeviationOpened:
     evidence = {
         "leading": finding.leading[0].variable,
         "statistic": str(finding.statistic),
         "value": f"{finding.value:.4g}",
         "limit": f"{finding.limit:.4g}",
-        "maturity_h": f"{finding.maturity:.4g}",
-        "since_h": f"{finding.since:.4g}",
+        f"maturity{unit}": f"{finding.maturity:.4g}",
+        f"since{unit}": f"{finding.since:.4g}",
         "contributions": ", ".join(f"{each.variable} {each.share:.0%}" for each in finding.leading),
     }
     return open_from_finding(

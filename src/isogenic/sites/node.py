@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from isogenic.batches.engine import BatchState
 from isogenic.batches.facts import BatchClosed
 from isogenic.clock import Clock, Moment
 from isogenic.errors import NotReachable, NotValid, Refusal
@@ -171,12 +172,13 @@ class SiteNode:
         self._note_modules()
         if not self._written:  # after a start, or when a module came back: what was noted comes into force before anything new is decided
             await self._write()
+        running = self.state.running()  # before: the readings that close a batch are of that batch
         decided = scan(self.site, self.frame, now, mint=self.mint)
         self.note(decided.facts, moment=now)  # noted before it is done
         self.site = replace(self.site, watches=decided.watches)
         self.judgements = decided.judgements
         await self._write()
-        self._buffer(self.frame)
+        self._buffer(self.frame, running)
         self._to_seal |= {payload.batch for payload in decided.facts if isinstance(payload, BatchClosed)}
         self._seal_closed()
 
@@ -201,9 +203,9 @@ class SiteNode:
         self._refused_before = set(refused)
         self.note(news)
 
-    def _buffer(self, frame: Frame) -> None:
+    def _buffer(self, frame: Frame, running: Sequence[BatchState]) -> None:
         rows = []
-        for batch in self.state.running():
+        for batch in running:
             columns = [column for _, column in frame.index.by_unit.get(batch.control.unit, ())]
             rows.append((str(batch.control.batch), frame.at, frame.values[columns], frame.quality[columns]))
         self.hot.add(rows)
