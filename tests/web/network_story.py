@@ -97,6 +97,7 @@ class Network:
     node: ControlNode
     clock: ManualClock
     books: dict[SiteId, SiteBook]
+    streams: Any = None  # the live streams of the application that serves it
     loop: asyncio.AbstractEventLoop | None = None  # where the node is served, if it is
 
     def run(self, walk: Coroutine[Any, Any, Any]) -> Any:

@@ -76,8 +76,9 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def shown(standing: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Network, str]]:
     network = network_story.reopen(standing, tmp_path_factory.mktemp("shown") / "network")
-    served = Served(app_of(network, screens=True))
-    network.loop = served.loop
+    app = app_of(network, screens=True)
+    served = Served(app)
+    network.loop, network.streams = served.loop, app.state.streams
     network_story.follow_live(network)
     yield network, served.url
     network.node.desk.close()
@@ -157,7 +158,24 @@ def test_trends_take_new_points_as_they_come(chromium: Any, shown: tuple[Network
         network.heartbeat(GHENT, NOW + timedelta(minutes=minute + 1), {"BR-200": {**values, "maturity": 190.0 + minute / 60}})
     page.wait_for_function(f"Number(document.querySelector('iso-trends').dataset.drawn) >= {drawn + 8}")
     assert "3.10 × limit, over" in page.text_content(".gauge.over")
+    assert network.streams.open >= 1
     assert "39.4" in page.text_content(".trend.out:has-text('Temperature') .value")
+
+
+def test_a_stream_ends_when_its_page_is_left(chromium: Any, shown: tuple[Network, str]) -> None:
+    network, url = shown
+    page = _page(chromium, url, "INA")
+    before = network.streams.open
+    page.goto(url + "/batches/BAT-A2")
+    page.wait_for_function("Number(document.querySelector('iso-trends')?.dataset.drawn) > 50")
+    opened = network.streams.open
+    page.goto(url + "/review")
+    page.wait_for_selector("main h1:has-text('Review')")
+    for _ in range(100):
+        if network.streams.open <= before:
+            break
+        page.wait_for_timeout(50)
+    assert (opened > before, network.streams.open <= before) == (True, True)
 
 
 def test_deviation_is_disposed_of_by_signature(chromium: Any, shown: tuple[Network, str], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from web_setup import Minutes, app_of, client, control_door, password, signed_in
 
 from isogenic.authority.accounts import LOCK_AFTER
 from isogenic.errors import NotAllowed, NotTrusted
-from isogenic.web.signin import IDLE_S, AccountFolder
+from isogenic.web.signin import IDLE_S, STORM_MAX, AccountFolder
 
 
 def noted(network: Network, kind: str) -> list[str]:
@@ -118,3 +118,20 @@ def test_a_damaged_account_file_is_refused_and_signs_nobody_in(network: Network)
     with pytest.raises(Exception, match="cannot read") as refused:
         asyncio.run(control_door(network).sign_in("BEN", password("BEN")))
     assert type(refused.value).__name__ == "NotValid"
+
+
+def test_a_storm_of_refusals_does_not_fill_the_ledger_and_is_counted(network: Network) -> None:
+    minutes = Minutes()
+    door = control_door(network, minutes)
+
+    async def storm(count: int) -> None:
+        for _ in range(count):
+            with pytest.raises(NotTrusted):
+                await door.sign_in("not an id!", "x")
+
+    asyncio.run(storm(STORM_MAX + 40))
+    assert len(noted(network, "network.sign_in_refused")) == STORM_MAX
+    minutes.passed += 61
+    asyncio.run(storm(1))
+    last = list(network.node.ledgers["HOUSE"].facts())[-2:]
+    assert [fact.payload.why for fact in last] == ["and 40 more refusals in the minute before", "no such form of a person's id"]

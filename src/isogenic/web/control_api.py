@@ -28,7 +28,7 @@ from isogenic.records.facts import Actor, Payload
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
 from isogenic.web.dossiers import DossierBuilder, dossier_of
-from isogenic.web.guard import READER, Asker, actor_for, sign_in_routes
+from isogenic.web.guard import READER, Asker, actor_for, nothing_else, sign_in_routes
 from isogenic.web.live import Streams
 from isogenic.web.messages import (
     BatchDetail,
@@ -102,7 +102,7 @@ def control_app(
     app = FastAPI(
         title="Isogenic control site",
         description="The network. Every refusal is an RFC 9457 problem that says what, why and what is possible.",
-        docs_url="/api/docs",
+        docs_url=None,  # its pages would come from outside, and nothing here does
         openapi_url="/api/openapi.json",
         redoc_url=None,
     )
@@ -115,6 +115,7 @@ def control_app(
     _streaming(app, desk, door)
     _deciding(app, desk, door)
     _releasing(app, desk, door, dossier)
+    nothing_else(app)
     if screens:
         from isogenic.web.pages import mount_pages  # brings NiceGUI, 1.6 s: only where somebody looks
 
@@ -173,7 +174,7 @@ def _reading(app: FastAPI, desk: ControlDesk, door: Door) -> None:
 
 
 def _streaming(app: FastAPI, desk: ControlDesk, door: Door) -> None:
-    streams = Streams(closing=lambda: desk.node.desk.closing)
+    streams = app.state.streams = Streams(closing=lambda: desk.node.desk.closing)
 
     @app.get(
         "/api/live/{site}/{unit}",

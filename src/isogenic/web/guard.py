@@ -6,20 +6,22 @@ now. The cookie is not readable by scripts and is sent to this node only.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request, Response
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, roles_that_may
+from isogenic.errors import NotFound
 from isogenic.records.facts import Actor
 from isogenic.web.messages import Me, SignedInAs, SignIn
 from isogenic.web.problems import PROBLEMS
 from isogenic.web.signin import METHOD, Door, Session
 
-__all__ = ["COOKIE", "READER", "SECURITY_HEADERS", "Asker", "Guest", "actor_for", "asked_by", "guest_of", "sign_in_routes"]
+__all__ = ["COOKIE", "READER", "SECURITY_HEADERS", "Asker", "Guest", "actor_for", "asked_by", "guest_of", "nothing_else", "sign_in_routes"]
 
 COOKIE = "isogenic"
 BEARER = "bearer "
@@ -90,9 +92,29 @@ def sign_in_routes(app: FastAPI, door: Door) -> None:
         person = guest_of(door, request).person
         return Me(person=person.id, printed_name=person.printed_name, roles=[str(role) for role in person.roles])
 
-    @app.middleware("http")
-    async def headers(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await go_on(request)
-        for name, value in SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+    app.add_middleware(_Headers)
+
+
+class _Headers:
+    """Headers that belong on every answer. Plain ASGI, so that a stream stays a stream."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+def nothing_else(app: FastAPI) -> None:
+    """Whatever else is asked for under /api/ is refused as everything is: call it after the last route."""
+
+    @app.api_route("/api/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    async def unknown(path: str, request: Request) -> None:
+        raise NotFound(f"no {request.method} /api/{path[:80]}", why="this node's API does not name it", possible="see /api/openapi.json")

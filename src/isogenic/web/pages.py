@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -25,7 +26,7 @@ from nicegui import ui
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.checks import stops
-from isogenic.errors import NotTrusted, Refusal
+from isogenic.errors import Refusal
 from isogenic.ids import LotId, NodeId
 from isogenic.plant.classes import STIRRED_BIOREACTOR
 from isogenic.quality.record import LotRecord
@@ -104,10 +105,9 @@ def _visit(request: Request) -> tuple[Screens, Guest] | Response:
     screens = _screens(request)
     try:
         return screens, guest_of(screens.door, request)
-    except Refusal as refusal:
-        where = "/sign-in" if isinstance(refusal, NotTrusted) else "/sign-in?refused=1"
+    except Refusal:
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"{where}?then={target}" if "?" not in where and target != "/" else where, status_code=303)
+        return RedirectResponse(f"/sign-in?then={quote(target, safe='')}" if target != "/" else "/sign-in", status_code=303)
 
 
 class Page:

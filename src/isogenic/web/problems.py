@@ -62,12 +62,12 @@ def answer_refusals(app: FastAPI) -> None:
     async def malformed(request: Request, trouble: Exception) -> Response:
         assert isinstance(trouble, RequestValidationError)
         said = "; ".join(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in trouble.errors()[:5])
-        return problem_response(NotValid("cannot read the request", why=said[:WORDS_MAX], possible="see /api/docs"))
+        return problem_response(NotValid("cannot read the request", why=said[:WORDS_MAX], possible="see /api/openapi.json"))
 
     async def by_status(request: Request, trouble: Exception) -> Response:
         assert isinstance(trouble, HTTPException)
         family = {404: NotFound, 401: NotTrusted, 403: NotAllowed, 503: NotReachable}.get(trouble.status_code, NotValid)
-        refusal = family(f"no {request.method} {request.url.path[:80]}", why=str(trouble.detail)[:WORDS_MAX], possible="see /api/docs")
+        refusal = family(f"no {request.method} {request.url.path[:80]}", why=str(trouble.detail)[:WORDS_MAX], possible="see /api/openapi.json")
         body = refusal.as_problem() | {"status": trouble.status_code}
         return JSONResponse(body, status_code=trouble.status_code, media_type=MEDIA, headers=trouble.headers)
 

@@ -51,6 +51,7 @@ SESSIONS_MAX = 1_000  # at one node; the one idle longest goes first
 NAMES_MAX = 1_000  # names whose wrong passwords are counted; names that are typed are not to fill the disk
 WAITING_MAX = 32  # passwords waiting to be looked at
 AT_ONCE = 2  # argon2id takes 64 MiB each
+STORM_S, STORM_MAX = 60.0, 60  # refusals noted in a minute: whoever cannot sign in must not be able to fill the ledger
 TOKEN_BYTES = 32
 METHOD = "password"
 ATTEMPTS = "attempts.list"  # not *.json: it is no account
@@ -123,6 +124,15 @@ class _Queue:
     waiting: int = 0
 
 
+@dataclass(slots=True)
+class _Storm:
+    """Refusals of the minute that runs."""
+
+    since: float
+    noted: int = 0
+    unsaid: int = 0
+
+
 class Door:
     """The sign-in of one node."""
 
@@ -145,7 +155,7 @@ class Door:
         self._directory, self._note, self._signed_in, self._refused = directory, note, signed_in, refused
         self._entropy, self._wall, self._monotonic = entropy, wall, monotonic
         self._sessions: dict[str, Session] = {}  # by digest of the token: a list of sessions gives nobody a session
-        self._queue = _Queue()
+        self._queue, self._storm = _Queue(), _Storm(since=monotonic())
         nobody = PersonId("NOBODY")
         self._nobody = new_account(nobody, entropy(16).hex(), Signer.from_seed("NOBODY", entropy(32)), entropy=entropy, cost=cost)
 
@@ -156,13 +166,13 @@ class Door:
         try:
             person_id = PersonId(name.strip().upper())
         except NotValid:
-            self._note(self._refused(_printable(name), "no such form of a person's id"), None)
+            self._note_refused(_printable(name), "no such form of a person's id")
             raise NotTrusted("cannot sign in", why="the person or the password is wrong") from None
         await self._look(person_id, lambda account: check_sign_in(account, password))
         try:
             person = self._may_enter(person_id)
         except Refusal as refusal:
-            self._note(self._refused(person_id, refusal.why[:200]), None)
+            self._note_refused(person_id, refusal.why[:200])
             raise
         session = Session(_token(self._entropy), person.id, person.roles, self._monotonic())
         self._sessions[_key(session.token)] = session
@@ -229,7 +239,7 @@ class Door:
         try:
             check_not_locked(attempts, self._wall())
         except NotAllowed as locked:
-            self._note(self._refused(person, locked.why), None)
+            self._note_refused(person, locked.why)
             raise
         account = self.accounts.account(person)
         try:
@@ -238,10 +248,23 @@ class Door:
                 raise NotTrusted("cannot sign in", why="the person or the password is wrong")
         except NotTrusted as wrong:
             self.accounts.keep(person, attempts.after_failure(self._wall()))
-            self._note(self._refused(person, wrong.why), None)
+            self._note_refused(person, wrong.why)
             raise
         self.accounts.keep(person, Attempts())
         return opened  # type: ignore[return-value]  # None where only the password was looked at
+
+    def _note_refused(self, person: str, why: str) -> None:
+        """Every refusal is noted; in a storm the first of each minute, and how many more there were."""
+        now = self._monotonic()
+        if now - self._storm.since >= STORM_S:
+            unsaid, self._storm = self._storm.unsaid, _Storm(since=now)
+            if unsaid:
+                self._note(self._refused("", f"and {unsaid} more refusals in the minute before"), None)
+        self._storm.noted += 1
+        if self._storm.noted > STORM_MAX:
+            self._storm.unsaid += 1
+        else:
+            self._note(self._refused(person, why), None)
 
     def _may_enter(self, person_id: PersonId) -> Person:
         directory = self._directory()

@@ -23,7 +23,7 @@ from isogenic.records.ledger import Ledger, Stage
 from isogenic.sites import requests
 from isogenic.sites.facts import RequestRefused, SignedIn, SignInRefused
 from isogenic.sites.node import SiteNode
-from isogenic.web.guard import READER, Asker, Guest, actor_for, sign_in_routes
+from isogenic.web.guard import READER, Asker, Guest, actor_for, nothing_else, sign_in_routes
 from isogenic.web.messages import (
     AnswerBody,
     Asked,
@@ -212,7 +212,7 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     app = FastAPI(
         title=f"Isogenic site {node.state.site}",
         description="One facility. Every refusal is an RFC 9457 problem that says what, why and what is possible.",
-        docs_url="/api/docs",
+        docs_url=None,  # its pages would come from outside, and nothing here does
         openapi_url="/api/openapi.json",
         redoc_url=None,
     )
@@ -223,6 +223,7 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     sign_in_routes(app, door)
     _reading(app, desk, door)
     _acting(app, desk, door)
+    nothing_else(app)
     if screens:
         from isogenic.web.tasks import tasks_page  # only where somebody looks
 
