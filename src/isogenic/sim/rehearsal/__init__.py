@@ -12,7 +12,8 @@ Leaves to others: OPC UA, HTTPS and processes, which the demonstration runs for 
 from __future__ import annotations
 
 from isogenic.sim.rehearsal.broken import InvariantBroken
-from isogenic.sim.rehearsal.night import Night, Rehearsed
+from isogenic.sim.rehearsal.night import Night
+from isogenic.sim.rehearsal.rehearsed import Rehearsed
 
 __all__ = ["InvariantBroken", "Night", "Rehearsed", "rehearse"]
 

@@ -16,7 +16,6 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from random import Random
@@ -38,48 +37,16 @@ from isogenic.sim.rehearsal.equipment import Killed
 from isogenic.sim.rehearsal.faults import Weather
 from isogenic.sim.rehearsal.lines import FaultyLine, Request
 from isogenic.sim.rehearsal.machines import ControlMachine, Machine, Parts, Setting, SiteMachine
+from isogenic.sim.rehearsal.rehearsed import Rehearsed
 from isogenic.sim.rehearsal.scene import NETWORK, plants
 from isogenic.sim.world import SITES, directory_of
 
-__all__ = ["Night", "Rehearsed"]
+__all__ = ["Night"]
 
 DUSK = datetime(2026, 3, 2, 20, 0, tzinfo=UTC)
 CALM_TICKS = 8  # at the end, without faults: people finish what they can
 ROUNDS_MAX = 400  # of exchanges until both sides are equal: a night has some thousand facts, 512 to a page
 RESUMES_MAX = 5  # of a scan within its tick
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsed:
-    """What a night was like. It says that every invariant held, because a broken one is raised."""
-
-    seed: int
-    hours: float
-    sites: tuple[str, ...]
-    facts: int
-    batches: int
-    completed: int
-    released: int
-    rejected: int
-    refusals: int
-    doses: int
-    kills: int
-    power_cuts: int
-    full_disks: int
-    outages: int
-    noted_without_link: int
-    mishaps: int
-    checks: int
-    digest: str
-
-    def __str__(self) -> str:
-        return (
-            f"Night {self.seed}, {self.hours:g} h at {', '.join(self.sites)}: {self.batches} batches begun and {self.completed} completed with "
-            f"{self.doses} doses, {self.released} lots released, {self.rejected} rejected, {self.refusals} releases refused. {self.kills} processes "
-            f"were killed, {self.power_cuts} power cuts, {self.full_disks} full disks, {self.outages} links lost for hours, {self.mishaps} requests "
-            f"lost, late or repeated. {self.noted_without_link} facts were noted without a link; {self.facts} facts stand in all, equal on both "
-            f"sides. I1, I3, I4, I6 and I8 held in {self.checks} checks. Trace {self.digest[:16]}."
-        )
 
 
 class Night:
