@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from isogenic.errors import NotFound, Refusal
+from isogenic.errors import NotFound, NotValid, Refusal
 
 app = typer.Typer(
     name="isogenic",
@@ -183,8 +183,10 @@ Document = Annotated[Path, typer.Argument(help="A recipe document (YAML).", show
 def _text(path: Path) -> str:
     try:
         return path.read_text()
-    except (OSError, UnicodeDecodeError) as trouble:
-        raise NotFound(f"cannot read {path}", why=str(trouble)) from trouble
+    except OSError as trouble:
+        raise NotFound(f"cannot read {path}", why=str(trouble.strerror or trouble)) from trouble
+    except UnicodeDecodeError as trouble:
+        raise NotValid(f"cannot read {path}", why=str(trouble), possible="a text file in UTF-8") from trouble
 
 
 @recipe_app.command("check")

@@ -61,7 +61,7 @@ class LinkRestored:
 @fact("sites.ledger_refused", subject="ledger", house=True)
 @dataclass(frozen=True, slots=True)
 class LedgerRefused:
-    """The control site does not trust a ledger of this site: nothing more of it is sent until people have looked."""
+    """A ledger (or a blob, by its digest) does not verify at the other side, or not here: nothing more of it moves until people have looked."""
 
     ledger: str
     why: str
