@@ -311,6 +311,22 @@ def test_a_bolus_brings_glucose_to_its_target(floor):
     assert given_now[0].unit == "mL"
 
 
+def test_no_second_bolus_is_ordered_on_top_of_one_that_has_not_arrived(floor):
+    floor.run_to("production")
+    arrive, floor.plant._execute = floor.plant._execute, lambda dose, amount: None  # the pump takes its orders and delivers nothing
+    while not (given := [fact for fact in of(floor, DoseCommanded) if fact.dose == "glucose_dose"]):
+        floor.scan()
+    for _ in range(2 * 60):
+        floor.scan()  # two and a half days
+    assert [fact for fact in of(floor, DoseCommanded) if fact.dose == "glucose_dose"] == given
+    assert [alarm.what for alarm in of(floor, AlarmRaised)] == ["glucose_dose number 4 was ordered a window ago and has not arrived"]
+    floor.plant._execute = arrive
+    arrive("glucose_dose", given[0].amount)
+    for _ in range(2 * 24 * 3):
+        floor.scan()
+    assert len([fact for fact in of(floor, DoseCommanded) if fact.dose == "glucose_dose"]) > 1  # decided anew once it is there
+
+
 def test_dose_numbers_rise_by_one_above_what_the_module_has_executed(floor):
     floor.run_to_end()
     boluses = [fact.number for fact in of(floor, DoseCommanded) if fact.dose == "glucose_dose"]

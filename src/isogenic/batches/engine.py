@@ -392,6 +392,11 @@ def _has_arrived(state: BatchState, phase: ControlPhase, seen: Mapping[str, Read
     return total is not None and total >= ordered.total_before + DOSED_ENOUGH * ordered.amount
 
 
+def _is_under_way(state: BatchState, phase: ControlPhase, seen: Mapping[str, Reading]) -> bool:
+    """A dose of this phase was ordered, and the totaliser does not show it yet."""
+    return state.dosed is not None and state.dosed.total_before is not None and not _has_arrived(state, phase, seen)
+
+
 def _dose_due(state: BatchState, phase: ControlPhase, seen: Mapping[str, Reading], now: datetime) -> Payload | None:
     dose = phase.dose
     if dose is None or (dose.when and not _holds(state, phase, dose.when, seen, now)):
@@ -417,6 +422,10 @@ def _bolus_due(state: BatchState, phase: ControlPhase, dose: ControlDose, seen: 
     level, volume = _value(seen, dose.signal), _volume(seen)
     if window <= state.window or level is None or volume is None:
         return None
+    if _is_under_way(state, phase, seen):
+        # What was ordered before an outage may flow now: the level that is read does not contain it yet, so no second one on top.
+        late = f"{dose.into} number {state.dosed.number if state.dosed else 0} was ordered a window ago and has not arrived"
+        return None if state.timed_out else AlarmRaised(state.control.batch, phase.name, late, then=Then.ALARM)
     if level >= dose.below:
         return DoseNotNeeded(state.control.batch, phase.name, dose.into, window, f"{dose.signal} {level:.3g} is not below {dose.below:g}")
     litres = _bounded(state, volume * (dose.to - level) / (dose.stock - dose.to))

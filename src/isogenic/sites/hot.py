@@ -1,7 +1,7 @@
 """The hot buffer: readings of running batches until they are sealed in a block.
 
-Guarantees: rows come out in the order of the scans; a buffer survives the process (not a
-power cut of its last second: what is lost then is a gap in the block, never a fact).
+Guarantees: rows come out in the order of the scans; once `add` has returned, a power cut
+takes none of them. A scan that a cut interrupts is a gap in the block, never a lost fact.
 Leaves to others: sealing, digests, sending.
 """
 
@@ -31,7 +31,7 @@ class HotBuffer:
             self._db = apsw.Connection(str(path), vfs=vfs)
             if vfs is not None:
                 self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS row (batch TEXT NOT NULL, at TEXT NOT NULL, vals BLOB NOT NULL, quality BLOB NOT NULL,"
                 " PRIMARY KEY (batch, at)) WITHOUT ROWID"
