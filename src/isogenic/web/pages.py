@@ -13,7 +13,7 @@ request: several applications in one process keep apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +26,7 @@ from nicegui import ui
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.checks import stops
+from isogenic.clock import monotonic_seconds
 from isogenic.errors import Refusal
 from isogenic.ids import LotId, NodeId
 from isogenic.plant.classes import STIRRED_BIOREACTOR
@@ -50,6 +51,8 @@ from isogenic.web.signin import Door
 __all__ = ["mount_pages"]
 
 LOOK_S = 1.0  # wall seconds between looks at what changed
+GLANCE_S = 0.5  # less than a look, so that nobody sees what is older than one
+GLANCES_MAX = 200
 PAGE_FACTS = 50
 HEAD = '<link rel="stylesheet" href="/static/isogenic.css"><script src="/static/isogenic.js" defer></script>'
 ICON = "data:image/svg+xml," + (
@@ -66,6 +69,19 @@ class Screens:
 
     desk: ControlDesk
     door: Door
+    glances: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def glance(self, name: str, render: Render) -> str:
+        """What a part reads now; made once for everybody who looks within `GLANCE_S`, so that ten screens cost as one."""
+        now = monotonic_seconds()
+        made, content = self.glances.get(name, (-GLANCE_S, ""))
+        if now - made < GLANCE_S:
+            return content
+        content = str(_calmly(render))
+        if len(self.glances) >= GLANCES_MAX:
+            self.glances.clear()
+        self.glances[name] = (now, content)
+        return content
 
 
 class _Screens:
@@ -115,7 +131,7 @@ class Page:
 
     def __init__(self, screens: Screens, guest: Guest, *, here: str, title: str) -> None:
         self.screens, self.guest, self.here = screens, guest, here
-        self._following: list[tuple[ui.html, Render]] = []
+        self._following: list[tuple[ui.html, Callable[[], str]]] = []
         ui.add_head_html(HEAD)
         ui.page_title(f"{title} · Isogenic")
         # Our own frame around NiceGUI's content: the rail follows the node, too.
@@ -126,26 +142,30 @@ class Page:
 
     def _rail(self) -> Markup:
         desk = self.screens.desk
-        waiting = len(desk.deviations(open_only=True)) + len(desk.waiting())
+        waiting = int(self.screens.glance("waiting", lambda: Markup(str(len(desk.deviations(open_only=True)) + len(desk.waiting())))))
         return rail(Nav(self.here, self.guest.person, desk.node.ledgers["HOUSE"].origin.partition("/")[0], waiting))
 
-    def part(self, render: Render, *, tag: str = "div", classes: str = "", follow: bool = True) -> ui.html:
-        """A part of the page; with `follow` it is made again when it would read otherwise."""
-        made = ui.html(str(_calmly(render)), sanitize=False, tag=tag)
+    def part(self, render: Render, *, name: str = "", tag: str = "div", classes: str = "", follow: bool = True) -> ui.html:
+        """A part of the page; with `follow` it is made again when it would read otherwise. A part with a `name` reads the same for everybody."""
+
+        def content() -> str:
+            return self.screens.glance(name, render) if name else str(_calmly(render))
+
+        made = ui.html(content(), sanitize=False, tag=tag)
         if classes:
             made.classes(classes)
         if follow:
-            self._following.append((made, render))
+            self._following.append((made, content))
         return made
 
     def _look(self) -> None:
         if not self.screens.door.alive(self.guest.session):
             ui.navigate.to("/sign-in")
             return
-        for made, render in self._following:
-            content = str(_calmly(render))
-            if content != made.content:
-                made.set_content(content)
+        for made, content in self._following:
+            said = content()
+            if said != made.content:
+                made.set_content(said)
 
 
 def _calmly(render: Render) -> Markup:
@@ -173,11 +193,11 @@ def network_page(request: Request) -> Response | None:
     screens, guest = visit
     page, desk = Page(screens, guest, here="/", title="Network"), screens.desk
     with page.main:
-        page.part(lambda: network_head(desk.network()))
+        page.part(lambda: network_head(desk.network()), name="network head")
         with ui.element("div").classes("grid cols-map"):
-            page.part(lambda: network_map(desk.network(), desk.places))
-            page.part(lambda: network_sites(desk.network()))
-        page.part(lambda: network_running(_running(desk)), classes="below")
+            page.part(lambda: network_map(desk.network(), desk.places), name="network map")
+            page.part(lambda: network_sites(desk.network()), name="network sites")
+        page.part(lambda: network_running(_running(desk)), name="network running", classes="below")
     return None
 
 
@@ -202,7 +222,7 @@ def site_page(request: Request, site: str) -> Response | None:
     screens, guest = visit
     page, desk = Page(screens, guest, here="/", title=site), screens.desk
     with page.main:
-        page.part(lambda: site_screen(desk.site(desk.known(site))))
+        page.part(lambda: site_screen(desk.site(desk.known(site))), name=f"site {site}")
     return None
 
 
@@ -215,7 +235,7 @@ def batches_page(request: Request) -> Response | None:
     screens, guest = visit
     page, desk = Page(screens, guest, here="/batches", title="Batches"), screens.desk
     with page.main:
-        page.part(lambda: batches_screen([desk.batch_line(record) for record in desk.records()]))
+        page.part(lambda: batches_screen([desk.batch_line(record) for record in desk.records()]), name="batches")
     return None
 
 
@@ -238,10 +258,10 @@ def batch_page(request: Request, batch: str) -> Response | None:
         return h("div.stack", parts()[2])
 
     with page.main:
-        page.part(lambda: parts()[0])
+        page.part(lambda: parts()[0], name=f"batch head {batch}")
         with ui.element("div").classes("grid cols-main"):
             page.part(lambda: parts()[1], follow=False)
-            page.part(side)
+            page.part(side, name=f"batch side {batch}")
     return None
 
 
@@ -262,7 +282,7 @@ def review_page(request: Request) -> Response | None:
     screens, guest = visit
     page, desk = Page(screens, guest, here="/review", title="Review"), screens.desk
     with page.main:
-        page.part(lambda: review_screen(desk.deviations(), desk.lots()))
+        page.part(lambda: review_screen(desk.deviations(), desk.lots()), name="review")
     return None
 
 
@@ -354,7 +374,7 @@ def recipes_page(request: Request) -> Response | None:
     screens, guest = visit
     page, desk = Page(screens, guest, here="/recipes", title="Recipes"), screens.desk
     with page.main:
-        page.part(lambda: recipes_screen([(line, desk.recipe_title(line)) for line in desk.recipes()]))
+        page.part(lambda: recipes_screen([(line, desk.recipe_title(line)) for line in desk.recipes()]), name="recipes")
     return None
 
 
