@@ -2,8 +2,8 @@
 
 Guarantees: the same seed gives the same keys, passwords and model, so a demonstration and
 a rehearsal can be replayed. For that reason nothing made here is fit for a real network:
-its private keys can be computed by anybody who reads this file. `isogenic keys` makes
-real ones.
+its private keys can be computed by anybody who reads this file. Real keys are generated
+where they are kept (`Signer.generate`) and never leave it.
 """
 
 from __future__ import annotations
