@@ -224,6 +224,7 @@ def test_lot_is_released_by_signature_and_its_dossier_downloaded(chromium: Any, 
     page.click("dialog[open] button[type=submit]")
     page.wait_for_selector(".signature:has-text('Quillon Marsh')")
     assert str(network.node.state.lot("LOT-A1").lot_state) == "released"
+    assert network.node.state.decisions["LOT-A1"].signature.digest in page.text_content("main")
     with page.expect_download() as download:
         page.click("text=Download the dossier")
     assert Path(download.value.path()).read_bytes()[:2] == b"PK"

@@ -331,7 +331,8 @@ def lot_page(request: Request, lot: str) -> Response | None:
         except Refusal as refusal:
             why = str(refusal)
         if shown is not None and decided is not None:
-            shown = shown.model_copy(update={"notes": _notes_as_decided(decided, shown.notes)})
+            signed = {"notes": _notes_as_decided(decided, shown.notes), "digest": decided.signature.digest}
+            shown = shown.model_copy(update=signed)
         return lot_screen(
             desk.lot_line(record),
             shown,

@@ -124,7 +124,7 @@ def _deviations(page: ReleasePage) -> Markup:
     return listing(("Deviation", "What departed", "State"), rows, nothing="There was none.")
 
 
-def _record(page: ReleasePage) -> Markup:
+def _record(lot: LotLine, page: ReleasePage) -> Markup:
     return panel(
         "Record",
         pairs(
@@ -133,7 +133,7 @@ def _record(page: ReleasePage) -> Markup:
             ("Root", h("code", page.record_root)),
             ("Batch", h("a", page.batch, href=f"/batches/{page.batch}")),
             ("Facts", h("a", "in the records", href=f"/records?text={page.batch}")),
-            ("Page digest", h("code", page.digest)),
+            ("Digest signed" if lot.decided_by else "Page digest", h("code", page.digest)),
         ),
     )
 
