@@ -67,10 +67,16 @@ async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None 
     node.start()
     publish_documents(node, home)
     settings = home.settings
+    speed = clock.speed if isinstance(clock, ScaledClock) else 1.0
+    places = {
+        site: (each.latitude, each.longitude)
+        for site, each in home.directory.sites.items()
+        if each.latitude is not None and each.longitude is not None
+    }
     wire = node_server(node.desk, home=folder, host=settings.host, port=settings.node_port)
     page = quiet_server(
         uvicorn.Config(
-            control_app(node, AccountFolder(folder / "accounts"), screens=screens),
+            control_app(node, AccountFolder(folder / "accounts"), screens=screens, places=places, silent_s=SILENT_S * speed),
             host=settings.host,
             port=settings.screen_port,
             log_level="warning",
@@ -78,7 +84,6 @@ async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None 
             timeout_graceful_shutdown=2,
         )
     )
-    speed = clock.speed if isinstance(clock, ScaledClock) else 1.0
 
     async def watch_silence() -> None:
         while True:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from isogenic.errors import NotReachable
 from isogenic.ids import NodeId
 from isogenic.network.desk import BODY_BYTES_MAX
-from isogenic.network.server import node_server, started
+from isogenic.network.server import node_server, quiet_server, started
 from isogenic.records.link import refusal_of
 from isogenic.records.sync import Page, next_page
 from isogenic.records.tls import issue_certificates
@@ -187,3 +189,17 @@ def test_a_cut_cable_loses_nothing_and_the_courier_recovers_by_itself(tmp_path: 
         copy = net.control.copies[ledger.origin][1]
         assert (copy.size, copy.root) == (ledger.size, ledger.root)
     assert all(each.complete for each in net.control.completeness(LEEDS))
+
+
+def test_a_port_that_is_taken_is_told_and_does_not_end_the_process() -> None:
+    async def knock() -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            server = quiet_server(uvicorn.Config(lambda *_: None, host="127.0.0.1", port=taken.getsockname()[1], log_level="critical"))
+            serving = asyncio.create_task(server.serve())
+            with pytest.raises(NotReachable, match="cannot listen on 127.0.0.1"):
+                await started(server)
+            await serving
+
+    asyncio.run(knock())

@@ -76,11 +76,13 @@ class NodeKeys:
 
 @dataclass(frozen=True, slots=True)
 class SiteEntry:
-    """A facility on file."""
+    """A facility on file: its keys, and where on earth it stands (degrees, for the map)."""
 
     id: SiteId
     title: str
     keys: NodeKeys
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from isogenic.errors import NotTrusted, NotValid
+from isogenic.errors import NotReachable, NotTrusted, NotValid
 from isogenic.ids import NodeId
 from isogenic.network.desk import BODY_BYTES_MAX, Desk
 from isogenic.records.link import Answer, problem
@@ -81,13 +82,22 @@ async def _answer(send: Send, answer: Answer) -> None:
 
 
 class _QuietServer(uvicorn.Server):
-    """A server that leaves the process's signals to the process."""
+    """A server that leaves the process's signals, and the process's end, to the process."""
 
     def install_signal_handlers(self) -> None:
         """Nothing: the command line stops its servers itself."""
 
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Nothing, as above."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; where that fails, say so instead of ending the process."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            self.should_exit = True
 
 
 def quiet_server(config: uvicorn.Config) -> uvicorn.Server:
@@ -114,7 +124,13 @@ def node_server(desk: Desk, *, home: Path, host: str, port: int) -> uvicorn.Serv
 
 
 async def started(server: uvicorn.Server) -> int:
-    """Wait until the server listens; gives its port."""
-    while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
+    """Wait until the server listens; gives its port. Raises `NotReachable` where the port cannot be had."""
+    while not server.started:
+        if server.should_exit:
+            raise NotReachable(
+                f"cannot listen on {server.config.host} port {server.config.port}",
+                why="the port is taken or not allowed",
+                possible="0: any free port",
+            )
         await asyncio.sleep(0.02)
     return int(server.servers[0].sockets[0].getsockname()[1])

@@ -146,7 +146,7 @@ def directory_of(seed: int, plants: Mapping[SiteId, SitePlant], *, network: str 
 
     return Directory(
         control=keys("CONTROL"),
-        sites={site: SiteEntry(site, plant.title, keys(site)) for site, plant in plants.items()},
+        sites={site: SiteEntry(site, plant.title, keys(site), plant.latitude, plant.longitude) for site, plant in plants.items()},
         people={
             each.id: Person(each.id, each.printed_name, each.roles, str(person_signer(seed, network, each.id).verifying_key), each.sites)
             for each in PEOPLE
