@@ -198,7 +198,7 @@ def test_a_port_that_is_taken_is_told_and_does_not_end_the_process() -> None:
             taken.listen()
             server = quiet_server(uvicorn.Config(lambda *_: None, host="127.0.0.1", port=taken.getsockname()[1], log_level="critical"))
             serving = asyncio.create_task(server.serve())
-            with pytest.raises(NotReachable, match="cannot listen on 127.0.0.1"):
+            with pytest.raises(NotReachable, match=r"cannot listen on 127\.0\.0\.1"):
                 await started(server)
             await serving
 
