@@ -50,7 +50,7 @@ def lot_screen(
     right = h(
         "div.stack",
         _decision(lot, page, person=person, role=role, now=now, signature=signature, may_release=may_release, may_reject=may_reject),
-        _record(page),
+        _record(lot, page),
     )
     return join(top, h("div.grid.cols-main", left, right))
 
