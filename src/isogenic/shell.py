@@ -151,7 +151,7 @@ async def run_site(
         )
     )
     serving = asyncio.create_task(page.serve())
-    running = asyncio.create_task(node.run(scan_s=home.settings.scan_s, heartbeat_s=min(1.0, home.settings.keep_alive_s)))
+    running = asyncio.create_task(node.run(scan_s=home.settings.scan_s, heartbeat_s=home.settings.heartbeat_s))
     try:
         tell_ready(ready, {"api": f"http://127.0.0.1:{await started(page)}"})
         await running

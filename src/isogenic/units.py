@@ -26,7 +26,6 @@ _DEFINITIONS = (
     "IU = [international_unit]",
     "turn_count = [turn]",
     "vvm = 1 / minute",
-    "enzyme_unit = micromole / minute = U",
 )
 _ALIASES = {"rpm": "turn_count / minute", "%": "percent", "pH": "pH_unit", "degC": "degC", "": "dimensionless", "1": "dimensionless"}
 UNIT_TEXT_MAX = 60  # characters; longer text is not a unit but an attack on the parser

@@ -45,7 +45,7 @@ def test_each_file_that_is_malformed_is_named(home: Path, name: str, content: by
 
 @pytest.mark.parametrize(
     "changes",
-    [{"scan_s": 0}, {"scan_s": -5}, {"scan_s": "often"}, {"scan_s": "nan"}, {"keep_alive_s": 0}, {"strange": 1}, {"site": 5}, {"site": "leeds"}],
+    [{"scan_s": 0}, {"scan_s": -5}, {"scan_s": "often"}, {"scan_s": "nan"}, {"heartbeat_s": 0}, {"strange": 1}, {"site": 5}, {"site": "leeds"}],
 )
 def test_settings_that_cannot_be_are_refused(home: Path, changes: dict[str, object]) -> None:
     said = json.loads((home / "node.json").read_text())

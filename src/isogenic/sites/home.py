@@ -43,7 +43,7 @@ class SiteSettings(BaseSettings):
     control_url: str
     scan_s: float = Field(10.0, gt=0, allow_inf_nan=False)  # seconds of process time between scans
     module_timeout_s: float = Field(2.0, gt=0, allow_inf_nan=False)  # wall seconds after which a silent module's readings are bad
-    keep_alive_s: float = Field(60.0, gt=0, allow_inf_nan=False)  # wall seconds between heartbeats at most
+    heartbeat_s: float = Field(1.0, gt=0, le=10.0, allow_inf_nan=False)  # wall seconds; well below the 15 s after which silence is noted
 
     @classmethod
     def settings_customise_sources(
