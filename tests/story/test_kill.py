@@ -14,7 +14,8 @@ from isogenic.records.facts import decode_fact
 from isogenic.records.ledger import Copy
 from isogenic.records.notes import COSIGNER, Signer, VerifyingKey
 from isogenic.records.sqlite import SqliteStore
-from isogenic.sim.story import START_OF_STORY, Story, open_network, start_control, start_site, tell_recipe, until
+from isogenic.sim.story.chapters import tell_recipe
+from isogenic.sim.story.stage import START_OF_STORY, Story, open_network, start_control, start_site, until
 from isogenic.sim.world import SITES, password_of
 
 pytestmark = pytest.mark.story
