@@ -29,8 +29,11 @@ _DEFINITIONS = (
 )
 _ALIASES = {"rpm": "turn_count / minute", "%": "percent", "pH": "pH_unit", "degC": "degC", "": "dimensionless", "1": "dimensionless"}
 UNIT_TEXT_MAX = 60  # characters; longer text is not a unit but an attack on the parser
-# Letters, %, one digit powers, and a leading 1 or power of ten: nothing that could make pint compute for long.
-_UNIT_TEXT = re.compile(r"(1(e[0-9]{1,2})?(?=[ /]))?([A-Za-z_µ%° /().-]|\*(?!\*)|(\*\*|\^)-?[0-9])*")
+# Letters, %, a leading 1 or power of ten, and at most one power of one digit for each name, never for a bracket:
+# nothing that could make pint compute for long. The power of a power, as in m^9^9^9, would be worked out as whole numbers.
+_NAME = "A-Za-z_µ%°"
+_UNIT_TEXT = re.compile(rf"(1(e[0-9]{{1,2}})?(?=[ /]))?([{_NAME} /().-]|\*(?!\*)|((?<=[{_NAME}])|(?<=[{_NAME}] ))(\*\*|\^)-?[0-9](?![0-9{_NAME}]))*")
+_POWER_IN_WORDS = re.compile("sq|cubed|cubic", re.IGNORECASE)  # pint reads "m cubed cubed" as a power of a power, too
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
 
 
@@ -48,7 +51,7 @@ def _registry() -> Any:
 @cache
 def _unit(text: str) -> Any:
     """One unit as a pint quantity; the floor's `1e6 cell/mL` and `1/d` are units too."""
-    if text not in _ALIASES and (len(text) > UNIT_TEXT_MAX or not _UNIT_TEXT.fullmatch(text)):
+    if text not in _ALIASES and (len(text) > UNIT_TEXT_MAX or not _UNIT_TEXT.fullmatch(text) or _POWER_IN_WORDS.search(text)):
         raise NotValid(f"cannot read unit {text[:60]!r}", why="a unit is a short text such as mL/h, 1e6 cell/mL or degC")
     expanded = _ALIASES.get(text) or re.sub(r"\brpm\b", "(turn_count/minute)", text).replace("%", "percent")
     try:
