@@ -46,8 +46,12 @@ def guest_of(door: Door, request: Request) -> Guest:
     return Guest(session, door.person(session))
 
 
-def asked_by(request: Request) -> Guest:
-    """The person behind a request to this application; the door is the application's."""
+async def asked_by(request: Request) -> Guest:
+    """The person behind a request to this application; the door is the application's.
+
+    A coroutine, so that it runs on the node's one thread: a plain function would be run in
+    another, and a node's state is folded by one thread only.
+    """
     return guest_of(request.app.state.door, request)
 
 
