@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records_setup import AT, NODE, ORIGIN, StepDone, StepJudged
 
-from isogenic.clock import ClockQuality, Moment
+from isogenic.clock import ClockQuality, Moment, text_of_time, time_of_text
 from isogenic.errors import NotTrusted, NotValid, Refusal
 from isogenic.ids import BatchId, PersonId
 from isogenic.records import codec
-from isogenic.records.facts import Actor, Fact, FactRef, UnknownPayload, check_place, decode_fact, encode_fact, encode_facts, fact
+from isogenic.records.facts import (
+    Actor,
+    Fact,
+    FactRef,
+    UnknownPayload,
+    check_place,
+    decode_fact,
+    encode_fact,
+    encode_facts,
+    fact,
+    fact_in_place,
+)
 from isogenic.units import Quantity
 
 
@@ -302,3 +314,39 @@ json_values = st.recursive(
 def test_a_fact_of_any_bytes_is_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(Refusal):
         decode_fact(data)
+
+
+def elsewhere(body: bytes, *, first: bool) -> bytes:
+    """The same fact with a second place: readers that keep the last of two equal keys see another than those that keep the first."""
+    false = b'"ledger":"example.org/ghent/acme","pos":99,'
+    own = b'"ledger":"example.org/leeds/acme","pos":7,'
+    return body.replace(own, false + own if first else own + false)
+
+
+def test_a_fact_that_names_its_place_twice_is_refused() -> None:
+    spaced = ENVELOPE.replace(b'"v":1}', b'"v": 1}')
+    nested = ENVELOPE.replace(b'"step":', b'"step":"other","step":')
+    for body in (elsewhere(ENVELOPE, first=True), elsewhere(ENVELOPE, first=False), spaced, nested):
+        assert body != ENVELOPE
+        with pytest.raises(NotTrusted, match=r"canonical form|another place"):
+            check_place([body], ledger=ORIGIN, start=7)
+    deep = ENVELOPE.replace(b'"v":1}', b'"v":' + b"[" * 600 + b"]" * 600 + b"}")
+    for body in (b"", b"[]", b"nonsense", b'{"ledger":"example.org/leeds/acme","pos":7}', deep, ENVELOPE.replace(b'"pos":7', b'"pos":7.0')):
+        with pytest.raises(NotTrusted):
+            check_place([body], ledger=ORIGIN, start=7)
+    with pytest.raises(NotTrusted, match="another place"):
+        check_place([ENVELOPE.replace(b'"pos":7', b'"pos":true')], ledger=ORIGIN, start=1)
+
+
+def test_a_fact_is_known_by_where_it_stands_and_one_that_cannot_be_read_says_so() -> None:
+    assert fact_in_place(ENVELOPE, ledger=ORIGIN, position=7) == decode_fact(ENVELOPE)
+    for body, why in ((b"\xff", "cannot read a fact"), (ENVELOPE.replace(b'"pos":7', b'"pos":8'), f"its bytes say that it is {ORIGIN}#8")):
+        found = fact_in_place(body, ledger=ORIGIN, position=7)
+        assert (found.ref, found.kind) == (FactRef(ORIGIN, 7), "unreadable")
+        assert found.body()["digest"] == sha256(body).hexdigest()
+        assert why in found.body()["why"]
+
+
+def test_a_time_of_the_first_years_reads_back() -> None:
+    for text in ("0001-01-01T00:00:00.000Z", "0999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"):
+        assert text_of_time(time_of_text(text)) == text

@@ -205,3 +205,15 @@ def test_nothing_acknowledged_is_lost_when_the_writer_is_killed(tmp_path: Path) 
         assert [fact.payload for fact in again.facts()] == steps(again.size)
         assert again.root == Frontier().extend(leaf_hashes(again.store.bodies(0, again.size))).root()
         again.store.close()
+
+
+def test_a_fact_that_cannot_be_read_does_not_end_reading(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    one.append(steps(2), actor=NODE, moment=AT)
+    one.append_bytes([b"no fact at all"])
+    one.append_bytes(one.store.bodies(0, 1))
+    one.append(steps(1), actor=NODE, moment=AT)
+    found = list(one.facts())
+    assert [fact.ref for fact in found] == [(ORIGIN, position) for position in range(5)]
+    assert [fact.kind for fact in found] == ["testing.step_done"] * 2 + ["unreadable"] * 2 + ["testing.step_done"]
+    assert found[3].body()["why"] == f"its bytes say that it is {ORIGIN}#0"

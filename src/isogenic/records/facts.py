@@ -16,14 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, NamedTuple, TypeVar
 
-from isogenic.clock import ClockQuality, Moment, text_of_time, time_of_text
+from isogenic.clock import EPOCH, ClockQuality, Moment, text_of_time, time_of_text
 from isogenic.errors import NotTrusted, NotValid
 from isogenic.records import codec
 
 __all__ = [
     "FACT_BYTES_MAX",
+    "UNREADABLE",
     "Actor",
     "Fact",
     "FactRef",
@@ -34,10 +36,12 @@ __all__ = [
     "encode_fact",
     "encode_facts",
     "fact",
+    "fact_in_place",
     "known_kinds",
 ]
 
 FACT_BYTES_MAX = 65_535  # the C2SP entry length is an unsigned 16-bit number; larger content goes by digest
+UNREADABLE = "unreadable"  # the kind of a fact whose bytes say nothing that can be read; no room has it, so nothing folds it
 
 Payload = Any  # a frozen dataclass registered with @fact
 PayloadClass = TypeVar("PayloadClass", bound=type)
@@ -204,17 +208,50 @@ def encode_facts(payloads: Sequence[Payload], *, ledger: str, start: int, actor:
 
 
 def check_place(bodies: Sequence[bytes], *, ledger: str, start: int) -> None:
-    """Refuse facts whose own bytes name another ledger or position than where they stand.
+    """Refuse facts that name another ledger or position than where they stand, or that two readers could read differently.
 
-    A search for the place as it is written, not a full reading: it costs well under a microsecond a fact. A fact that hides a
-    false place behind this search is found by `verify`, which reads every fact in full.
+    Each is read as JSON and written again: only the canonical form comes back byte for byte, so a key that is there twice
+    cannot hide a false place. About 2.5 microseconds for a fact of 500 bytes. What `body` says is not looked at.
     """
-    place = b'"ledger":' + codec.dumps(ledger) + b',"pos":%d,'
     for position, body in enumerate(bodies, start):
-        if place % position not in body:
-            raise NotTrusted(
-                f"fact {position} of {ledger} refused", why="its bytes name another ledger or position: it was written for another place"
-            )
+        why = _misplaced(body, ledger, position)
+        if why:
+            raise NotTrusted(f"fact {position} of {ledger} refused", why=why)
+
+
+def _misplaced(body: bytes, ledger: str, position: int) -> str:
+    try:
+        said = codec.loads(body, what="a fact")
+        if type(said) is not dict or said.keys() != _ENVELOPE:
+            return "its fields are not " + ", ".join(sorted(_ENVELOPE))
+        if said["ledger"] != ledger or type(said["pos"]) is not int or said["pos"] != position:
+            return "its bytes name another ledger or position: it was written for another place"
+        if codec.dumps(said) != body:
+            return "it is not in canonical form: two readers could read it differently"
+    except NotValid as trouble:  # not JSON, or nested too deeply to be written
+        return str(trouble)
+    return ""
+
+
+def fact_in_place(body: bytes, *, ledger: str, position: int) -> Fact:
+    """The fact that stands at a position of a ledger, whatever its bytes claim; never raises.
+
+    Bytes that cannot be read, or that name another place, are the writer's fault: they give a fact of kind `unreadable`, whose
+    body has their SHA-256 and the reason, so that whoever goes through a ledger sees it and goes on.
+    """
+    ref = FactRef(ledger, position)
+    try:
+        fact = decode_fact(body)
+    except NotValid as trouble:
+        return _unreadable(body, ref, str(trouble))
+    if fact.ref != ref:
+        return _unreadable(body, ref, f"its bytes say that it is {str(fact.ref)[:300]}")
+    return fact
+
+
+def _unreadable(body: bytes, ref: FactRef, why: str) -> Fact:
+    payload = UnknownPayload(UNREADABLE, 1, {"bytes": len(body), "digest": sha256(body).hexdigest(), "why": why})
+    return Fact(ref, UNREADABLE, 1, str(ref), Actor("unknown", "unknown", "none"), Moment(EPOCH, "none", ClockQuality.UNKNOWN), payload)
 
 
 _ENVELOPE = {"actor", "at", "body", "clock", "kind", "ledger", "pos", "subject", "v"}

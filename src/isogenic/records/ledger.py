@@ -21,7 +21,7 @@ from enum import StrEnum
 
 from isogenic.clock import Moment
 from isogenic.errors import NotTrusted, NotValid
-from isogenic.records.facts import Actor, Fact, Payload, decode_fact, encode_facts
+from isogenic.records.facts import Actor, Fact, Payload, encode_facts, fact_in_place
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import Checkpoint, Signer, VerifyingKey, cosign, open_checkpoint, sign_checkpoint
 from isogenic.records.store import Commit, Head, LedgerStore
@@ -48,8 +48,8 @@ def _facts(store: LedgerStore, start: int, stop: int | None) -> Iterator[Fact]:
         bodies = store.bodies(start, upper)
         if not bodies:
             return
-        for body in bodies:
-            yield decode_fact(body)
+        for position, body in enumerate(bodies, start):
+            yield fact_in_place(body, ledger=store.origin, position=position)
         start += len(bodies)
 
 
@@ -104,7 +104,7 @@ class Ledger:
         self._frontier = frontier
 
     def facts(self, start: int = 0, stop: int | None = None) -> Iterator[Fact]:
-        """The facts from position `start` on, decoded."""
+        """The facts from position `start` on, each by where it stands; one that cannot be read is of kind `unreadable`."""
         return _facts(self.store, start, stop)
 
     @property
@@ -174,7 +174,7 @@ class Copy:
         return Receipt(accepted.size, line)
 
     def facts(self, start: int = 0, stop: int | None = None) -> Iterator[Fact]:
-        """The facts held from position `start` on, decoded."""
+        """The facts held from position `start` on, each by where it stands; one that cannot be read is of kind `unreadable`."""
         return _facts(self.store, start, stop)
 
     def head(self) -> Head | None:
