@@ -1,7 +1,8 @@
 """What each verb of the command line starts: nodes put together, run until stopped.
 
 Guarantees: a node asked to end (SIGTERM, SIGINT) notes that it stopped and lets go of its
-files; a node that writes `--ready` does so whole, once it answers.
+files; a node that writes `--ready` does so whole, once it answers; a second process on a folder is
+refused before it opens anything that the first writes.
 Leaves to others: everything that a node does.
 """
 
@@ -13,7 +14,7 @@ import signal
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isogenic import __version__
 from isogenic.clock import Clock, ScaledClock, SystemClock
@@ -21,6 +22,10 @@ from isogenic.errors import NotFound, NotTrusted, NotValid
 from isogenic.ids import RandomMint
 from isogenic.records import codec
 from isogenic.records.durable import write_whole
+
+if TYPE_CHECKING:
+    from isogenic.network.home import ControlHome
+    from isogenic.sites.home import SiteHome
 
 __all__ = ["replay_batch", "run_control", "run_simulated_facility", "run_site", "run_until_stopped", "verify_path"]
 
@@ -53,16 +58,25 @@ def tell_ready(path: Path | None, said: dict[str, str]) -> None:
 
 async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None = None, screens: bool = True) -> None:
     """The control site: the wire for its sites, the page for people."""
+    from isogenic.network.control import CONTROL
+    from isogenic.network.home import ControlHome
+    from isogenic.records.lock import sole_process
+
+    home = ControlHome.open(folder)
+    with sole_process(folder, who=CONTROL):
+        await _run_control(home, clock=clock_of(clock_spec), ready=ready, screens=screens)
+
+
+async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, screens: bool) -> None:
     import uvicorn
 
     from isogenic.network.control import SILENT_S
-    from isogenic.network.home import ControlHome, publish_documents
+    from isogenic.network.home import publish_documents
     from isogenic.network.server import node_server, quiet_server, started
     from isogenic.web.control_api import control_app
     from isogenic.web.signin import AccountFolder
 
-    clock = clock_of(clock_spec)
-    home = ControlHome.open(folder)
+    folder = home.folder
     node = home.node(clock=clock, mint=RandomMint(), software=__version__)
     node.start()
     publish_documents(node, home)
@@ -106,6 +120,15 @@ async def run_site(
     folder: Path, *, clock_spec: str = "", ready: Path | None = None, control_url: str = "", port: int = 0, screens: bool = True
 ) -> None:
     """One facility: its loop, its courier, its own page and API."""
+    from isogenic.records.lock import sole_process
+    from isogenic.sites.home import SiteHome
+
+    home = SiteHome.open(folder)
+    with sole_process(folder, who=home.settings.site):
+        await _run_site(home, clock=clock_of(clock_spec), ready=ready, control_url=control_url, port=port, screens=screens)
+
+
+async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control_url: str, port: int, screens: bool) -> None:
     import uvicorn
 
     from isogenic.network.server import quiet_server, started
@@ -113,7 +136,6 @@ async def run_site(
     from isogenic.records.notes import VerifyingKey
     from isogenic.sites.courier import POLL_WAIT_S
     from isogenic.sites.drivers.opcua import OpcUaDriver
-    from isogenic.sites.home import SiteHome
     from isogenic.sites.hot import HotBuffer
     from isogenic.sites.link import HttpsLink
     from isogenic.sites.node import SiteNode
@@ -121,8 +143,7 @@ async def run_site(
     from isogenic.web.signin import AccountFolder
     from isogenic.web.site_api import site_app
 
-    clock = clock_of(clock_spec)
-    home = SiteHome.open(folder)
+    folder = home.folder
     link = HttpsLink(control_url or home.settings.control_url, home=folder, wait_s=POLL_WAIT_S)
     driver = OpcUaDriver(home.plant, clock=clock, answer_limit_s=home.settings.module_timeout_s)
     await driver.start()
@@ -165,18 +186,21 @@ async def run_site(
 
 async def run_simulated_facility(folder: Path, *, clock_spec: str, seed: int, faults: list[str]) -> None:
     """The simulated equipment of one facility."""
+    from isogenic.records.lock import EQUIPMENT_LOCK, sole_process
     from isogenic.sim.servers import run_facility
     from isogenic.sites.home import read_file
 
-    await run_facility(
-        read_file(folder / "plant.yaml").decode(),
-        folder / "endpoints.json",
-        clock_of(clock_spec),
-        seed=seed,
-        faults=faults,
-        samples=folder / "samples",
-        memory=folder / "equipment.json",
-    )
+    plant = read_file(folder / "plant.yaml").decode()
+    with sole_process(folder, EQUIPMENT_LOCK, who=f"the equipment of {folder.name or 'this folder'}"):
+        await run_facility(
+            plant,
+            folder / "endpoints.json",
+            clock_of(clock_spec),
+            seed=seed,
+            faults=faults,
+            samples=folder / "samples",
+            memory=folder / "equipment.json",
+        )
 
 
 def replay_batch(file: Path, *, batch: str, batch_column: str, out: Path | None, indicators: list[str]) -> None:

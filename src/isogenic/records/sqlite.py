@@ -35,6 +35,7 @@ CREATE TRIGGER IF NOT EXISTS checkpoint_is_never_deleted BEFORE DELETE ON checkp
 """
 _KEEP_RECEIPT = "INSERT INTO receipt VALUES (?, ?) ON CONFLICT (size) DO UPDATE SET note = excluded.note"
 FORMAT = "1"
+ONE_WRITER = "end the other process, then open the ledger anew"
 BUSY_MS = 5_000  # another process may be reading for a backup or an inspection
 
 
@@ -121,6 +122,12 @@ class SqliteStore:
             # Only what is read back from the disk can be believed, so this store ends here.
             self._broken = f"the disk failed: {trouble}"
             raise NotReachable(f"nothing was noted in {self.origin}", why=self._broken, possible="open the ledger anew") from trouble
+        except apsw.ConstraintError as conflict:
+            # The place of the next fact is taken, and not by us: what this process holds of the ledger is no longer all of it.
+            self._broken = "another process has written to this ledger"
+            raise NotReachable(f"nothing was noted in {self.origin}", why=self._broken, possible=ONE_WRITER) from conflict
+        except apsw.BusyError as held:
+            raise NotReachable(f"nothing was noted in {self.origin}", why="another process holds its file", possible="try again") from held
         except apsw.Error as trouble:
             raise NotReachable(f"nothing was noted in {self.origin}", why=str(trouble), possible="free the disk and try again") from trouble
 
