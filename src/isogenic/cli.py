@@ -7,6 +7,7 @@ trusted, 5 not found, 6 not reachable. 1 is our own mistake; 130 an interrupt.
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -67,14 +68,14 @@ def demo(
     exit_: Annotated[
         bool, typer.Option("--exit", help="End after the story instead of keeping the page open; exit code 0 only if all of it happened.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="The same seed tells the same story.")] = 1,
-    speed: Annotated[float, typer.Option(help="How many times faster than life.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="The same seed: the same keys, cells, faults and people; when they act is real time.")] = 1,
+    speed: Annotated[float, typer.Option(help="How many times faster than life.", min=1.0, max=30_000.0)] = 12_000.0,
     out: Annotated[Path | None, typer.Option(help="Keep ledgers and dossiers here. Default: a temporary folder.")] = None,
 ) -> None:
     """Start a control site and three facilities on this machine and tell a story of them."""
-    from isogenic.sim.story import DEFAULT_SPEED, tell
+    from isogenic.sim.story import tell
 
-    raise SystemExit(asyncio.run(tell(seed=seed, speed=speed or DEFAULT_SPEED, out=out, stay=not exit_)))
+    raise SystemExit(asyncio.run(tell(seed=seed, speed=speed, out=out, stay=not exit_)))
 
 
 @app.command()
@@ -153,11 +154,13 @@ def replay(
 def rehearse(
     seed: Annotated[int, typer.Option(help="The night to replay.")] = 1,
     seeds: Annotated[int, typer.Option(help="How many nights, from this seed on.")] = 1,
-    hours: Annotated[float, typer.Option(help="How long a night is, in simulated hours.")] = 72.0,
+    hours: Annotated[float, typer.Option(help="How long a night is, in simulated hours.", min=1.0, max=10_000.0)] = 72.0,
 ) -> None:
     """Run real nodes on a simulated clock, disk and links with faults from the seed, and assert the invariants."""
     from isogenic.sim.rehearsal import rehearse as run
 
+    if not math.isfinite(hours):
+        raise NotValid(f"cannot rehearse for {hours} hours", why="a night has a length")
     for number in range(seed, seed + seeds):
         print(run(number, hours=hours))
 

@@ -427,9 +427,9 @@ def _bolus_due(state: BatchState, phase: ControlPhase, dose: ControlDose, seen: 
         late = f"{dose.into} number {state.dosed.number if state.dosed else 0} was ordered a window ago and has not arrived"
         return None if state.timed_out else AlarmRaised(state.control.batch, phase.name, late, then=Then.ALARM)
     if level >= dose.below:
-        return DoseNotNeeded(state.control.batch, phase.name, dose.into, window, f"{dose.signal} {level:.3g} is not below {dose.below:g}")
+        return DoseNotNeeded(state.control.batch, phase.name, dose.into, window, f"{dose.signal} {level:.4g} is not below {dose.below:g}")
     litres = _bounded(state, volume * (dose.to - level) / (dose.stock - dose.to))
-    why = f"{dose.signal} {level:.3g} is below {dose.below:g}; {volume:.4g} L to {dose.to:g}"
+    why = f"{dose.signal} {level:.4g} is below {dose.below:g}; {volume:.4g} L to {dose.to:g}"
     return _order(state, phase, dose, litres * dose.per_litre, seen, why=why, window=window)
 
 

@@ -90,8 +90,8 @@ class Courier:
 
     async def _send(self, ledger: Ledger, page: Page) -> bool:
         end = page.start + len(page.bodies)
-        self.state.sent[ledger.origin] = max(end, self.state.sent.get(ledger.origin, 0))
         answer = await self._call("POST", "/v1/pages", page.to_bytes())
+        self.state.sent[ledger.origin] = max(end, self.state.sent.get(ledger.origin, 0))  # somebody has answered: it was on the wire
         if answer.status == 200:
             said = _answer(answer.body)
             ledger.take_receipt(said.line.encode(), size=said.size, witness=self.witness)

@@ -1,5 +1,5 @@
 """The story that `isogenic demo` tells: the stage it plays on, its chapters, and their telling."""
 
-from isogenic.sim.story.telling import DEFAULT_SPEED, tell
+from isogenic.sim.story.telling import tell
 
-__all__ = ["DEFAULT_SPEED", "tell"]
+__all__ = ["tell"]

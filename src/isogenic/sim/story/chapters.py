@@ -183,7 +183,7 @@ async def tell_release(story: Story) -> str:
     wanted = {site.lot: "released" for site in good} | {poor.lot: "rejected"}
     if {lot: states.get(lot) for lot in wanted} != wanted:
         raise NotTold(f"the lots stand as {states}")
-    return f"{' and '.join(site.lot for site in good)} released by Quillon Marsh; {poor.lot} refused ({_short(refused)}), then rejected"
+    return f"{' and '.join(site.lot for site in good)} released by Quillon Marsh; {poor.lot} refused, then rejected: {refused}"
 
 
 def _reasons(page: dict[str, Any]) -> list[str]:

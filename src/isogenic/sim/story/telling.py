@@ -33,9 +33,8 @@ from isogenic.sim.story.chapters import run_batch, tell_dossier, tell_fouling, t
 from isogenic.sim.story.stage import BATCH_DAYS, START_OF_STORY, Chapter, NotTold, Story, open_network
 from isogenic.sim.world import NETWORK, PEOPLE, password_of
 
-__all__ = ["DEFAULT_SPEED", "tell"]
+__all__ = ["tell"]
 
-DEFAULT_SPEED = 12_000.0  # a batch of 14 days in 100 seconds
 STORY_S = 600.0  # wall seconds after which the story is given up
 
 
@@ -45,6 +44,8 @@ async def _chapter(story: Story, key: str, title: str) -> AsyncIterator[Chapter]
     story.console.print(f"[bold]{title}[/]")
     yield chapter
     chapter.told = True
+    if key == "batches":  # other chapters were told in between
+        story.console.print(f"[bold]{title}[/]")
     story.console.print(f"  {chapter.outcome}", highlight=False, markup=False)
 
 
@@ -62,6 +63,7 @@ async def _tell(story: Story) -> None:
     async with _chapter(story, "network", titles["network"]) as chapter:
         await open_network(story)
         chapter.outcome = f"{len(story.processes)} processes; the page is at {story.screens}"
+    _who(story)
     async with _chapter(story, "recipe", titles["recipe"]) as chapter:
         chapter.outcome = await tell_recipe(story)
     columns = (
@@ -154,14 +156,18 @@ def _leaves(troubles: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     return found
 
 
-async def _stay(story: Story) -> None:
-    """Keep the page open until somebody ends it."""
-    story.console.print(f"\nThe network goes on. Look around at [bold]{story.screens}[/] (Ctrl-C ends). Sign in as:")
+def _who(story: Story) -> None:
+    """Who may sign in at the control site, so that somebody can watch from the beginning."""
+    story.console.print("  sign in there as:")
     for each in PEOPLE:
         if not each.sites:
-            story.console.print(
-                f"  {each.id:4} {each.printed_name:18} {', '.join(role.words for role in each.roles):18} {password_of(each.id, story.seed)}",
-                highlight=False,
-            )
+            roles = ", ".join(role.words for role in each.roles)
+            story.console.print(f"    {each.id:4} {each.printed_name:18} {roles:18} {password_of(each.id, story.seed)}", highlight=False)
+
+
+async def _stay(story: Story) -> None:
+    """Keep the page open until somebody ends it."""
+    story.console.print(f"\nThe network goes on. Look around at [bold]{story.screens}[/] (Ctrl-C ends).")
+    _who(story)
     with contextlib.suppress(asyncio.CancelledError):  # asked to end after the story was told: that is how it ends well
         await asyncio.Event().wait()
