@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from isogenic import __version__
 from isogenic.clock import Clock, ScaledClock, SystemClock
-from isogenic.errors import NotFound, NotTrusted, NotValid
+from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import RandomMint
 from isogenic.records import codec
 from isogenic.records.durable import write_whole
@@ -101,14 +101,17 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
 
     async def watch_silence() -> None:
         while True:
-            node.note_silence(clock.now().at, silent_s=SILENT_S * speed)
+            with contextlib.suppress(Refusal):  # a disk that refuses is told where people act; it must not end the node
+                node.note_silence(clock.now().at, silent_s=SILENT_S * speed)
             await asyncio.sleep(1.0)
 
     tasks = [asyncio.create_task(wire.serve()), asyncio.create_task(page.serve()), asyncio.create_task(watch_silence())]
     try:
         node_port, screen_port = await started(wire), await started(page)
         tell_ready(ready, {"node_url": f"https://{settings.host}:{node_port}", "screens": f"http://{settings.host}:{screen_port}"})
-        await asyncio.gather(*tasks)
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)  # being asked to end leaves them to end in order
+        for task in ended:
+            task.result()
     finally:
         node.stop()
         wire.should_exit = page.should_exit = True
