@@ -1,5 +1,6 @@
 """The gate (I2): no batch starts unless everything allows it."""
 
+import base64
 from dataclasses import replace
 from hashlib import sha256
 
@@ -8,15 +9,23 @@ from house import DIRECTORY, NOW, of, signer
 
 from isogenic.authority.gate import RecipeAtSite, UnitAtSite, may_start
 from isogenic.authority.people import Role
-from isogenic.authority.signatures import sign
+from isogenic.authority.signatures import sign, statement
 from isogenic.checks import stops
 from isogenic.ids import PersonId, RecipeId, SiteId, UnitId
+from isogenic.records.signatures import Signature
 
 DIGEST = sha256(b"recipe").hexdigest()
 
 
 def signed(name: str, role: Role, meaning: str, digest: str = DIGEST):
     return sign(signer(name), of(name), role=role, meaning=meaning, at=NOW, digest=digest)
+
+
+def in_a_role_not_theirs(name: str, role: str, meaning: str) -> Signature:
+    """What anybody with a key of their own can make, without asking the product: a signature that says another role."""
+    text = statement(PersonId(name), role=role, meaning=meaning, at=NOW, digest=DIGEST)
+    made = base64.b64encode(signer(name).sign(text)).decode()
+    return Signature(PersonId(name), of(name).printed_name, role, meaning, NOW, DIGEST, of(name).key, made)
 
 
 AUTHOR = signed("PIA-ENGEL", Role.PROCESS_ENGINEER, "authored")
@@ -46,6 +55,10 @@ def test_a_batch_may_start_where_everything_allows_it():
         ({"unit": replace(UNIT, occupied_by="BAT-1")}, "check_unit_is_free"),
         ({"unit": replace(UNIT, misfits=("agitation 300 rpm is above 200 rpm",))}, "check_unit_fits"),
         ({"recipe": replace(RECIPE, approvals=(AUTHOR,))}, "check_two_people_approved"),
+        ({"recipe": replace(RECIPE, approvals=(signed("PIA-ENGEL", Role.PROCESS_ENGINEER, "rejected"), APPROVAL))}, "check_two_people_approved"),
+        ({"recipe": replace(RECIPE, approvals=(AUTHOR, signed("INES-DUARTE", Role.QUALITY, "disposed")))}, "check_two_people_approved"),
+        ({"recipe": replace(RECIPE, approvals=(AUTHOR, signed("INES-DUARTE", Role.QUALITY, "authored")))}, "check_two_people_approved"),
+        ({"recipe": replace(RECIPE, approvals=(AUTHOR, in_a_role_not_theirs("IRA-SPECT", "quality", "approved")))}, "check_two_people_approved"),
         ({"recipe": replace(RECIPE, approvals=(APPROVAL, APPROVAL))}, "check_two_people_approved"),
         ({"recipe": replace(RECIPE, approvals=(AUTHOR, signed("INES-DUARTE", Role.QUALITY, "approved", "0" * 64)))}, "check_two_people_approved"),
         ({"recipe": replace(RECIPE, approvals=(AUTHOR, signed("OLA-BERG", Role.OPERATOR, "approved")))}, "check_two_people_approved"),

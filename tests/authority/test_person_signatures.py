@@ -62,6 +62,15 @@ def test_a_signature_with_one_field_changed_is_not_trusted(change):
         verify_signature(replace(frieda(), **change), DIRECTORY)
 
 
+def test_a_role_that_a_person_gave_themselves_is_not_trusted():
+    text = statement(PersonId("ANA-LIST"), role="quality", meaning="disposed", at=NOW, digest=DIGEST)
+    made = base64.b64encode(signer("ANA-LIST").sign(text)).decode()
+    ana = of("ANA-LIST")
+    signature = Signature(ana.id, ana.printed_name, "quality", "disposed", NOW, DIGEST, ana.key, made)
+    with pytest.raises(NotTrusted, match="'quality' is not a role of theirs on file"):
+        verify_signature(signature, DIRECTORY)
+
+
 def test_a_key_on_file_for_another_person_does_not_sign():
     with pytest.raises(NotTrusted, match="not the one on file"):
         sign(signer("INES-DUARTE"), of("FRIEDA-VOSS"), role=Role.QUALITY, meaning="released", at=NOW, digest=DIGEST)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isogenic.authority.people import Directory, Person, Role
-from isogenic.authority.rules import Act, may
-from isogenic.authority.signatures import verify_signature
+from isogenic.authority.rules import Act, may, roles_that_may
+from isogenic.authority.signatures import MEANINGS, verify_signature
 from isogenic.checks import Note, Severity
 from isogenic.errors import NotTrusted
 from isogenic.ids import RecipeId, SiteId, UnitId
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 APPROVALS_NEEDED = 2  # different people, one of them of quality: 21 CFR 211.100(a), 211.186(a)
-JUDGES = frozenset({Role.QUALITY.value, Role.QUALIFIED_PERSON.value})
+APPROVAL_ACTS = (Act.SIGN_RECIPE_AS_AUTHOR, Act.APPROVE_RECIPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ def check_recipe_is_accepted_here(recipe: RecipeAtSite, site: SiteId) -> list[No
 
 
 def check_two_people_approved(digest: str, approvals: tuple[Signature, ...], directory: Directory) -> list[Note]:
-    """Two different people, one of them of quality, signed this very text, with the keys on file."""
+    """One person authored this very text and another approved it, each in a role that may, with the keys and roles on file."""
     wrong = []
-    people: dict[str, str] = {}
+    people: dict[Act, set[str]] = {act: set() for act in APPROVAL_ACTS}
     for signature in approvals:
         try:
             verify_signature(signature, directory)
@@ -90,12 +90,18 @@ def check_two_people_approved(digest: str, approvals: tuple[Signature, ...], dir
         if signature.digest != digest:
             wrong.append(f"{signature.printed_name} signed another text than this recipe")
             continue
-        people[signature.person] = signature.role
-    if len(people) < APPROVALS_NEEDED:
-        wrong.append(f"the recipe is signed by {len(people)} of the {APPROVALS_NEEDED} people that it takes")
-    elif not JUDGES & set(people.values()):
-        wrong.append("none of the people who signed the recipe did so for quality")
-    return _verdict("check_two_people_approved", wrong, f"the recipe is signed by {', '.join(sorted(people))}", owner=Role.QUALITY)
+        done = [act for act in APPROVAL_ACTS if signature.meaning == MEANINGS[act] and signature.role in roles_that_may(act)]
+        if not done:
+            wrong.append(f"{signature.printed_name} signed as {signature.role}, meaning {signature.meaning!r}: that does not approve a recipe")
+        for act in done:
+            people[act].add(signature.person)
+    signed = set().union(*people.values())
+    missing = [MEANINGS[act] for act, by in people.items() if not by]
+    if missing:
+        wrong.append(f"nobody who may has signed the recipe as {' or as '.join(missing)}")
+    elif len(signed) < APPROVALS_NEEDED:
+        wrong.append(f"the recipe is signed by {len(signed)} of the {APPROVALS_NEEDED} people that it takes")
+    return _verdict("check_two_people_approved", wrong, f"the recipe is signed by {', '.join(sorted(signed))}", owner=Role.QUALITY)
 
 
 def check_unit_is_free(unit: UnitAtSite) -> list[Note]:

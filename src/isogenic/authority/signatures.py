@@ -73,9 +73,9 @@ def sign(signer: Signer, person: Person, *, role: Role, meaning: str, at: dateti
 
 
 def verify_signature(signature: Signature, directory: Directory) -> None:
-    """Raise `NotTrusted` unless the signature is this person's, by the key and the printed name on file.
+    """Raise `NotTrusted` unless the signature is this person's, by the key, the printed name and a role on file.
 
-    Whether the person still has the role, or is still active, is not asked: what was signed stays signed.
+    Whether the person is still active is not asked: what was signed stays signed.
     """
     refused = f"signature of {signature.person} refused"
     person = directory.people.get(signature.person)
@@ -86,6 +86,9 @@ def verify_signature(signature: Signature, directory: Directory) -> None:
     # 21 CFR 11.50(a)(1): the name that people read must be the name on file, since the signed text carries the id only.
     if signature.printed_name != person.printed_name:
         raise NotTrusted(refused, why=f"the printed name {signature.printed_name[:80]!r} is not the one on file")
+    # The signed text says the role, but it is the signer who wrote it: only the directory says who has it (21 CFR 11.10(g)).
+    if signature.role not in person.roles:
+        raise NotTrusted(refused, why=f"{signature.role[:80]!r} is not a role of theirs on file")
     try:
         signed = base64.b64decode(signature.signature, validate=True)
         text = statement(signature.person, role=signature.role, meaning=signature.meaning, at=signature.at, digest=signature.digest)
