@@ -15,7 +15,7 @@ from records_setup import AT, NODE, ORIGIN, WITNESS, WRITER, StepDone, copy, led
 from isogenic.errors import NotReachable, NotTrusted, NotValid
 from isogenic.ids import BatchId
 from isogenic.records.facts import FACT_BYTES_MAX
-from isogenic.records.ledger import Ledger
+from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import Checkpoint, cosign, open_checkpoint, sign_checkpoint
 from isogenic.records.sqlite import SqliteStore
@@ -217,3 +217,44 @@ def test_a_fact_that_cannot_be_read_does_not_end_reading(tmp_path: Path) -> None
     assert [fact.ref for fact in found] == [(ORIGIN, position) for position in range(5)]
     assert [fact.kind for fact in found] == ["testing.step_done"] * 2 + ["unreadable"] * 2 + ["testing.step_done"]
     assert found[3].body()["why"] == f"its bytes say that it is {ORIGIN}#0"
+
+
+def altered(one: Ledger | Copy, *statements: str) -> None:
+    """What somebody with the file and a database tool can do."""
+    for trigger in ("log_is_never_changed", "log_is_never_deleted", "checkpoint_is_never_changed", "checkpoint_is_never_deleted"):
+        one.store._db.execute(f"DROP TRIGGER {trigger}")
+    for statement in statements:
+        one.store._db.execute(statement)
+    one.store.close()
+
+
+CHANGE_SEVEN = "UPDATE log SET body = CAST(replace(CAST(body AS TEXT), 'step 7', 'step 8') AS BLOB) WHERE pos = 7"
+
+
+@pytest.mark.parametrize(
+    ("statements", "why"),
+    [
+        ([CHANGE_SEVEN], "positions 6 to 8"),
+        ([CHANGE_SEVEN, "UPDATE checkpoint SET note = x'00' WHERE size IN (6, 9)"], "positions 3 to 11"),
+        (["DELETE FROM log WHERE pos = 7"], "positions 6 to 8"),
+        (["DELETE FROM log WHERE pos = 11"], "positions 9 to 11"),
+        (["INSERT INTO log SELECT 12, body FROM log WHERE pos = 0"], "beyond its 12 signed ones"),
+        (["DELETE FROM log WHERE pos > 8", "DELETE FROM checkpoint WHERE size > 9"], "cosigned 12 facts, and 9 are here"),
+    ],
+)
+def test_a_file_that_was_altered_is_refused_with_the_place(tmp_path: Path, statements: list[str], why: str) -> None:
+    one, held = ledger(tmp_path), copy(tmp_path)
+    for at in range(4):
+        one.append(steps(3, first=3 * at), actor=NODE, moment=AT)
+        page = next_page(one.store, start=3 * at)
+        assert page is not None
+        receipt = held.take(page, moment=AT)
+        one.take_receipt(receipt.line, size=receipt.size, witness=WITNESS.verifying_key)
+    one.check()
+    held.check()
+    for each in (one, held):
+        altered(each, *statements)
+    for again in (ledger(tmp_path), copy(tmp_path)):
+        with pytest.raises(NotTrusted, match=why) as refused:
+            again.check()
+        assert "restore the file" in refused.value.possible

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from isogenic.clock import Clock
-from isogenic.errors import NotFound, NotReachable, NotValid
+from isogenic.errors import NotFound, NotReachable
 from isogenic.ids import Mint, NodeId, SiteId
 from isogenic.network.desk import Desk
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
@@ -25,7 +25,7 @@ from isogenic.network.inbox import Inbox
 from isogenic.network.state import ControlState, fold
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
-from isogenic.records.facts import Actor, Fact, Payload, decode_fact
+from isogenic.records.facts import UNREADABLE, Actor, Fact, Payload, fact_in_place
 from isogenic.records.ledger import Copy, Ledger, Stage
 from isogenic.records.notes import VerifyingKey
 
@@ -41,14 +41,15 @@ WHY_MAX = 400  # characters of a reason that is noted
 SILENT_S = 15.0  # wall seconds without a word from a site before its silence is noted
 
 
-def _readable(bodies: Sequence[bytes], start: int) -> dict[int, Fact]:
+def _readable(bodies: Sequence[bytes], start: int, ledger: str) -> dict[int, Fact]:
     """The facts by position. One that cannot be read is its writer's fault: it is held, it counts, it is shown as unreadable, and says nothing."""
     facts = {}
     for position, body in enumerate(bodies, start):
-        try:
-            facts[position] = decode_fact(body)
-        except NotValid as refusal:
-            log.error("fact %d: %s", position, refusal)
+        fact = fact_in_place(body, ledger=ledger, position=position)
+        if fact.kind == UNREADABLE:
+            log.error("fact %s: %s", fact.ref, fact.body()["why"])
+        else:
+            facts[position] = fact
     return facts
 
 
@@ -132,7 +133,11 @@ class ControlNode:
     # ---- facts ----
 
     def start(self) -> None:
-        """Fold every ledger from its first fact: the sites' first, then our own; then note that the control site runs."""
+        """Check and fold every ledger from its first fact: the sites' first, then our own; then note that the control site runs."""
+        for ledger in self.ledgers.values():
+            ledger.check()
+        for _, copy in self.copies.values():
+            copy.check()
         self._due = dict.fromkeys(self.copies)
         self._settle()
         for audience in self.ledgers:
@@ -172,7 +177,7 @@ class ControlNode:
             bodies = ledger.store.bodies(start, min(stop, start + SLICE))
             if not bodies:
                 raise NotReachable(f"cannot fold {ledger.origin}", why=f"fact {start} is not in its store", possible="check the disk")
-            decoded = _readable(bodies, start)
+            decoded = _readable(bodies, start, ledger.origin)
             self._state = fold(self._state, decoded.values(), site=site)
             self._folded[ledger.origin] = start + len(bodies)
             self._follow(ledger, bodies, start=start, decoded=decoded)

@@ -4,6 +4,7 @@ Guarantees: `append` notes all of its payloads or none, in one transaction with 
 and one signed checkpoint for every 512 (group commit: a scan's facts go together); what `append` has
 returned is durable (I1). Position is the leaf index of the Merkle tree; there are no gaps.
 `Copy` is another node's ledger held here: it only takes pages that it has verified.
+`check` hashes all that is stored again and compares it with the newest checkpoint.
 Leaves to others: what facts mean, and carrying pages about (sync, outbox, inbox).
 
     stage       means
@@ -31,6 +32,8 @@ __all__ = ["COMMIT_MAX", "Copy", "Ledger", "Stage"]
 
 COMMIT_MAX = 512  # facts to a commit, so that one commit always fits one page of a slow satellite link
 READ_PAGE = 512  # facts read from the store at a time
+CHECK_PAGE = 8_192  # facts hashed at a time
+RESTORE = "restore the file from a backup or from the other side's copy; keep this one as evidence"
 
 
 class Stage(StrEnum):
@@ -51,6 +54,47 @@ def _facts(store: LedgerStore, start: int, stop: int | None) -> Iterator[Fact]:
         for position, body in enumerate(bodies, start):
             yield fact_in_place(body, ledger=store.origin, position=position)
         start += len(bodies)
+
+
+def _check(store: LedgerStore, frontier: Frontier, writer: VerifyingKey) -> None:
+    """Hash every stored fact again and compare with the newest checkpoint: some 2 s for a million facts."""
+    found, at = Frontier(), 0
+    while at < frontier.size:
+        bodies = store.bodies(at, min(frontier.size, at + CHECK_PAGE))
+        if not bodies:
+            break
+        found, at = found.extend(leaf_hashes(bodies)), at + len(bodies)
+    if found != frontier:
+        first, last = _fault(store, frontier.size, writer)
+        raise NotTrusted(
+            f"ledger {store.origin} refused",
+            why=f"what is stored is not what was signed: the fault is among the facts at positions {first} to {last}",
+            possible=RESTORE,
+        )
+    if store.bodies(frontier.size, frontier.size + 1):
+        raise NotTrusted(f"ledger {store.origin} refused", why=f"there are facts beyond its {frontier.size} signed ones", possible=RESTORE)
+    receipt = store.receipt()
+    if receipt is not None and receipt[0] > frontier.size:
+        why = f"the other side has cosigned {receipt[0]} facts, and {frontier.size} are here: the end of it was taken away"
+        raise NotTrusted(f"ledger {store.origin} refused", why=why, possible=RESTORE)
+
+
+def _fault(store: LedgerStore, size: int, writer: VerifyingKey) -> tuple[int, int]:
+    """The first and last position among which something was changed: between two stored checkpoints, of which the second no longer fits."""
+    frontier, good = Frontier(), 0
+    while (kept := store.checkpoint_after(frontier.size)) is not None and kept[0] <= size:
+        bodies = store.bodies(frontier.size, kept[0])
+        frontier = frontier.extend(leaf_hashes(bodies))
+        if frontier.size < kept[0]:
+            return good, kept[0] - 1
+        try:
+            signed, _ = open_checkpoint(kept[1], writer)
+        except (NotTrusted, NotValid):  # changed itself: the next one tells
+            continue
+        if signed != Checkpoint(store.origin, kept[0], frontier.root()):
+            return good, kept[0] - 1
+        good = kept[0]
+    return good, size - 1
 
 
 class Ledger:
@@ -76,6 +120,10 @@ class Ledger:
     def root(self) -> bytes:
         """The root of all noted facts."""
         return self._frontier.root()
+
+    def check(self) -> None:
+        """Raise `NotTrusted` unless the stored facts are those that were signed. For starting, before anything is folded."""
+        _check(self.store, self._frontier, self.signer.verifying_key)
 
     def append(self, payloads: Sequence[Payload], *, actor: Actor, moment: Moment) -> list[Fact]:
         """Note these payloads, durably, in this order; returns them as facts.
@@ -155,6 +203,10 @@ class Copy:
     def root(self) -> bytes:
         """The root over all facts held."""
         return self._frontier.root()
+
+    def check(self) -> None:
+        """Raise `NotTrusted` unless the stored facts are those that the writer signed. For starting, before anything is folded."""
+        _check(self.store, self._frontier, self.writer)
 
     def take(self, page: Page, *, moment: Moment) -> Receipt:
         """Verify a page, store it durably, cosign it. A page already held is answered with the same promise.

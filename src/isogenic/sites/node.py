@@ -115,7 +115,10 @@ class SiteNode:
     # ---- facts ----
 
     def start(self) -> None:
-        """Fold every ledger from its first fact, then note that the node runs."""
+        """Check and fold every ledger from its first fact, then note that the node runs."""
+        for ledger in self.ledgers.values():
+            ledger.check()
+        self.control.check()
         for ledger in self.ledgers.values():
             for fact in ledger.facts():
                 self._fold(fact)
