@@ -46,6 +46,7 @@
 
   // ---- one variable against its reference band ----
   const LASTS = 3; // points outside in a row before it is worth a colour: one is noise
+  const GAP = 8; // times the usual distance between points: what is farther apart was not seen in between, and no line is drawn there
   const LEFT = 40, BOTTOM = 18, TOP = 9, RIGHT = 8;
   class Plot {
     constructor(parent, trend, maturity, unit) {
@@ -66,6 +67,18 @@
     add(hours, value) {
       if (value === null || value === undefined || hours === null || hours === undefined) return;
       this.points.push([hours, value]);
+    }
+
+    // The points in runs without a gap.
+    pieces() {
+      const steps = this.points.slice(1).map((each, at) => each[0] - this.points[at][0]).sort((a, b) => a - b);
+      const most = steps.length > 4 ? GAP * steps[steps.length >> 1] : Infinity;
+      const found = [[]];
+      this.points.forEach((each, at) => {
+        if (at && each[0] - this.points[at - 1][0] > most) found.push([]);
+        found[found.length - 1].push(each);
+      });
+      return found;
     }
 
     band(hours) {
@@ -119,7 +132,7 @@
         element("text", { class: "tick", x: x(at * day), y: height - 2, "text-anchor": "middle" }, this.svg).textContent = (at + every) * day > last ? `${shown} ${whole}` : shown;
       }
       if (!points.length) return;
-      element("path", { class: "line", d: path(points) }, this.svg);
+      for (const piece of this.pieces()) element("path", { class: "line", d: path(piece) }, this.svg);
       let run = [];
       const flush = () => { if (run.length >= LASTS) element("path", { class: "line outside", d: path(run) }, this.svg); run = []; };
       for (const point of points) { if (this.outside(point)) run.push(point); else flush(); }
