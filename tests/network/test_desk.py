@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from isogenic.errors import NotTrusted
 from isogenic.ids import NodeId
-from isogenic.network.desk import BODY_BYTES_MAX, LIVE_UNITS
+from isogenic.network.desk import BODY_BYTES_MAX, HEARTBEAT_BYTES_MAX, LIVE_UNITS, NAME_MAX
 from isogenic.network.facts import PageRefused
 from isogenic.network.inbox import EVIDENCE_MAX
 from isogenic.records import codec
@@ -196,6 +196,18 @@ def test_a_heartbeat_tells_of_the_sites_own_ledgers_only_and_never_fills_the_mem
     assert len(live.units) == LIVE_UNITS
     for wrong in ({}, beat | {"at": "soon"}, beat | {"noted": {"x": "many"}}, beat | {"values": {"U-1": {"t": "hot"}}}, beat | {"more": 1}):
         assert ask(net, "LEEDS", "POST", "/v1/heartbeat", codec.dumps(wrong)).status == 422
+
+
+def test_a_heartbeat_is_small_and_its_names_are_short(net: Network) -> None:
+    beat: dict[str, object] = {"at": "2026-03-02T06:00:00.000Z", "noted": {}, "values": {}}
+    live = net.control.desk.live[NodeId("GHENT")]
+    before = (dict(live.noted), set(live.units))
+    long = "U" * (NAME_MAX + 1)
+    for values in ({long: {"ph": "7.0"}}, {"U-1": {long: "7.0"}}, {f"U-{at}": {f"signal-{n}": "7.0" for n in range(1000)} for at in range(20)}):
+        assert ask(net, "GHENT", "POST", "/v1/heartbeat", codec.dumps(beat | {"values": values})).status == 422
+    assert ask(net, "GHENT", "POST", "/v1/heartbeat", codec.dumps(beat) + b" " * HEARTBEAT_BYTES_MAX).status == 422
+    assert (dict(live.noted), set(live.units)) == before
+    assert ask(net, "GHENT", "POST", "/v1/heartbeat", codec.dumps(beat | {"values": {"U" * NAME_MAX: {"s" * NAME_MAX: "7.0"}}})).status == 204
 
 
 # ---- completeness ----

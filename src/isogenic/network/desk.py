@@ -32,6 +32,8 @@ __all__ = ["Desk", "Live"]
 WAIT_MAX_S = 25.0  # below the 30 s after which many middle boxes drop an idle connection
 BODY_BYTES_MAX = BLOB_BYTES_MAX
 QUERY_MAX = 8
+HEARTBEAT_BYTES_MAX = 256 * 1024  # `LIVE_UNITS` with some fifty signals each
+NAME_MAX = 80  # characters of a unit or a signal: names are kept, and shown
 LIVE_POINTS = 2_000  # points kept per unit for the trend screens: memory, never evidence
 LIVE_SIGNALS = 200
 LIVE_UNITS = 100
@@ -147,7 +149,11 @@ class Desk:
         return Answer(204)
 
     def _heartbeat(self, peer: NodeId, body: bytes) -> Answer:
+        if len(body) > HEARTBEAT_BYTES_MAX:
+            raise NotValid("cannot read a heartbeat", why=f"{len(body)} bytes are more than {HEARTBEAT_BYTES_MAX}")
         said = codec.read(_Heartbeat, codec.loads(body, what="a heartbeat"), what="heartbeat")
+        if any(len(name) > NAME_MAX for unit, values in said.values.items() for name in (unit, *values)):
+            raise NotValid("cannot read a heartbeat", why=f"the name of a unit or a signal has at most {NAME_MAX} characters")
         live = self.live[peer]
         live.noted = {origin: size for origin, size in said.noted.items() if self.inbox.writers.get(origin) == peer}
         at = time_of_text(said.at)
