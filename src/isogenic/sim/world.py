@@ -213,7 +213,7 @@ def _accounts(home: Path, seed: int, network: str, people: list[Character]) -> N
         entropy = _Entropy(_seeded(seed, f"entropy {each.id} {home.name}"))
         signer = person_signer(seed, network, each.id)
         account = new_account(each.id, password_of(each.id, seed), signer, entropy=entropy, cost=DEMO_COST)
-        _write(home / "accounts" / f"{each.id}.json", text_of_account(account))
+        _write(home / "accounts" / f"{each.id}.json", text_of_account(account), private=True)
 
 
 class _Entropy:
@@ -230,6 +230,11 @@ class _Entropy:
         return data[:count]
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, *, private: bool = False) -> None:
+    """`private`: for the node's own user only, like the folder that it is in."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if private:
+        path.parent.chmod(0o700)
+        path.touch(mode=0o600)
+        path.chmod(0o600)
     path.write_bytes(data)

@@ -17,13 +17,13 @@ from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, roles_that_may
 from isogenic.errors import NotFound
 from isogenic.records.facts import Actor
+from isogenic.web.bodies import BoundedBodies
 from isogenic.web.messages import Me, SignedInAs, SignIn
 from isogenic.web.problems import PROBLEMS
 from isogenic.web.signin import METHOD, Door, Session
 
-__all__ = ["COOKIE", "READER", "SECURITY_HEADERS", "Asker", "Guest", "actor_for", "asked_by", "guest_of", "nothing_else", "sign_in_routes"]
+__all__ = ["READER", "SECURITY_HEADERS", "Asker", "Guest", "actor_for", "asked_by", "guest_of", "nothing_else", "sign_in_routes"]
 
-COOKIE = "isogenic"
 BEARER = "bearer "
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -42,7 +42,7 @@ class Guest:
 
 def guest_of(door: Door, request: Request) -> Guest:
     """The person behind a request, or `NotTrusted`."""
-    session = door.session(_token(request))
+    session = door.session(_token(door, request))
     return Guest(session, door.person(session))
 
 
@@ -59,11 +59,11 @@ Asker = Annotated[Guest, Depends(asked_by)]
 READER = [Depends(asked_by)]  # for routes that only want somebody who is signed in
 
 
-def _token(request: Request) -> str | None:
+def _token(door: Door, request: Request) -> str | None:
     said = request.headers.get("authorization", "")
     if said.lower().startswith(BEARER):
         return said[len(BEARER) :].strip()[:200]
-    return request.cookies.get(COOKIE)
+    return request.cookies.get(door.cookie)
 
 
 def actor_for(person: Person, act: Act) -> Actor:
@@ -81,14 +81,14 @@ def sign_in_routes(app: FastAPI, door: Door) -> None:
         session = await door.sign_in(body.person, body.password)
         person = door.person(session)
         # Strict: no other site's page can act with this session, so no route needs a token of its own against that.
-        response.set_cookie(COOKIE, session.token, httponly=True, samesite="strict", secure=request.url.scheme == "https", path="/")
+        response.set_cookie(door.cookie, session.token, httponly=True, samesite="strict", secure=request.url.scheme == "https", path="/")
         return SignedInAs(person=person.id, printed_name=person.printed_name, roles=[str(role) for role in person.roles], token=session.token)
 
     @app.post("/api/sign-out", status_code=204, responses=PROBLEMS, tags=["sign-in"], summary="Sign out")
     async def sign_out(request: Request, response: Response) -> None:
         """End the session."""
-        door.sign_out(door.session(_token(request)))
-        response.delete_cookie(COOKIE, path="/")
+        door.sign_out(door.session(_token(door, request)))
+        response.delete_cookie(door.cookie, path="/")
 
     @app.get("/api/me", responses=PROBLEMS, tags=["sign-in"], summary="Who is signed in")
     async def me(request: Request) -> Me:
@@ -96,6 +96,7 @@ def sign_in_routes(app: FastAPI, door: Door) -> None:
         person = guest_of(door, request).person
         return Me(person=person.id, printed_name=person.printed_name, roles=[str(role) for role in person.roles])
 
+    app.add_middleware(BoundedBodies)
     app.add_middleware(_Headers)
 
 

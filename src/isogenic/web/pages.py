@@ -48,12 +48,13 @@ from isogenic.web.screens.site import site_screen
 from isogenic.web.screens.words import signal_title, unit_words
 from isogenic.web.signin import Door
 
-__all__ = ["mount_pages"]
+__all__ = ["inside", "mount_pages"]
 
 LOOK_S = 1.0  # wall seconds between looks at what changed
 GLANCE_S = 0.5  # less than a look, so that nobody sees what is older than one
 GLANCES_MAX = 200
 PAGE_FACTS = 50
+THEN_MAX = 2_000  # characters of an address
 HEAD = '<link rel="stylesheet" href="/static/isogenic.css"><script src="/static/isogenic.js" defer></script>'
 ICON = "data:image/svg+xml," + (
     "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23262d31' stroke-width='2.4'%3E"
@@ -103,10 +104,19 @@ def mount_pages(app: FastAPI, desk: ControlDesk, door: Door) -> None:
     @app.get("/sign-in", include_in_schema=False)
     async def sign_in(request: Request) -> HTMLResponse:
         then = request.query_params.get("then", "/")
-        inside = then if then.startswith("/") and not then.startswith("//") and "\\" not in then else "/"
-        return HTMLResponse(sign_in_page("Control site", then=inside), headers={"Cache-Control": "no-store"})
+        return HTMLResponse(sign_in_page("Control site", then=inside(then)), headers={"Cache-Control": "no-store"})
 
     ui.run_with(app, title="Isogenic", favicon=ICON, tailwind=False, show_welcome_message=False, language="en-US", reconnect_timeout=10.0)
+
+
+def inside(then: str) -> str:
+    """Where to go after the sign-in: a path of this node, or its first page.
+
+    Browsers drop tabs and line ends from an address, and read a backslash as a slash, before they
+    look at where it leads; so nothing that a path need not have is let through.
+    """
+    plain = then.isascii() and then.isprintable() and not set(then) & set(" \\")
+    return then if plain and len(then) <= THEN_MAX and then.startswith("/") and not then.startswith("//") else "/"
 
 
 # ---- how a page is made ----

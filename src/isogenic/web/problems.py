@@ -66,6 +66,8 @@ def answer_refusals(app: FastAPI) -> None:
 
     async def by_status(request: Request, trouble: Exception) -> Response:
         assert isinstance(trouble, HTTPException)
+        if trouble.status_code == 400:  # how the framework answers what it cannot even parse; to who asks it is one more malformed body
+            return problem_response(NotValid("cannot read the request", why=str(trouble.detail)[:WORDS_MAX], possible="see /api/openapi.json"))
         family = {404: NotFound, 401: NotTrusted, 403: NotAllowed, 503: NotReachable}.get(trouble.status_code, NotValid)
         refusal = family(f"no {request.method} {request.url.path[:80]}", why=str(trouble.detail)[:WORDS_MAX], possible="see /api/openapi.json")
         body = refusal.as_problem() | {"status": trouble.status_code}

@@ -5,7 +5,8 @@ one at a time, so that a hundred guesses at once count as a hundred; an unknown 
 long as a known one and is answered in the same words; every sign-in and every refusal is
 noted (21 CFR 11.300(d)). A session is a random token that dies of inactivity and with its
 node; it proves who reads, never who signs: to sign, the password is given again
-(21 CFR 11.200(a)).
+(21 CFR 11.200(a)). Wrong passwords at the door and wrong passwords to sign are counted and
+waited for apart: whoever has no session cannot keep anybody from signing.
 Leaves to others: what the account's text means (authority), what the person may do (rules).
 
 Time here is the wall's: a person is idle and an account is locked for minutes of life, however
@@ -15,10 +16,12 @@ fast the process time of a demonstration runs.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
@@ -48,14 +51,24 @@ __all__ = ["AccountFolder", "Door", "Session"]
 
 IDLE_S = 15 * 60.0  # without a request, a session is over
 SESSIONS_MAX = 1_000  # at one node; the one idle longest goes first
-NAMES_MAX = 1_000  # names whose wrong passwords are counted; names that are typed are not to fill the disk
+NAMES_MAX = 1_000  # names without an account whose wrong passwords are counted; names that are typed are not to fill the disk
 WAITING_MAX = 32  # passwords waiting to be looked at
 AT_ONCE = 2  # argon2id takes 64 MiB each
 STORM_S, STORM_MAX = 60.0, 60  # refusals noted in a minute: whoever cannot sign in must not be able to fill the ledger
 TOKEN_BYTES = 32
 METHOD = "password"
 ATTEMPTS = "attempts.list"  # not *.json: it is no account
+_SIGNING = "/signing"  # after a name in that file; no id of a person has a slash
 ACCOUNT_BYTES_MAX = 64 * 1024
+
+log = logging.getLogger(__name__)
+
+
+class At(StrEnum):
+    """Where a password is given. The door is open to everybody; to sign, one must be inside."""
+
+    DOOR = "door"
+    SIGNING = "signing"
 
 
 class AccountFolder:
@@ -80,29 +93,52 @@ class AccountFolder:
             raise NotTrusted(f"account {path.name} refused", why=f"it is that of {account.person}")
         return account
 
-    def attempts(self, person: PersonId) -> Attempts:
+    def attempts(self, person: PersonId, at: At = At.DOOR) -> Attempts:
         """Wrong passwords in a row."""
-        return self._attempts.get(person, Attempts())
+        return self._attempts.get((person, at), Attempts())
 
-    def keep(self, person: PersonId, attempts: Attempts) -> None:
+    def keep(self, person: PersonId, attempts: Attempts, at: At = At.DOOR, *, now: datetime) -> None:
         """Keep the count; a right password forgets it."""
-        if attempts == self.attempts(person):
+        if attempts == self.attempts(person, at):
             return
-        self._attempts.pop(person, None)
+        self._attempts.pop((person, at), None)
         if attempts.failures:
-            self._attempts[person] = attempts
-        while len(self._attempts) > NAMES_MAX:
-            self._attempts.pop(next(iter(self._attempts)))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        plain = {str(name): codec.plain(each) for name, each in self._attempts.items()}
+            self._attempts[person, at] = attempts
+            self._forget_strangers(now)
+        make_private_folder(self.folder)
+        plain = {f"{name}{_SIGNING}" if where is At.SIGNING else str(name): codec.plain(each) for (name, where), each in self._attempts.items()}
         write_whole(self.folder / ATTEMPTS, codec.dumps(plain) + b"\n", mode=0o600)
 
-    def _read_attempts(self) -> dict[PersonId, Attempts]:
+    def _forget_strangers(self, now: datetime) -> None:
+        """At most `NAMES_MAX` names without an account. They push out one another, never a person's count and never a lock that stands."""
+        if len(self._attempts) <= NAMES_MAX:
+            return
+        strangers = [key for key in self._attempts if not (self.folder / f"{key[0]}.json").exists()]
+        standing = {key for key in strangers if (until := self._attempts[key].locked_until) is not None and now < until}
+        oldest = [key for key in strangers if key not in standing]  # the newest is last: where all others are locked, it is the one to go
+        for key in (oldest or strangers[-1:])[: max(0, len(strangers) - NAMES_MAX)]:
+            del self._attempts[key]
+
+    def _read_attempts(self) -> dict[tuple[PersonId, At], Attempts]:
         try:
-            plain = codec.loads((self.folder / ATTEMPTS).read_bytes(), what=ATTEMPTS)
+            plain = codec.read(dict[str, Attempts], codec.loads((self.folder / ATTEMPTS).read_bytes(), what=ATTEMPTS), what=ATTEMPTS)
+            return {(PersonId(name.removesuffix(_SIGNING)), At.SIGNING if name.endswith(_SIGNING) else At.DOOR): each for name, each in plain.items()}
         except FileNotFoundError:
             return {}
-        return {PersonId(name): codec.read(Attempts, each, what=ATTEMPTS) for name, each in plain.items()}
+        except NotValid as trouble:
+            # A node that does not start helps nobody who can damage this file; that the locks of the last minutes are gone must be known.
+            log.warning("%s cannot be read (%s): no wrong password from before this start is counted", ATTEMPTS, trouble.why)
+            return {}
+        except OSError as trouble:
+            raise NotReachable(f"cannot read {ATTEMPTS}", why=str(trouble.strerror or trouble), possible="check the folder of accounts") from trouble
+
+
+def make_private_folder(folder: Path) -> None:
+    """A folder that only the node's own user can look into."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as trouble:
+        raise NotReachable(f"cannot make folder {folder.name}", why=str(trouble.strerror or trouble)) from trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +153,7 @@ class Session:
 
 @dataclass(slots=True)
 class _Queue:
-    """Passwords are looked at `AT_ONCE`; one person's one after the other."""
+    """Passwords are looked at `AT_ONCE`; one person's one after the other. Those who sign do not wait behind the door."""
 
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     people: dict[str, asyncio.Lock] = field(default_factory=dict)
@@ -155,9 +191,14 @@ class Door:
         self._directory, self._note, self._signed_in, self._refused = directory, note, signed_in, refused
         self._entropy, self._wall, self._monotonic = entropy, wall, monotonic
         self._sessions: dict[str, Session] = {}  # by digest of the token: a list of sessions gives nobody a session
-        self._queue, self._storm = _Queue(), _Storm(since=monotonic())
+        self._queues, self._storm = {at: _Queue() for at in At}, _Storm(since=monotonic())
         nobody = PersonId("NOBODY")
         self._nobody = new_account(nobody, entropy(16).hex(), Signer.from_seed("NOBODY", entropy(32)), entropy=entropy, cost=cost)
+
+    @property
+    def cookie(self) -> str:
+        """The name of this node's cookie. Browsers do not tell ports apart: two nodes on one host must not sign each other's people out."""
+        return f"isogenic-{self.site or 'CONTROL'}"
 
     # ---- signing in and out ----
 
@@ -168,7 +209,7 @@ class Door:
         except NotValid:
             self._note_refused(_printable(name), "no such form of a person's id")
             raise NotTrusted("cannot sign in", why="the person or the password is wrong") from None
-        await self._look(person_id, lambda account: check_sign_in(account, password))
+        await self._look(person_id, At.DOOR, lambda account: check_sign_in(account, password))
         try:
             person = self._may_enter(person_id)
         except Refusal as refusal:
@@ -208,34 +249,34 @@ class Door:
     # ---- signing ----
 
     async def signer(self, session: Session, password: str) -> Signer:
-        """The person's private key, opened with the password given again: a wrong one counts like one at the door."""
+        """The person's private key, opened with the password given again: wrong ones are counted, apart from those at the door."""
         try:
-            return await self._look(session.person, lambda account: open_account(account, password))
+            return await self._look(session.person, At.SIGNING, lambda account: open_account(account, password))
         except NotTrusted as wrong:
             raise NotTrusted(
-                "cannot sign", why="the password is wrong", possible="type it again; five wrong ones in a row lock the account"
+                "cannot sign", why="the password is wrong", possible="type it again; after five wrong ones in a row you cannot sign for a while"
             ) from wrong
         except NotAllowed as locked:
             raise NotAllowed("cannot sign", why=locked.why, possible=locked.possible) from locked
 
     # ---- the password ----
 
-    async def _look(self, person: PersonId, at: Callable[[Account], Signer | None]) -> Signer:
-        queue = self._queue
+    async def _look(self, person: PersonId, at: At, with_it: Callable[[Account], Signer | None]) -> Signer:
+        queue = self._queues[at]
         if queue.waiting >= WAITING_MAX:
-            raise NotReachable("cannot sign in now", why=f"{WAITING_MAX} others are signing in", possible="try again in a moment")
+            raise NotReachable("cannot look at a password now", why=f"{WAITING_MAX} others are waiting", possible="try again in a moment")
         queue.waiting += 1
         lock = queue.people.setdefault(person, asyncio.Lock())
         try:
             async with lock, queue.slots:
-                return await self._look_alone(person, at)
+                return await self._look_alone(person, at, with_it)
         finally:
             queue.waiting -= 1
             if queue.waiting == 0:
                 queue.people.clear()
 
-    async def _look_alone(self, person: PersonId, at: Callable[[Account], Signer | None]) -> Signer:
-        attempts = self.accounts.attempts(person)
+    async def _look_alone(self, person: PersonId, at: At, with_it: Callable[[Account], Signer | None]) -> Signer:
+        attempts = self.accounts.attempts(person, at)
         try:
             check_not_locked(attempts, self._wall())
         except NotAllowed as locked:
@@ -243,14 +284,15 @@ class Door:
             raise
         account = self.accounts.account(person)
         try:
-            opened = await asyncio.to_thread(at, account or self._nobody)
+            opened = await asyncio.to_thread(with_it, account or self._nobody)
             if account is None:
                 raise NotTrusted("cannot sign in", why="the person or the password is wrong")
         except NotTrusted as wrong:
-            self.accounts.keep(person, attempts.after_failure(self._wall()))
+            now = self._wall()
+            self.accounts.keep(person, attempts.after_failure(now), at, now=now)
             self._note_refused(person, wrong.why)
             raise
-        self.accounts.keep(person, Attempts())
+        self.accounts.keep(person, Attempts(), at, now=self._wall())
         return opened  # type: ignore[return-value]  # None where only the password was looked at
 
     def _note_refused(self, person: str, why: str) -> None:
