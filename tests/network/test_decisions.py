@@ -155,13 +155,22 @@ def test_a_complete_witnessed_record_is_released_by_signature(net: Network) -> N
 
 
 def test_a_refused_release_is_noted_with_every_reason(net: Network) -> None:
-    released, notes = release_it(net, BEN)
+    opened(net)
+    released, notes = release_it(net)
     assert released is None
     (refused,) = of_leeds(net, ReleaseRefused)
     assert isinstance(refused, ReleaseRefused)
-    assert (refused.lot, refused.asked_by, refused.reasons) == (LOT, BEN, notes.reasons)
+    assert (refused.lot, refused.asked_by, refused.reasons) == (LOT, QUI, notes.reasons)
     assert len(refused.reasons) == 1
     assert net.control.state.lot(LOT).lot_state is LotState.QUARANTINE
+
+
+def test_who_may_not_release_is_refused_and_leaves_nothing_in_the_record(net: Network) -> None:
+    opened(net)
+    for person in (BEN, ADA, ANA, OPERATORS[LEEDS]):
+        with pytest.raises(NotAllowed, match="qualified person"):
+            release_it(net, person)
+    assert of_leeds(net, ReleaseRefused) == []
 
 
 def test_a_lot_that_is_not_wholly_witnessed_is_not_released(tmp_path: Path) -> None:
@@ -284,7 +293,7 @@ def test_a_result_outside_its_limits_forbids_release(tmp_path: Path) -> None:
 def test_a_restarted_control_site_knows_what_it_knew(net: Network) -> None:
     deviation = opened(net)
     release_it(net)
-    release_it(net, ADA)
+    release_it(net)
     dispose(net, deviation)
     release_it(net)
     lived = net.control.state

@@ -18,11 +18,11 @@ from datetime import datetime
 
 from isogenic.clock import Clock
 from isogenic.errors import NotFound, NotReachable
-from isogenic.ids import Mint, NodeId, SiteId
+from isogenic.ids import BatchId, Mint, NodeId, SiteId
 from isogenic.network.desk import Desk
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
 from isogenic.network.inbox import Inbox
-from isogenic.network.state import ControlState, fold
+from isogenic.network.state import ClaimRefused, ControlState, Place, fold
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
 from isogenic.records.facts import UNREADABLE, Actor, Fact, Payload, fact_in_place
@@ -101,6 +101,7 @@ class ControlNode:
         self._due: dict[str, None] = {}  # copies that hold facts not yet folded, oldest first
         self._later: asyncio.TimerHandle | None = None
         self._silent: set[SiteId] = set()
+        self._running = False  # while everything is folded from the first fact on, who came first is not to be judged
         self.changed = asyncio.Event()  # set and replaced whenever state changed: screens wait on it
         inbox = Inbox(
             {origin: copy for origin, (_, copy) in copies.items()},
@@ -142,6 +143,8 @@ class ControlNode:
         self._settle()
         for audience in self.ledgers:
             self._fold_own(audience)
+        self._running = True
+        self._refuse_claims(list(self._state.evidence))
         self.note([ControlStarted(CONTROL, self.software)])
 
     def stop(self) -> None:
@@ -167,21 +170,49 @@ class ControlNode:
 
     def _fold_own(self, audience: str) -> None:
         ledger = self.ledgers[audience]
-        site = None if audience == HOUSE else SiteId(audience)
-        self._fold(ledger, site, stop=ledger.size)
+        self._fold(ledger, stop=ledger.size)
 
-    def _fold(self, ledger: Ledger | Copy, site: SiteId | None, *, stop: int) -> None:
+    def place(self, origin: str) -> Place:
+        """What a fact in one of the ledgers held here may say: known from how the ledger was opened, not from the fact."""
+        if origin in self.copies:
+            return Place(origin, self.copies[origin][0], ours=False, sponsor=not origin.endswith(f"/{HOUSE}"))
+        audience = next(each for each, ledger in self.ledgers.items() if ledger.origin == origin)
+        return Place(origin, None if audience == HOUSE else SiteId(audience), ours=True)
+
+    def _fold(self, ledger: Ledger | Copy, *, stop: int) -> None:
         """Fold a ledger up to `stop`, and let the tables and those who wait for news follow."""
+        place, before = self.place(ledger.origin), self._state.evidence
         start = self._folded.get(ledger.origin, 0)
         while start < stop:
             bodies = ledger.store.bodies(start, min(stop, start + SLICE))
             if not bodies:
                 raise NotReachable(f"cannot fold {ledger.origin}", why=f"fact {start} is not in its store", possible="check the disk")
             decoded = _readable(bodies, start, ledger.origin)
-            self._state = fold(self._state, decoded.values(), site=site)
+            self._state = fold(self._state, decoded.values(), place=place)
             self._folded[ledger.origin] = start + len(bodies)
             self._follow(ledger, bodies, start=start, decoded=decoded)
             start += len(bodies)
+        if self._running and not place.ours:
+            self._refuse_claims([claim for claim in self._state.evidence if claim not in before])
+
+    def _refuse_claims(self, claims: list[tuple[str, BatchId]]) -> None:
+        """Note which claims on the name of a batch or lot came second, so that they are second after every restart too.
+
+        `claims` are those that just came; of several, the one that ranks first stands against the others.
+        """
+        came = set(claims)
+        for claim in sorted(claims, key=self._state.rank, reverse=True):
+            if claim in self._state.refused or not (rivals := self._state.rivals(claim)):
+                continue
+            older = [each for each in rivals if each not in came]
+            first = min(older or rivals, key=self._state.rank)
+            if not older and self._state.rank(claim) < self._state.rank(first):
+                continue
+            record = self._state.evidence[claim]
+            assert record.lot is not None  # a claim names its lot
+            assert record.site is not None
+            log.error("%s: %s or %s is claimed in %s already", claim[0], record.batch, record.lot, first[0])
+            self.note([ClaimRefused(record.batch, record.lot, record.site, claim[0], first[0])])
 
     # ---- folding what the sites bring, when there is time ----
 
@@ -220,9 +251,9 @@ class ControlNode:
         if not self._due:
             return
         origin = next(iter(self._due))
-        site, copy = self.copies[origin]
+        copy = self.copies[origin][1]
         stop = min(copy.size, self._folded.get(origin, 0) + SLICE)
-        self._fold(copy, site, stop=stop)
+        self._fold(copy, stop=stop)
         if stop == copy.size:
             del self._due[origin]
         if self._due:
@@ -231,8 +262,8 @@ class ControlNode:
     def _settle(self) -> None:
         while self._due:
             origin = next(iter(self._due))
-            site, copy = self.copies[origin]
-            self._fold(copy, site, stop=copy.size)
+            copy = self.copies[origin][1]
+            self._fold(copy, stop=copy.size)
             del self._due[origin]
 
     def _follow(self, ledger: Ledger | Copy, bodies: list[bytes], *, start: int, decoded: Mapping[int, Fact]) -> None:

@@ -7,10 +7,12 @@ noted unless everything is in order; a refusal to release is itself noted.
 
 from __future__ import annotations
 
+from isogenic.authority.gate import check_two_people_approved
 from isogenic.authority.people import Directory, DirectoryPublished, Person, Role
 from isogenic.authority.rules import Act, require, roles_that_may
 from isogenic.authority.signatures import MEANINGS, sign
-from isogenic.errors import NotAllowed, NotFound, NotValid, Refusal
+from isogenic.checks import stops
+from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import DeviationId, LotId, PersonId, ProductId, RecipeId, SiteId
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.monitoring.model import Model
@@ -137,12 +139,14 @@ def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, versi
     """Publish a recipe that two people have signed, to every site that has a document for it."""
     require(person, Act.APPROVE_RECIPE)
     submitted = _submitted(node, recipe, version)
+    if digest_of(submitted.text) != submitted.digest:
+        raise NotTrusted(f"cannot publish {recipe} version {version}", why="its text is not the one that its digest names")
     approvals = tuple(each.signature for each in node.state.approvals.get((recipe, version), ()))
-    meanings = {each.meaning for each in approvals}
-    if not {MEANINGS[Act.SIGN_RECIPE_AS_AUTHOR], MEANINGS[Act.APPROVE_RECIPE]} <= meanings:
+    against = stops(check_two_people_approved(submitted.digest, approvals, directory(node)))
+    if against:
         raise NotAllowed(
             f"cannot publish {recipe} version {version}",
-            why=f"it is signed as {', '.join(sorted(meanings)) or 'nothing'}",
+            why="; ".join(note.text for note in against),
             possible="it takes an author and an approver",
         )
     reached = []
@@ -172,12 +176,16 @@ def dispose_deviation(
 ) -> DeviationDisposed:
     """Say what a deviation means for its lot, by signature."""
     record, found = node.state.deviation(deviation)
-    require(person, Act.DISPOSE_DEVIATION, site=found.opened.site, operators=record.operators)
+    if record.site is None or record.site != found.opened.site:
+        raise NotAllowed(
+            f"cannot dispose of {deviation}", why=f"it names {found.opened.site}, its batch is of {record.site}", possible="reject the lot"
+        )
+    require(person, Act.DISPOSE_DEVIATION, site=record.site, operators=record.operators)
     role = _role(person, Act.DISPOSE_DEVIATION)
     digest = disposition_digest(found.opened, disposition, justification)
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.DISPOSE_DEVIATION], at=node.clock.now().at, digest=digest)
     disposed = dispose(found, disposition, justification=justification, signature=signature, directory=directory(node), operators=record.operators)
-    node.note([disposed], site=found.opened.site, actor=_actor(person, role))
+    node.note([disposed], site=record.site, actor=_actor(person, role))
     return disposed
 
 
@@ -228,9 +236,11 @@ def release_lot(
 ) -> tuple[LotReleased | None, ReleaseNotes]:
     """Release by signature if no check stands against it; else note the refusal with its reasons.
 
+    Who may not release at all is refused before anything is noted.
     `shown` is the digest of the page that the person saw; if the record has changed since, nothing is signed.
     """
     case = release_case(node, lot, asked_by=person.id)
+    require(person, Act.RELEASE_LOT, site=case.record.site, operators=case.record.operators)  # nobody else's question is worth a fact
     notes = release(case)
     role = _role(person, Act.RELEASE_LOT)
     if not notes.allowed:

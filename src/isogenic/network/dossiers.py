@@ -15,13 +15,14 @@ from pathlib import Path
 
 from isogenic.authority.people import Directory
 from isogenic.batches.record import executed_record, record_text
-from isogenic.errors import NotFound
+from isogenic.checks import stops
+from isogenic.errors import NotFound, NotTrusted
 from isogenic.ids import LotId
 from isogenic.network import decisions
 from isogenic.network.control import CONTROL, ControlNode
 from isogenic.quality.certificate import as_pdf, as_text, certificate_of
 from isogenic.quality.record import LotRecord
-from isogenic.quality.release import LotReleased
+from isogenic.quality.release import LotReleased, check_released_by_signature
 from isogenic.records.dossier import Key, KeyRole, LedgerPart, write_dossier
 from isogenic.records.facts import Fact
 from isogenic.records.ledger import Copy, Ledger
@@ -86,7 +87,11 @@ def _documents(node: ControlNode, record: LotRecord, ledger: Ledger | Copy) -> d
     about: list[Fact] = [fact for fact in ledger.facts() if fact.subject == record.batch]
     documents = {"batch-record.txt": record_text(executed_record(about)).encode()}
     decision = node.state.decisions.get(record.lot) if record.lot else None
-    if isinstance(decision, LotReleased):
+    if isinstance(decision, LotReleased) and decision.batch == record.batch:
+        # A certificate is what leaves the house: what stands under it is verified again, whoever noted it.
+        against = stops(check_released_by_signature(decision, record, decisions.directory(node)))
+        if against:
+            raise NotTrusted(f"no certificate of {record.lot}", why="; ".join(note.text for note in against))
         case = decisions.release_case(node, decision.lot, asked_by=decision.signature.person)
         certificate = certificate_of(case, decision)
         documents |= {"certificate.pdf": as_pdf(certificate), "certificate.txt": as_text(certificate).encode()}

@@ -1,34 +1,75 @@
 """What the control site knows, folded from its own ledgers and from its sites'.
 
-Guarantees: `apply` is the only way this state changes; each site's facts feed that site's
-part only; rebuilding folds every site's ledgers first and the control site's after, and
-gives what following along gave (I8): what was published to all is folded from the house
-alone, and nothing depends on how facts of two ledgers interleaved.
-Leaves to others: tables for searching (views), deciding (decisions).
+Guarantees: `apply` is the only way this state changes, and it takes any fact without failing.
+What a fact may say depends on where it stands: decisions, recipes, people, specifications
+and models count from the control site's own ledgers only; evidence about a batch counts
+only from the sponsor's ledger in which its own site claimed it. What is said anywhere else
+is kept in `foreign`, to be seen, and changes no record, so no site can help or harm the lot of
+another. Rebuilding folds every site's ledgers first and the control site's after, and
+gives what following along gave (I8): a record is its own ledger's facts and then the
+decisions on it, whichever arrived first, and who claimed a name first is noted in the house.
+Leaves to others: tables for searching (views), deciding (decisions), whether signatures verify (decisions, release).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.errors import NotFound
 from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteId
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.quality.deviations import Deviation
-from isogenic.quality.record import LotRecord, batch_of
+from isogenic.quality.record import CLAIMS, DECISIONS, LotRecord, batch_of, names_an_unreadable_batch
 from isogenic.quality.record import apply as apply_to_lot
 from isogenic.quality.release import LotRejected, LotReleased, ReleaseRefused
 from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
 from isogenic.recipes.approval import RecipeAccepted, RecipeApproved, RecipeNotAccepted, RecipePublished, RecipeSubmitted
+from isogenic.records import facts as records
 from isogenic.records.facts import Fact
 
-__all__ = ["ControlState", "SiteView", "apply", "fold"]
+__all__ = ["ClaimRefused", "ControlState", "Place", "SiteView", "apply", "fold"]
 
 NODE_STARTED, LINK_LOST = "sites.node_started", "sites.link_lost"  # by name: this room does not know the sites' room
+FOREIGN_SHOWN = 100  # of each ledger: enough to see what is going on, whatever a site writes
+# What only the control site says; the words of a site on these are kept as foreign.
+OURS_TO_SAY = DECISIONS | {
+    "authority.directory_published",
+    "monitoring.model_published",
+    "network.claim_refused",
+    "quality.release_refused",
+    "quality.specification_published",
+    "recipe.approved",
+    "recipe.published",
+    "recipe.submitted",
+}
+_NEVER = datetime.max.replace(tzinfo=UTC)
 RecipeKey = tuple[RecipeId, int]
+Claim = tuple[str, BatchId]  # a ledger, and the batch that it says was started in it
+
+
+@records.fact("network.claim_refused", subject="batch", house=True)
+@dataclass(frozen=True, slots=True)
+class ClaimRefused:
+    """A site's ledger named a batch or a lot that was claimed in another record before: the name stays with the first."""
+
+    batch: BatchId
+    lot: LotId
+    site: SiteId
+    ledger: str
+    held_by: str  # the ledger whose claim stands
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fact stands, as the node that opened the ledger knows it; never as the fact itself says."""
+
+    ledger: str
+    site: SiteId | None  # whose copy it is, or which site our ledger is directed to; None: our house
+    ours: bool
+    sponsor: bool = False  # of a copy: a sponsor's ledger, in which batches are made
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +93,19 @@ class ControlState:
     specifications: Mapping[ProductId, Specification] = field(default_factory=dict)
     models: Mapping[ProductId, ModelPublished] = field(default_factory=dict)
     sites: Mapping[SiteId, SiteView] = field(default_factory=dict)
-    lots: Mapping[BatchId, LotRecord] = field(default_factory=dict)
+    evidence: Mapping[Claim, LotRecord] = field(default_factory=dict)  # what each ledger says of the batches started in it
+    directed: Mapping[tuple[SiteId, BatchId], tuple[Fact, ...]] = field(default_factory=dict)  # what was decided here on a site's batch
+    refused: frozenset[Claim] = frozenset()  # claims that came second
+    lots: Mapping[BatchId, LotRecord] = field(default_factory=dict)  # evidence and then decisions: what everybody looks at
+    foreign: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by ledger: the first words on what is not its to say
     decisions: Mapping[LotId, LotReleased | LotRejected] = field(default_factory=dict)
     refusals: Mapping[LotId, tuple[ReleaseRefused, ...]] = field(default_factory=dict)
 
     def lot(self, lot: LotId) -> LotRecord:
         """The record of a lot, or `NotFound`."""
-        for record in self.lots.values():
-            if record.lot == lot:
-                return record
+        claimed = [record for record in self.lots.values() if record.lot == lot]
+        if claimed:
+            return min(claimed, key=lambda record: self.rank((record.ledger, record.batch)))
         raise NotFound(
             f"no lot {lot}", why="no site has told of it", possible=", ".join(str(each.lot) for each in self.lots.values() if each.lot) or "none"
         )
@@ -76,53 +121,136 @@ class ControlState:
         """One site's part."""
         return self.sites.get(site, SiteView())
 
+    def rank(self, claim: Claim) -> tuple[bool, datetime, str, BatchId]:
+        """The lowest of several claims on one name stands. Which came first is noted in the house; without that note, the earliest start."""
+        return claim in self.refused, self.evidence[claim].started_at or _NEVER, *claim
 
-def apply(state: ControlState, fact: Fact, *, site: SiteId | None) -> ControlState:
-    """The state after one more fact. `site`: whose ledger, or which site's the control ledger is; None for the control site's house."""
-    return fold(state, [fact], site=site)
+    def rivals(self, claim: Claim) -> list[Claim]:
+        """The other claims on the batch or on the lot of this one that were not refused."""
+        lot = self.evidence[claim].lot
+        return [
+            other
+            for other, record in self.evidence.items()
+            if other != claim and other not in self.refused and (other[1] == claim[1] or (lot is not None and record.lot == lot))
+        ]
 
 
-def fold(state: ControlState, facts: Iterable[Fact], *, site: SiteId | None) -> ControlState:
-    """The state after a run of facts of one ledger. The table of lots, which only grows, is copied once for the run, not for each fact."""
-    lots = dict(state.lots)
+def apply(state: ControlState, fact: Fact, *, place: Place) -> ControlState:
+    """The state after one more fact."""
+    return fold(state, [fact], place=place)
+
+
+def fold(state: ControlState, facts: Iterable[Fact], *, place: Place) -> ControlState:
+    """The state after a run of facts of one ledger. The tables of batches, which only grow, are copied once for the run, not for each fact."""
+    evidence, directed = dict(state.evidence), dict(state.directed)
+    touched: set[BatchId] = set()
     for fact in facts:
-        if name := batch_of(fact):
-            batch = BatchId(name)
-            lots[batch] = apply_to_lot(lots.get(batch) or LotRecord(batch), fact)
-        state = _beside_lots(state, fact, site)
-    return replace(state, lots=lots)
+        name = batch_of(fact)
+        claim = (place.ledger, BatchId(name)) if name else None
+        if place.ours:
+            state = _of_house(state, fact) if place.site is None else _of_directed(state, fact, place.site, evidence)
+            if claim is not None and place.site is not None:
+                directed[place.site, claim[1]] = (*directed.get((place.site, claim[1]), ()), fact)
+            if claim is not None:  # our house speaks of batches where it refuses a claim
+                touched.add(claim[1])
+        elif fact.kind in OURS_TO_SAY and claim not in evidence:
+            state = _foreign(state, fact, place, "a site does not say that")
+        elif claim is not None and (known := _claimed(evidence, fact, claim, place)) is not None:
+            evidence[claim] = apply_to_lot(known, fact)
+            touched.add(claim[1])
+        elif claim is not None:
+            state = _foreign(state, fact, place, f"{claim[1]} was not started in this ledger")
+        elif names_an_unreadable_batch(fact):
+            state = _foreign(state, fact, place, "it names a batch that nobody can read")
+        else:
+            state = _of_site(state, fact, place)
+    return _seen(replace(state, evidence=evidence, directed=directed), touched)
 
 
-def _beside_lots(state: ControlState, fact: Fact, site: SiteId | None) -> ControlState:
+def _claimed(evidence: Mapping[Claim, LotRecord], fact: Fact, claim: Claim, place: Place) -> LotRecord | None:
+    """The record that a site's fact belongs to, begun by the first fact that claims the batch; None where it belongs to none."""
+    known = evidence.get(claim)
+    if known is None and place.sponsor and fact.kind in CLAIMS:
+        return LotRecord(claim[1], site=place.site, ledger=place.ledger)
+    return known
+
+
+def _seen(state: ControlState, touched: set[BatchId]) -> ControlState:
+    """The records of the touched batches, and of those whose lots they share, made anew."""
+    if not touched:
+        return state
+    names = {record.lot for (_, batch), record in state.evidence.items() if batch in touched and record.lot is not None}
+    shared = {batch for (_, batch), record in state.evidence.items() if batch in touched or (record.lot is not None and record.lot in names)}
+    return replace(state, lots={**state.lots, **{batch: _record(state, batch) for batch in shared}})
+
+
+def _record(state: ControlState, batch: BatchId) -> LotRecord:
+    claim = min((each for each in state.evidence if each[1] == batch), key=state.rank)
+    record = state.evidence[claim]
+    for fact in state.directed.get((record.site, batch), ()) if record.site else ():
+        record = apply_to_lot(record, fact)
+    first = min((each for each, other in state.evidence.items() if record.lot is not None and other.lot == record.lot), key=state.rank, default=claim)
+    if first != claim:
+        record = replace(record, strange=(*record.strange, f"{record.lot} was claimed before, in {first[0]}"))
+    return record
+
+
+def _foreign(state: ControlState, fact: Fact, place: Place, why: str) -> ControlState:
+    kept = state.foreign.get(place.ledger, ())
+    if len(kept) >= FOREIGN_SHOWN:
+        return state
+    return replace(state, foreign={**state.foreign, place.ledger: (*kept, f"{fact.kind[:80]} at {fact.ref}: {why}")})
+
+
+def _of_house(state: ControlState, fact: Fact) -> ControlState:
     payload = fact.payload
     match payload:
-        case DirectoryPublished() if site is None:
+        case DirectoryPublished():
             return replace(state, directory=payload.directory)
         case RecipeSubmitted():
-            return replace(state, submitted={**state.submitted, (payload.recipe, payload.version): payload})
+            return replace(state, submitted={(payload.recipe, payload.version): payload, **state.submitted})  # the first text of a version stays
         case RecipeApproved():
             key = (payload.recipe, payload.version)
             return replace(state, approvals={**state.approvals, key: (*state.approvals.get(key, ()), payload)})
-        case SpecificationPublished() if site is None:
+        case SpecificationPublished():
             return replace(state, specifications={**state.specifications, payload.product: read_specification(payload.text)})
-        case ModelPublished() if site is None:
+        case ModelPublished():
             return replace(state, models={**state.models, payload.product: payload})
-        case LotReleased() | LotRejected():
-            return replace(state, decisions={**state.decisions, payload.lot: payload})
-        case ReleaseRefused():
-            return replace(state, refusals={**state.refusals, payload.lot: (*state.refusals.get(payload.lot, ()), payload)})
-    if site is None:
-        return state
-    view = state.site(site)
+        case ClaimRefused():
+            return replace(state, refused=state.refused | {(payload.ledger, payload.batch)})
+    return state
+
+
+def _of_directed(state: ControlState, fact: Fact, site: SiteId, evidence: Mapping[Claim, LotRecord]) -> ControlState:
+    payload = fact.payload
     match payload:
         case RecipePublished():
+            view = state.site(site)
             view = replace(view, published={**view.published, (payload.recipe, payload.version): payload})
-        case RecipeAccepted() | RecipeNotAccepted():
+            return replace(state, sites={**state.sites, site: view})
+        case LotReleased() | LotRejected() | ReleaseRefused() if not _is_of(payload, site, evidence):
+            return state  # of another batch than the lot's: the batch's record calls it strange
+        case LotReleased() | LotRejected():
+            return replace(state, decisions={payload.lot: payload, **state.decisions})  # a lot is decided on once
+        case ReleaseRefused():
+            return replace(state, refusals={**state.refusals, payload.lot: (*state.refusals.get(payload.lot, ()), payload)})
+    return state
+
+
+def _is_of(payload: LotReleased | LotRejected | ReleaseRefused, site: SiteId, evidence: Mapping[Claim, LotRecord]) -> bool:
+    return any(batch == payload.batch and (record.site, record.lot) == (site, payload.lot) for (_, batch), record in evidence.items())
+
+
+def _of_site(state: ControlState, fact: Fact, place: Place) -> ControlState:
+    assert place.site is not None  # every copy is some site's
+    view, payload = state.site(place.site), fact.payload
+    match payload:
+        case RecipeAccepted() | RecipeNotAccepted() if place.sponsor:
             view = replace(view, answers={**view.answers, (payload.recipe, payload.version): payload})
-        case _ if fact.kind == NODE_STARTED:
+        case _ if fact.kind == NODE_STARTED and not place.sponsor:
             view = replace(view, started=fact.at, starts=view.starts + 1)
-        case _ if fact.kind == LINK_LOST:
+        case _ if fact.kind == LINK_LOST and not place.sponsor:
             view = replace(view, outages=view.outages + 1)
         case _:
             return state
-    return replace(state, sites={**state.sites, site: view})
+    return replace(state, sites={**state.sites, place.site: view})

@@ -4,7 +4,7 @@ Guarantees: `apply` is the only way a `LotRecord` changes; it takes any fact in 
 without failing, and what does not fit (an answer to nothing, a disposition of a deviation
 never opened, a fact of a newer version) is kept in `strange`, which stops release. The
 same facts always give the same record (I8). A decision counts only where another ledger
-than the site's holds it.
+than the site's holds it, evidence only where the ledger in which the batch was started does.
 Leaves to others: which ledgers to fold (network: the site's for this sponsor and the
 control site's for this site; when rebuilding, the site's first), and whether they were witnessed; what the record means (release).
 """
@@ -23,7 +23,7 @@ from isogenic.materials.lots import LotCommand, LotState, MaterialUsed, next_sta
 from isogenic.quality.deviations import Deviation, DeviationState
 from isogenic.records.facts import Fact, UnknownPayload
 
-__all__ = ["LotRecord", "Manifest", "SealedBlock", "apply", "batch_of", "fold_lot", "fold_lots"]
+__all__ = ["CLAIMS", "DECISIONS", "LotRecord", "Manifest", "SealedBlock", "apply", "batch_of", "fold_lot", "fold_lots", "names_an_unreadable_batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +92,37 @@ class LotRecord:
 
 
 DECISIONS = frozenset({"quality.deviation_disposed", "quality.lot_released", "quality.lot_rejected"})  # the control site's to write
+CLAIMS = frozenset({"batch.started", "lot.created"})  # the facts with which a record begins; a lot may be created just before its batch starts
 
 Step = Callable[[LotRecord, Any, Fact], LotRecord]
 
 
 def batch_of(fact: Fact) -> str:
-    """The batch a fact is about, or an empty text: what says which record it belongs to."""
+    """The batch a fact is about, or an empty text: what says which record it belongs to. A name that is none is an empty text."""
+    name = _batch_named(fact)
+    try:
+        return BatchId(name) if name else ""
+    except NotValid:
+        return ""
+
+
+def names_an_unreadable_batch(fact: Fact) -> bool:
+    """Whether a fact means to be about a batch, under a name that no batch can have."""
+    return bool(_batch_named(fact)) and not batch_of(fact)
+
+
+def _batch_named(fact: Fact) -> Any:
     if isinstance(fact.payload, UnknownPayload):
-        return str(fact.payload.body.get("batch") or (fact.subject if fact.subject.startswith(BatchId.prefix) else ""))
-    return str(getattr(fact.payload, "batch", ""))
+        return fact.payload.body.get("batch") or (fact.subject if fact.subject.startswith(BatchId.prefix) else "")
+    return getattr(fact.payload, "batch", "")
 
 
 def apply(record: LotRecord, fact: Fact) -> LotRecord:
     """Fold one fact; facts about other batches change nothing."""
     if batch_of(fact) != record.batch:
         return record
+    if fact.kind in _EVIDENCE and record.ledger and fact.ref.ledger != record.ledger:
+        return _strange(record, fact, "the batch was not started in this ledger")
     record = _count(record, fact)
     if isinstance(fact.payload, UnknownPayload):
         return _strange(record, fact, "its kind or version is not known here")
@@ -162,6 +178,8 @@ def _strange(record: LotRecord, fact: Fact, why: str) -> LotRecord:
 def _started(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     if record.started_at is not None:
         return _strange(record, fact, "the batch was started before")
+    if record.lot not in (None, payload.lot):
+        record = _strange(record, fact, f"it names {payload.lot}, the lot that was created is {record.lot}")
     return replace(
         record,
         ledger=fact.ref.ledger,
@@ -180,6 +198,8 @@ def _lot_created(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
         return _strange(record, fact, "a lot was created before")
     if record.lot not in (None, payload.lot):
         return _strange(record, fact, f"the batch was started for {record.lot}")
+    if record.site not in (None, payload.site):
+        return _strange(record, fact, f"it names {payload.site}, the ledger is that of {record.site}")
     return replace(record, lot=payload.lot, product=record.product or payload.product, site=payload.site, lot_state=LotState.QUARANTINE)
 
 
@@ -202,7 +222,7 @@ def _closed(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     if record.manifest is not None:
         return _strange(record, fact, "the batch was closed before")
     if fact.ref.ledger != record.ledger:
-        return _strange(record, fact, "the batch was not started in this ledger")
+        return _strange(record, fact, "the batch was not started before")
     if record.lot not in (None, payload.lot):
         return _strange(record, fact, f"it names {payload.lot}, the batch was started for {record.lot}")
     manifest = Manifest(payload.facts, record.counts[fact.ref.ledger], str(payload.outcome))
@@ -238,6 +258,8 @@ def _block(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
 def _deviation_opened(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     if payload.deviation in record.deviations:
         return _strange(record, fact, f"{payload.deviation} was opened before")
+    if record.site not in (None, payload.site):
+        record = _strange(record, fact, f"it names {payload.site}, the batch is of {record.site}")
     return replace(record, deviations={**record.deviations, payload.deviation: Deviation(payload)})
 
 
@@ -278,3 +300,4 @@ _STEPS: Mapping[str, Step] = {
     "quality.lot_released": _decided(LotCommand.RELEASE),
     "quality.lot_rejected": _decided(LotCommand.REJECT),
 }
+_EVIDENCE = _STEPS.keys() - DECISIONS

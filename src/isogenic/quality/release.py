@@ -42,6 +42,7 @@ __all__ = [
     "ReleaseNotes",
     "ReleaseRefused",
     "Witness",
+    "check_released_by_signature",
     "decide_release",
     "judged_results",
     "refuse",
@@ -394,18 +395,46 @@ def release(case: ReleaseCase) -> ReleaseNotes:
 
 def release_digest(case: ReleaseCase, notes: ReleaseNotes) -> str:
     """What the releasing person signs: hex SHA-256 over the lot, the root that holds its record, and every note shown."""
-    record = case.record
+    record, seen = case.record, case.witness
+    return _release_digest(str(record.lot), str(record.batch), str(record.product), str(record.site), seen.size, seen.root, _said_of(notes))
+
+
+def _said_of(notes: ReleaseNotes) -> tuple[str, ...]:
+    return tuple(f"{note.severity}: {note.text}" for note in notes.notes)
+
+
+def _release_digest(lot: str, batch: str, product: str, site: str, size: int, root: str, said: tuple[str, ...]) -> str:
     signed = {
-        "batch": str(record.batch),
+        "batch": batch,
         "isogenic": "release/1",
-        "lot": str(record.lot),
-        "notes": [f"{note.severity}: {codec.plain(note.text)}" for note in notes.notes],
-        "product": str(record.product),
-        "record_root": case.witness.root,
-        "record_size": case.witness.size,
-        "site": str(record.site),
+        "lot": lot,
+        "notes": [codec.plain(text) for text in said],
+        "product": product,
+        "record_root": root,
+        "record_size": size,
+        "site": site,
     }
     return sha256(codec.dumps(signed)).hexdigest()
+
+
+def check_released_by_signature(released: LotReleased, record: LotRecord, directory: Directory) -> list[Note]:
+    """The noted release is of this very record, and signed by a person who may, over what the fact says."""
+    wrong = []
+    if (released.lot, released.batch, released.site, released.product) != (record.lot, record.batch, record.site, record.product):
+        wrong.append(f"the release of {released.lot} is not that of {record.name}")
+    signature = released.signature
+    said = (str(released.lot), str(released.batch), str(released.product), str(released.site), released.record_size, released.record_root)
+    if signature.digest != _release_digest(*said, released.notes):
+        wrong.append(f"the signature under the release of {released.lot} is over something else")
+    if signature.role not in roles_that_may(Act.RELEASE_LOT) or signature.meaning != MEANINGS[Act.RELEASE_LOT]:
+        wrong.append(f"the signature under the release of {released.lot} is not one that releases a lot")
+    if signature.person in record.operators:
+        wrong.append(f"{released.lot} was released by {signature.person}, who ran the batch")
+    try:
+        verify_signature(signature, directory)
+    except NotTrusted as trouble:
+        wrong.append(str(trouble))
+    return _said("check_released_by_signature", wrong, f"{released.lot} was released by {signature.printed_name}", owner=Role.QUALIFIED_PERSON)
 
 
 def _named(record: LotRecord) -> tuple[LotId, ProductId, SiteId]:
@@ -425,8 +454,7 @@ def decide_release(case: ReleaseCase, signature: Signature) -> LotReleased:
     digest = release_digest(case, notes)
     operators = case.record.operators
     accept_signature(signature, Act.RELEASE_LOT, digest=digest, directory=case.directory, site=site, operators=operators)
-    said = tuple(f"{note.severity}: {note.text}" for note in notes.notes)
-    return LotReleased(lot, case.record.batch, product, site, case.witness.size, case.witness.root, said, signature)
+    return LotReleased(lot, case.record.batch, product, site, case.witness.size, case.witness.root, _said_of(notes), signature)
 
 
 def refuse(case: ReleaseCase) -> ReleaseRefused:

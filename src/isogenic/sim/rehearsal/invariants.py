@@ -281,19 +281,16 @@ def check_i8_control_folds_again(night: Night, machine: ControlMachine, *, table
     node = machine.node
     assert node is not None
     state = ControlState()
-    for site, copy in node.copies.values():
-        for fact in copy.facts():
-            state = apply_to_control(state, fact, site=site)
-    for audience, ledger in node.ledgers.items():
+    held: list[Ledger | Copy] = [*[copy for _, copy in node.copies.values()], *node.ledgers.values()]
+    for ledger in held:
         for fact in ledger.facts():
-            state = apply_to_control(state, fact, site=None if audience == "HOUSE" else SiteId(audience))
+            state = apply_to_control(state, fact, place=node.place(ledger.origin))
     _hold("I8", state == node.state, night.seed, f"{CONTROL} lives with another {_differing(state, node.state)} than its facts give")
     if tables and node.derived is not None:
-        ledgers: list[Ledger | Copy] = [*[copy for _, copy in node.copies.values()], *node.ledgers.values()]
-        for each in ledgers:
+        for each in held:
             node.derived.catch_up(each)  # a full disk may have kept them behind; behind is allowed, different is not
         anew = Derived("/derived-anew.sqlite", vfs=machine.disk.name)
-        anew.rebuild(ledgers)
+        anew.rebuild(held)
         same = anew.digest() == node.derived.digest()
         anew.close()
         _hold("I8", same, night.seed, "derived tables built anew differ from those that followed along")
