@@ -219,6 +219,7 @@ def verify_path(path: Path, *, keys: Path | None) -> int:
     """Verify a dossier; prints what was found, gives the exit code."""
     import isogenic.network.state  # noqa: F401 (registers every kind of fact, so that signatures in them are seen)
     from isogenic.authority.signatures import check_every_signature
+    from isogenic.quality.signed import check_signed_facts
     from isogenic.records.verify import verify_dossier
 
     if not path.exists():
@@ -227,6 +228,6 @@ def verify_path(path: Path, *, keys: Path | None) -> int:
         trusted = keys.read_text() if keys else None
     except (OSError, UnicodeDecodeError) as trouble:
         raise NotValid(f"cannot read {keys}", why=str(trouble)) from trouble
-    report = verify_dossier(path, keys=trusted, extra_checks=[check_every_signature])
+    report = verify_dossier(path, keys=trusted, extra_checks=[check_every_signature, check_signed_facts])
     print(report)
     return 0 if report.ok else NotTrusted.exit_code

@@ -20,12 +20,12 @@ from records_setup import AT, NODE, ORIGIN, WITNESS, WRITER, copy, ledger, signe
 from isogenic.checks import Note, Severity, stops
 from isogenic.errors import NotFound, NotTrusted, NotValid
 from isogenic.records.blobs import BlobStore
-from isogenic.records.blocks import seal
+from isogenic.records.blocks import ReadingsSealed, seal
 from isogenic.records.dossier import Key, KeyRole, LedgerPart, manifest_text, pack, parse_keys, write_dossier
 from isogenic.records.facts import Fact, FactRef, encode_fact
 from isogenic.records.ledger import Ledger
 from isogenic.records.merkle import leaf_hash
-from isogenic.records.notes import Signer, sign_note
+from isogenic.records.notes import Signer, cosign, sign_note
 from isogenic.records.sync import next_page
 from isogenic.records.verify import VerifyReport, verify_dossier
 
@@ -230,9 +230,12 @@ def test_a_forger_with_other_keys_shows_other_fingerprints_and_fails_against_a_l
 
 
 def test_a_list_of_your_own_may_be_whole_lines_or_bare_keys(made: Made) -> None:
-    for keys in ("".join(key.line() for key in KEYS), "\n".join({str(key.key) for key in KEYS})):
+    writers_bare = f"{WRITER.verifying_key}\n" + "".join(key.line() for key in KEYS if key.role is not KeyRole.WRITER)
+    for keys in ("".join(key.line() for key in KEYS), writers_bare):
         report = verify_dossier(made.folder, keys=keys)
         assert (report.ok, report.keys_from_dossier) == (True, False)
+    bare = "\n".join({str(key.key) for key in KEYS})
+    assert text_of(verify_dossier(made.folder, keys=bare))[0] == "no key of the role dossier can be used"
     swapped = "".join(Key(KeyRole.PERSON, key.name, key.key).line() for key in KEYS)
     assert not verify_dossier(made.folder, keys=swapped).ok
     for bad in ("writer x", "boss x " + str(WRITER.verifying_key), "nonsense", "writer x y z"):
@@ -260,7 +263,7 @@ def test_a_ledger_without_a_witness_is_said_to_be_so(tmp_path: Path) -> None:
     one = ledger(tmp_path)
     one.append(steps(3), actor=NODE, moment=AT)
     report = verify_dossier(write(tmp_path, one).folder)
-    assert report.notes == (Note("check_witness", Severity.WARN, f"{ORIGIN} is not cosigned by a witness whose key can be used"),)
+    assert report.notes == (Note("check_witness", Severity.STOP, f"{ORIGIN} is not cosigned by another node whose key can be used"),)
     assert "cosigned by nobody" in str(report)
 
 
@@ -270,7 +273,7 @@ def test_a_writer_that_signs_a_fact_of_another_place_is_named(tmp_path: Path, re
     one.append(steps(1), actor=NODE, moment=AT)
     one.append_bytes([encode_fact(steps(1)[0], ref=ref, actor=NODE, moment=AT)])
     found = text_of(verify_dossier(write(tmp_path, one).folder))
-    assert len(found) == 1
+    assert len(found) == 2  # nobody cosigns it either
     assert found[0].endswith(f"line 2: fact 1 of {ORIGIN} (testing.step_done, BAT-7K2M) says in its own bytes that it is {ref}")
 
 
@@ -279,7 +282,7 @@ def test_a_writer_that_signs_an_ambiguous_fact_is_named(tmp_path: Path) -> None:
     body = encode_fact(steps(1)[0], ref=FactRef(ORIGIN, 0), actor=NODE, moment=AT)
     one.append_bytes([body.replace(b'"amount":"0.0"', b'"amount":"9.0","amount":"0.0"')])
     found = text_of(verify_dossier(write(tmp_path, one).folder))
-    assert len(found) == 1 and found[0].endswith("is not in canonical form: two readers could read it differently")
+    assert len(found) == 2 and found[0].endswith("is not in canonical form: two readers could read it differently")
 
 
 def test_a_writer_that_signs_nonsense_is_named(tmp_path: Path) -> None:
@@ -293,10 +296,10 @@ def test_a_writer_that_signs_nonsense_is_named(tmp_path: Path) -> None:
 
 
 def test_other_rooms_add_their_checks(made: Made) -> None:
-    def check_every_step_is_small(facts: list[Fact]) -> list[Note]:
+    def check_every_step_is_small(facts: list[Fact], keys: object) -> list[Note]:
         return [Note("check_every_step_is_small", Severity.STOP, f"{fact.ref} is large") for fact in facts if fact.position > 19]
 
-    def check_that_refuses(facts: list[Fact]) -> list[Note]:
+    def check_that_refuses(facts: list[Fact], keys: object) -> list[Note]:
         raise NotTrusted("signature of ANN refused", why="wrong key")
 
     report = verify_dossier(made.folder, extra_checks=[check_every_step_is_small, check_that_refuses])
@@ -359,3 +362,38 @@ def test_a_dossier_that_is_not_there_is_not_found(tmp_path: Path) -> None:
         verify_dossier(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     assert text_of(verify_dossier(tmp_path / "empty")) == ["dossier refused: manifest.json is missing"]
+
+
+def test_nobody_is_a_witness_of_their_own_ledger(tmp_path: Path) -> None:
+    one, own = ledger(tmp_path), signer("example.org/leeds/witness", algorithm=4)
+    one.append(steps(3), actor=NODE, moment=AT)
+    head = one.store.head()
+    assert head is not None
+    one.take_receipt(cosign(head.note, witness=own, time=5), size=3, witness=own.verifying_key)
+    for name in ("leeds", "CONTROL"):  # what the dossier's own list calls it makes no difference
+        keys = (*KEYS, Key(KeyRole.WITNESS, name, own.verifying_key))
+        folder = write(tmp_path / name, one, keys=keys, blobs=BlobStore(tmp_path / "blobs")).folder
+        assert text_of(verify_dossier(folder)) == [f"{ORIGIN} is not cosigned by another node whose key can be used"]
+
+
+def test_a_dossier_without_the_readings_that_it_is_about_does_not_verify(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    sealed = [seal_of(batch) for batch in ("BAT-1", "BAT-2")]
+    one.append([each[1] for each in sealed], actor=NODE, moment=AT)
+    witness(one, tmp_path, "copy")
+    blobs = BlobStore(tmp_path / "blobs")
+    digests = [blobs.put(data) for data, _ in sealed]
+    both = write(tmp_path / "both", one, blobs=blobs, blocks=tuple(digests), about="lot LOT-1, made as BAT-1")
+    assert verify_dossier(both.folder).notes == ()
+    first = write(tmp_path / "first", one, blobs=blobs, blocks=(digests[0],), about="lot LOT-1, made as BAT-1")
+    report = verify_dossier(first.folder)
+    assert [(note.severity, note.text) for note in report.notes] == [
+        (Severity.WARN, "1 reading blocks of these ledgers (of other batches) are not part of this dossier")
+    ]
+    without = write(tmp_path / "without", one, blobs=blobs, blocks=(), about="lot LOT-1, made as BAT-1")
+    assert text_of(verify_dossier(without.folder)) == [f"blocks/{digests[0]}.parquet, the readings of BAT-1 that {ORIGIN}#0 sealed, is missing"]
+
+
+def seal_of(batch: str) -> tuple[bytes, ReadingsSealed]:
+    at = [datetime(2026, 1, 1, tzinfo=UTC)]
+    return seal(batch=batch, tags=["BR-50.ph"], units=["pH"], times=at, values=np.array([[7.0]]), quality=np.zeros((1, 1), dtype=np.uint8))

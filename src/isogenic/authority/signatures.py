@@ -30,11 +30,12 @@ from isogenic.checks import Note, Severity
 from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotAllowed, NotTrusted, NotValid
 from isogenic.ids import PersonId, SiteId
+from isogenic.records.dossier import CONTROL, Key, KeyRole, written_by
 from isogenic.records.facts import Fact
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.signatures import Signature
 
-__all__ = ["MEANINGS", "MEANING_MAX", "accept_signature", "check_every_signature", "sign", "statement", "verify_signature"]
+__all__ = ["MEANINGS", "MEANING_MAX", "accept_signature", "check_every_signature", "sign", "signatures_in", "statement", "verify_signature"]
 
 # 21 CFR 11.50(a)(3): the meaning of a signature is one of a few words, the same on screen, page and record.
 MEANINGS: Mapping[Act, str] = {
@@ -125,21 +126,38 @@ def accept_signature(
     return person
 
 
-def check_every_signature(facts: Sequence[Fact]) -> list[Note]:
-    """Every signature of a person in these facts verifies with the key that the directory in force names. For verifying from files.
+def check_every_signature(facts: Sequence[Fact], keys: Sequence[Key] | None = None) -> list[Note]:
+    """Every signature of a person in these facts verifies with the key on file. For verifying from files.
 
-    The directories must be among the facts: the control site's ledger for a site begins with one.
+    On file is what a directory says that the control site published in a ledger of its own (its ledger for a site begins
+    with one); a directory anywhere else is somebody else's idea of who people are, and stops. With `keys`, the reader's own
+    list, the key must be there too, as that person's.
     """
-    directories = [fact.payload.directory for fact in facts if isinstance(fact.payload, DirectoryPublished)]
-    found = [(fact, signature) for fact in facts for signature in _signatures(fact.payload)]
+    published = [fact for fact in facts if isinstance(fact.payload, DirectoryPublished)]
+    directories = [fact.payload.directory for fact in published if written_by(fact.ref.ledger) == CONTROL]
+    found = [(fact, signature) for fact in facts for signature in signatures_in(fact.payload)]
+    wrong = [
+        f"{fact.kind} at {fact.ref}: only the control site says who people are, in its own ledgers"
+        for fact in published
+        if written_by(fact.ref.ledger) != CONTROL
+    ]
     if found and not directories:
-        return [Note("check_every_signature", Severity.STOP, f"{len(found)} signatures of people, and no directory that names their keys")]
-    wrong = []
+        wrong.append(f"{len(found)} signatures of people, and no directory of the control site that names their keys")
     for fact, signature in found:
         troubles = [trouble for directory in directories if (trouble := _trouble(signature, directory)) is not None]
         if len(troubles) == len(directories):
-            wrong.append(Note("check_every_signature", Severity.STOP, f"in {fact.kind} at {fact.ref}: {troubles[-1]}"))
-    return wrong or [Note("check_every_signature", Severity.GOOD, f"{len(found)} signatures of people verify")]
+            wrong += [f"in {fact.kind} at {fact.ref}: {trouble}" for trouble in troubles[-1:]]
+        elif keys is not None and not any(_is_key_of(each, signature) for each in keys):
+            wrong.append(f"in {fact.kind} at {fact.ref}: the key of {signature.person} is not on your list as a person's")
+    good = f"{len(found)} signatures of people verify"
+    return [Note("check_every_signature", Severity.STOP, text) for text in wrong] or [Note("check_every_signature", Severity.GOOD, good)]
+
+
+def _is_key_of(listed: Key, signature: Signature) -> bool:
+    """Whether a line of a key list says that this key is that person's; a bare key says so by its own name."""
+    if str(listed.key) != signature.key or listed.role not in (None, KeyRole.PERSON):
+        return False
+    return (listed.name or listed.key.name.rpartition("/")[2]) == signature.person
 
 
 def _trouble(signature: Signature, directory: Directory) -> str | None:
@@ -150,12 +168,13 @@ def _trouble(signature: Signature, directory: Directory) -> str | None:
     return None
 
 
-def _signatures(value: object) -> Iterator[Signature]:
+def signatures_in(value: object) -> Iterator[Signature]:
+    """Every signature nested in a payload."""
     if isinstance(value, Signature):
         yield value
     elif isinstance(value, tuple):
         for each in value:
-            yield from _signatures(each)
+            yield from signatures_in(each)
     elif is_dataclass(value) and not isinstance(value, type):
         for name in (field.name for field in fields(value)):
-            yield from _signatures(getattr(value, name))
+            yield from signatures_in(getattr(value, name))

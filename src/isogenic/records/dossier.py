@@ -37,9 +37,10 @@ from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import Signer, VerifyingKey, sign_note
 from isogenic.records.store import LedgerStore
 
-__all__ = ["FORMAT", "Key", "KeyRole", "LedgerPart", "pack", "parse_keys", "write_dossier"]
+__all__ = ["CONTROL", "FORMAT", "Key", "KeyRole", "LedgerPart", "audience_of", "pack", "parse_keys", "write_dossier", "written_by"]
 
 FORMAT = "isogenic dossier 1"
+CONTROL = "CONTROL"  # how origins name the control site
 MANIFEST, MANIFEST_SIG, KEYS = "manifest.json", "manifest.sig", "keys.txt"
 KEYS_HEAD = "# role name key title. Compare the fingerprints with a list that you got another way.\n"
 KEYS_MAX = 10_000  # lines of a key file
@@ -58,7 +59,11 @@ class KeyRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key, what it is for, and whose it is. Without a role: trusted for whatever a dossier uses it for."""
+    """A public key, what it is for, and whose it is. Without a role: trusted only as what its own name says.
+
+    A key named `example.org/leeds` then signs ledgers whose origin begins with that name and a slash; one that ends in
+    `/ANN` is ANN's. It never signs a manifest and never cosigns.
+    """
 
     role: KeyRole | None
     name: str  # the origin of a writer's ledger, else the id of the node or person
@@ -68,6 +73,16 @@ class Key:
     def line(self) -> str:
         """One line of keys.txt."""
         return f"{self.role or '-'} {self.name or '-'} {self.key} {self.title}".rstrip() + "\n"
+
+    def trusts(self, used: Key) -> bool:
+        """Whether this line of a reader's list allows what a dossier uses a key for."""
+        if self.key != used.key or self.role not in (None, used.role) or self.name not in ("", used.name):
+            return False
+        if used.role is KeyRole.WRITER:
+            return bool(self.name) or used.name.startswith(self.key.name + "/")
+        if used.role is KeyRole.PERSON:
+            return bool(self.name) or self.key.name.rpartition("/")[2] == used.name
+        return self.role is not None
 
 
 def parse_keys(text: str) -> tuple[Key, ...]:
@@ -93,6 +108,16 @@ def parse_keys(text: str) -> tuple[Key, ...]:
         except (NotValid, ValueError) as trouble:
             raise NotValid(f"cannot read keys, line {number}", why=str(trouble)) from trouble
     return tuple(keys)
+
+
+def written_by(origin: str) -> str:
+    """The node that writes a ledger: the second part of its origin (network, node, audience)."""
+    return (*origin.split("/"), "")[1]
+
+
+def audience_of(origin: str) -> str:
+    """Whom a ledger is for: the last part of its origin."""
+    return origin.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

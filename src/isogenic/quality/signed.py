@@ -1,0 +1,116 @@
+"""What people signed in a dossier: each signature is over what its own fact says, does that act, and stands where it counts.
+
+    fact                          act                              over
+    quality.lot_released          release_lot                      lot, batch, product, site, size and root of the record, notes
+    quality.lot_rejected          reject_lot                       lot, batch, reason
+    quality.deviation_disposed    dispose_deviation                the deviation as opened, disposition, justification
+    recipe.approved               sign as author, or approve       digest of the text
+    recipe.published              both, by two people              digest of the text that the fact holds
+
+Guarantees: works from facts alone, so a stranger with a dossier can run it; a signature in
+any other kind of fact, or in a ledger that the control site does not write for the fact's
+site, stops. The digests are recomputed from the noted fields.
+Leaves to others: whether the signature verifies, and with which key (authority).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+from isogenic.authority.rules import Act, roles_that_may
+from isogenic.authority.signatures import MEANINGS, signatures_in
+from isogenic.checks import Note, Severity
+from isogenic.ids import DeviationId
+from isogenic.quality.deviations import DeviationDisposed, DeviationOpened, disposition_digest
+from isogenic.quality.release import LotRejected, LotReleased
+from isogenic.recipes.approval import RecipeApproved, RecipePublished
+from isogenic.recipes.model import digest_of
+from isogenic.records import codec
+from isogenic.records.dossier import CONTROL, Key, audience_of, written_by
+from isogenic.records.facts import Fact
+from isogenic.records.signatures import Signature
+
+__all__ = ["check_signed_facts"]
+
+_FOR_RECIPES = (Act.SIGN_RECIPE_AS_AUTHOR, Act.APPROVE_RECIPE)
+_Opened = dict[DeviationId, list[DeviationOpened]]
+
+
+def check_signed_facts(facts: Sequence[Fact], keys: Sequence[Key] | None = None) -> list[Note]:
+    """Every signature of a person in these facts is over what its fact says and does what the fact claims."""
+    del keys  # whose key it is, is asked elsewhere
+    opened: _Opened = {}
+    for fact in facts:
+        if isinstance(fact.payload, DeviationOpened):
+            opened.setdefault(fact.payload.deviation, []).append(fact.payload)
+    signed = [fact for fact in facts if any(True for _ in signatures_in(fact.payload))]
+    wrong = [f"in {fact.kind} at {fact.ref}: {why}" for fact in signed for why in _wrong(fact, opened)]
+    if wrong:
+        return [Note("check_signed_facts", Severity.STOP, text) for text in wrong]
+    return [Note("check_signed_facts", Severity.GOOD, f"{len(signed)} signed facts say what was signed")]
+
+
+def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
+    payload, site = fact.payload, ""
+    match payload:
+        case LotReleased():
+            site = str(payload.site)
+            yield from _does(payload.signature, (Act.RELEASE_LOT,), _release_digest(payload))
+        case LotRejected():
+            site = str(payload.site)
+            yield from _does(payload.signature, (Act.REJECT_LOT,), _rejection_digest(payload))
+        case DeviationDisposed():
+            found = opened.get(payload.deviation, [])
+            if len(found) != 1:
+                yield f"{payload.deviation} was opened {len(found)} times in these ledgers, so nobody can say what was signed"
+                return
+            if (found[0].batch, found[0].lot) != (payload.batch, payload.lot):
+                yield f"{payload.deviation} is of {found[0].batch} and {found[0].lot}"
+            site = str(found[0].site)
+            yield from _does(payload.signature, (Act.DISPOSE_DEVIATION,), disposition_digest(found[0], payload.disposition, payload.justification))
+        case RecipeApproved():
+            yield from _does(payload.signature, _FOR_RECIPES, payload.digest)
+        case RecipePublished():
+            site = str(payload.site)
+            for signature in payload.approvals:
+                yield from _does(signature, _FOR_RECIPES, digest_of(payload.text))
+            if {each.meaning for each in payload.approvals} != {MEANINGS[act] for act in _FOR_RECIPES}:
+                yield "an author and an approver must have signed"
+            if len({each.person for each in payload.approvals}) < len(_FOR_RECIPES):
+                yield "two different people must have signed"
+        case _:
+            yield "nobody signs facts of this kind"
+    if written_by(fact.ref.ledger) != CONTROL or (site and audience_of(fact.ref.ledger) not in (site, "HOUSE")):
+        yield f"it counts only in a ledger that the control site writes{f' for {site}' if site else ''}"
+
+
+def _does(signature: Signature, acts: tuple[Act, ...], digest: str) -> Iterator[str]:
+    act = next((each for each in acts if MEANINGS[each] == signature.meaning), None)
+    if act is None:
+        yield f"the signature of {signature.person} means {signature.meaning[:40]!r}, not {' or '.join(MEANINGS[each] for each in acts)}"
+    elif signature.role not in roles_that_may(act):
+        yield f"{signature.person} signed as {signature.role[:40]!r}, which does not allow to {act.words}"
+    if signature.digest != digest:
+        yield f"the signature of {signature.person} is over something else than the fact says"
+
+
+def _release_digest(released: LotReleased) -> str:
+    """As `release.release_digest`, from what was noted."""
+    signed = {
+        "batch": str(released.batch),
+        "isogenic": "release/1",
+        "lot": str(released.lot),
+        "notes": [codec.plain(text) for text in released.notes],
+        "product": str(released.product),
+        "record_root": released.record_root,
+        "record_size": released.record_size,
+        "site": str(released.site),
+    }
+    return sha256(codec.dumps(signed)).hexdigest()
+
+
+def _rejection_digest(rejected: LotRejected) -> str:
+    """As `release.rejection_digest`, from what was noted."""
+    signed = {"batch": str(rejected.batch), "isogenic": "rejection/1", "lot": str(rejected.lot), "reason": codec.plain(rejected.reason.strip())}
+    return sha256(codec.dumps(signed)).hexdigest()
