@@ -62,9 +62,10 @@ async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None 
     from isogenic.network.home import ControlHome
     from isogenic.records.lock import sole_process
 
+    clock = clock_of(clock_spec)
     home = ControlHome.open(folder)
     with sole_process(folder, who=CONTROL):
-        await _run_control(home, clock=clock_of(clock_spec), ready=ready, screens=screens)
+        await _run_control(home, clock=clock, ready=ready, screens=screens)
 
 
 async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, screens: bool) -> None:
@@ -126,9 +127,10 @@ async def run_site(
     from isogenic.records.lock import sole_process
     from isogenic.sites.home import SiteHome
 
+    clock = clock_of(clock_spec)
     home = SiteHome.open(folder)
     with sole_process(folder, who=home.settings.site):
-        await _run_site(home, clock=clock_of(clock_spec), ready=ready, control_url=control_url, port=port, screens=screens)
+        await _run_site(home, clock=clock, ready=ready, control_url=control_url, port=port, screens=screens)
 
 
 async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control_url: str, port: int, screens: bool) -> None:
