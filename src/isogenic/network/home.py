@@ -8,6 +8,7 @@ accounts/        sign-in and sealed signing keys of the people who work here, ou
 ledgers/         HOUSE and one for each site; copies/ of every ledger that a site writes
 blobs/           reading blocks, models, evidence, by digest
 derived.sqlite   tables for searching: may be deleted, is rebuilt
+node.lock        held while the node runs: one process to a folder
 """
 
 from __future__ import annotations

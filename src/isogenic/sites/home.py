@@ -8,6 +8,7 @@ accounts/        sign-in and sealed signing keys of the people who work here, ou
 ledgers/         HOUSE and one for each sponsor, and the copy of the control ledger
 blobs/           reading blocks and models by digest
 hot.sqlite       readings not yet sealed
+node.lock        held while the node runs: one process to a folder (equipment.lock: simulated equipment)
 """
 
 from __future__ import annotations
