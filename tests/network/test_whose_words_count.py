@@ -14,13 +14,13 @@ import pytest
 
 from isogenic.authority.rules import Act
 from isogenic.batches.facts import BatchStarted
-from isogenic.errors import NotTrusted
+from isogenic.errors import NotAllowed, NotTrusted
 from isogenic.ids import BatchId, DeviationId, LotId, SampleId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
 from isogenic.materials.lots import LotCreated, LotState
 from isogenic.network import decisions
 from isogenic.network.dossiers import dossier_bytes, write_lot_dossier
-from isogenic.quality.deviations import Origin, Severity, open_from_finding
+from isogenic.quality.deviations import Disposition, Origin, Severity, open_from_finding
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotReleased, ReleaseRefused, release
 from isogenic.recipes.approval import RecipeApproved, RecipeSubmitted
@@ -219,8 +219,44 @@ def test_a_recipe_is_published_only_on_signatures_over_its_own_text(net: Network
     submitted = decisions.submit_recipe(net.control, net.person(ADA), text)
     old = [each.signature for each in net.control.state.approvals[RECIPE, 1]]
     net.control.note([RecipeApproved(RECIPE, 2, submitted.digest, signature) for signature in old])
-    with pytest.raises(decisions.NotAllowed, match="signed another text"):
+    with pytest.raises(NotAllowed, match="signed another text"):
         decisions.publish_recipe(net.control, net.person(BEN), recipe=RECIPE, version=2)
+
+
+def test_a_deviation_of_one_name_at_two_sites_is_disposed_of_by_naming_its_batch(net: Network) -> None:
+    batches = {LEEDS: net.control.state.lot(LOT).batch, GHENT: net.control.state.lot(THEIRS).batch}
+    for site, batch in batches.items():
+        lot = LOT if site == LEEDS else THEIRS
+        opened = open_from_finding(
+            DeviationId("DEV-9"),
+            f"seen at {site}",
+            batch=batch,
+            lot=lot,
+            site=site,
+            origin=Origin.PERSON,
+            severity=Severity.MINOR,
+            evidence={},
+            detected_at=net.clock.at,
+        )
+        net.nodes[site].note([opened])
+    asyncio.run(carry(net))
+
+    def accept(batch: BatchId | None) -> None:
+        decisions.dispose_deviation(
+            net.control,
+            net.person(BEN),
+            signer_of(BEN),
+            deviation=DeviationId("DEV-9"),
+            disposition=Disposition.ACCEPT,
+            justification="no effect",
+            batch=batch,
+        )
+
+    with pytest.raises(NotAllowed, match="name the batch"):
+        accept(None)
+    accept(batches[GHENT])
+    assert not net.control.state.lots[batches[GHENT]].open_deviations()
+    assert net.control.state.lots[batches[LEEDS]].open_deviations()
 
 
 def test_no_certificate_stands_on_a_signature_that_does_not_verify(net: Network, tmp_path: Path) -> None:

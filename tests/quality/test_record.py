@@ -11,7 +11,7 @@ from isogenic.batches.facts import PromptAnswered
 from isogenic.ids import BatchId, PersonId, PromptId
 from isogenic.materials.lots import LotState
 from isogenic.quality.deviations import DeviationState
-from isogenic.quality.record import Manifest, batch_of, fold_lot, fold_lots
+from isogenic.quality.record import Manifest, batch_of, fold_lot, fold_lots, names_an_unreadable_batch
 from isogenic.quality.release import LotReleased
 from isogenic.records.facts import Actor, Fact, UnknownPayload
 
@@ -54,6 +54,20 @@ def test_a_site_does_not_release_its_own_lot():
     assert at_site.lot_state == LotState.QUARANTINE
     assert at_site.strange[0].endswith("a site does not decide on its own lots")
     assert (at_control.lot_state, at_control.strange) == (LotState.RELEASED, ())
+
+
+def test_evidence_of_another_ledger_is_strange_and_not_taken():
+    record = folded([*story(), (THEIRS, Actor.node("GHENT"), result("titre", 9.9))])
+    assert record.strange == (f"laboratory.result_reported at {THEIRS}#1: the batch was not started in this ledger",)
+    assert replace(record, strange=()) == folded(story())
+
+
+def test_a_name_that_is_none_is_no_batch():
+    last = noted(story())[-1]
+    for body, subject in (({"batch": "B17"}, "x"), ({"batch": {"a": 1}}, "x"), ({"batch": 17}, "x"), ({}, "BAT-bad lower")):
+        named = Fact(last.ref, "future.kind", 1, subject, last.actor, last.moment, UnknownPayload("future.kind", 1, body))
+        assert (batch_of(named), names_an_unreadable_batch(named)) == ("", True)
+        assert fold_lots([named]) == {}
 
 
 def test_a_lot_is_decided_on_once():

@@ -44,6 +44,7 @@ from isogenic.quality.release import (
     PublishedRecipe,
     ReleaseCase,
     Witness,
+    check_released_by_signature,
     decide_release,
     refuse,
     reject,
@@ -331,3 +332,27 @@ def test_the_notes_of_a_bad_lot_are_a_page():
     ]
     case = case_of(told, witness=replace(WITNESS, cosigned=18), asked_by=PersonId("INES-DUARTE"))
     assert str(release(case)) == (GOLDEN / "release-refused.txt").read_text()
+
+
+def test_a_noted_release_is_verified_again_from_the_fact_itself():
+    case = case_of(story())
+    done = decide_release(case, released_signature(case))
+
+    def against(changed, record=case.record):
+        return stops(check_released_by_signature(changed, record, DIRECTORY))
+
+    assert against(done) == []
+    quality = signed("INES-DUARTE", Role.QUALITY, "released", done.signature.digest)
+    unsigned = replace(done.signature, signature="AAAA")
+    for changed in (
+        replace(done, record_size=done.record_size + 1),
+        replace(done, record_root="0" * 64),
+        replace(done, notes=done.notes[1:]),
+        replace(done, batch="BAT-X"),
+        replace(done, lot="LOT-X"),
+        replace(done, site="LEEDS"),
+        replace(done, signature=quality),
+        replace(done, signature=unsigned),
+    ):
+        assert against(changed), changed
+    assert against(done, replace(case.record, operators=frozenset({done.signature.person})))

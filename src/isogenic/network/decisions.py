@@ -13,7 +13,7 @@ from isogenic.authority.rules import Act, require, roles_that_may
 from isogenic.authority.signatures import MEANINGS, sign
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid, Refusal
-from isogenic.ids import DeviationId, LotId, PersonId, ProductId, RecipeId, SiteId
+from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, RecipeId, SiteId
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.monitoring.model import Model
 from isogenic.network.control import CONTROL, ControlNode
@@ -172,10 +172,17 @@ def _submitted(node: ControlNode, recipe: RecipeId, version: int) -> RecipeSubmi
 
 
 def dispose_deviation(
-    node: ControlNode, person: Person, signer: Signer, *, deviation: DeviationId, disposition: Disposition, justification: str
+    node: ControlNode,
+    person: Person,
+    signer: Signer,
+    *,
+    deviation: DeviationId,
+    disposition: Disposition,
+    justification: str,
+    batch: BatchId | None = None,
 ) -> DeviationDisposed:
-    """Say what a deviation means for its lot, by signature."""
-    record, found = node.state.deviation(deviation)
+    """Say what a deviation means for its lot, by signature. `batch` is needed only where two sites use one name."""
+    record, found = node.state.deviation(deviation, batch=batch)
     if record.site is None or record.site != found.opened.site:
         raise NotAllowed(
             f"cannot dispose of {deviation}", why=f"it names {found.opened.site}, its batch is of {record.site}", possible="reject the lot"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from isogenic.authority.people import Directory, DirectoryPublished
-from isogenic.errors import NotFound
+from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteId
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.quality.deviations import Deviation
@@ -87,7 +87,8 @@ class SiteView:
 class ControlState:
     """The network as its ledgers tell it."""
 
-    directory: Directory | None = None
+    directory: Directory | None = None  # in force
+    directories: tuple[Directory, ...] = ()  # every one that was: what was signed under it stays signed
     submitted: Mapping[RecipeKey, RecipeSubmitted] = field(default_factory=dict)
     approvals: Mapping[RecipeKey, tuple[RecipeApproved, ...]] = field(default_factory=dict)
     specifications: Mapping[ProductId, Specification] = field(default_factory=dict)
@@ -110,12 +111,15 @@ class ControlState:
             f"no lot {lot}", why="no site has told of it", possible=", ".join(str(each.lot) for each in self.lots.values() if each.lot) or "none"
         )
 
-    def deviation(self, deviation: DeviationId) -> tuple[LotRecord, Deviation]:
-        """A deviation and the record it belongs to, or `NotFound`."""
-        for record in self.lots.values():
-            if deviation in record.deviations:
-                return record, record.deviations[deviation]
-        raise NotFound(f"no deviation {deviation}", why="no site has told of it")
+    def deviation(self, deviation: DeviationId, *, batch: BatchId | None = None) -> tuple[LotRecord, Deviation]:
+        """A deviation and the record it belongs to, or `NotFound`; `NotAllowed` where several batches have one of that name."""
+        found = [record for record in self.lots.values() if deviation in record.deviations and batch in (None, record.batch)]
+        if not found:
+            raise NotFound(f"no deviation {deviation}", why="no site has told of it")
+        if len(found) > 1:
+            batches = ", ".join(sorted(record.batch for record in found))
+            raise NotAllowed(f"cannot tell which {deviation} is meant", why=f"{batches} have one each", possible="name the batch")
+        return found[0], found[0].deviations[deviation]
 
     def site(self, site: SiteId) -> SiteView:
         """One site's part."""
@@ -206,7 +210,7 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
     payload = fact.payload
     match payload:
         case DirectoryPublished():
-            return replace(state, directory=payload.directory)
+            return replace(state, directory=payload.directory, directories=(*state.directories, payload.directory))
         case RecipeSubmitted():
             return replace(state, submitted={(payload.recipe, payload.version): payload, **state.submitted})  # the first text of a version stays
         case RecipeApproved():
