@@ -6,27 +6,31 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from isogenic.authority.rules import Act
 from isogenic.batches.facts import BatchStarted
+from isogenic.clock import ClockQuality, Moment
 from isogenic.errors import NotAllowed, NotTrusted
 from isogenic.ids import BatchId, DeviationId, LotId, SampleId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
 from isogenic.materials.lots import LotCreated, LotState
 from isogenic.network import decisions
 from isogenic.network.dossiers import dossier_bytes, write_lot_dossier
+from isogenic.network.state import ControlState, Place, fold
 from isogenic.quality.deviations import Disposition, Origin, Severity, open_from_finding
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotReleased, ReleaseRefused, release
 from isogenic.recipes.approval import RecipeApproved, RecipeSubmitted
 from isogenic.recipes.model import digest_of
 from isogenic.records import codec
-from isogenic.records.facts import Actor
+from isogenic.records.facts import Actor, Fact, FactRef, UnknownPayload, known_kinds
 from isogenic.records.signatures import Signature
 from small_network import ADA, BEN, GENERAL, GHENT, LEEDS, LOT, QUI, RECIPE, RESULTS, Network, signer_of
 
@@ -73,7 +77,7 @@ def leeds_writes(net: Network, *payloads: Any, audience: str = "HOUSE") -> None:
     asyncio.run(carry(net))
 
 
-def leeds_writes_raw(net: Network, kind: str, body: dict[str, Any], *, subject: str = "x", audience: str = "HOUSE") -> None:
+def leeds_writes_raw(net: Network, kind: str, body: dict[str, Any], *, subject: str = "x", audience: str = "HOUSE", version: int = 1) -> None:
     ledger = net.nodes[LEEDS].ledgers[audience]
     envelope = {
         "actor": {"id": "LEEDS", "method": "key", "role": "node"},
@@ -84,7 +88,7 @@ def leeds_writes_raw(net: Network, kind: str, body: dict[str, Any], *, subject: 
         "ledger": ledger.origin,
         "pos": ledger.size,
         "subject": subject,
-        "v": 1,
+        "v": version,
     }
     ledger.append_bytes([codec.dumps(envelope)])
     asyncio.run(carry(net))
@@ -173,6 +177,16 @@ def test_a_lot_and_a_batch_stay_with_the_ledger_that_claimed_them_first(net: Net
     assert [fact.kind for fact in net.control.ledgers["HOUSE"].facts()].count("network.claim_refused") == 2
 
 
+def test_a_claim_that_names_no_lot_of_its_own_takes_nothing(net: Network) -> None:
+    before = net.control.state.lot(THEIRS)
+    leeds_writes(net, LotCreated(lot=THEIRS, product=before.product, batch=before.batch, site=GHENT), audience="ASTER-BIO")  # type: ignore[arg-type]
+    body = {"batch": str(before.batch), "lot": str(THEIRS)}
+    ledger = net.nodes[LEEDS].ledgers["ASTER-BIO"]
+    leeds_writes_raw(net, "batch.started", body, subject=str(before.batch), audience="ASTER-BIO", version=99)
+    assert ledger.size == net.control.copies[ledger.origin][1].size
+    assert net.control.state.lot(THEIRS) == before
+
+
 def test_a_lot_that_names_another_site_than_its_ledger_is_strange(net: Network) -> None:
     started = started_for(net, "BAT-1", "LOT-9")
     leeds_writes(net, LotCreated(lot=started.lot, product=started.product, batch=started.batch, site=GHENT), started, audience="ASTER-BIO")
@@ -196,6 +210,23 @@ def test_what_a_site_may_make_us_keep_of_its_foreign_words_is_bounded(net: Netwo
     batch = net.control.state.lot(THEIRS).batch
     leeds_writes(net, *[SampleDrawn(SampleId(f"SMP-{number}"), batch, THEIRS, "x") for number in range(300)])
     assert len(foreign(net)) == 100
+
+
+SPELT = st.text(max_size=12) | st.sampled_from(["BAT-1", "BAT-bad lower", "LOT-1", "BAT-"])
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | SPELT, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(SPELT, inner), max_leaves=4
+)
+
+
+@settings(max_examples=100)
+@given(
+    kind=st.sampled_from(sorted(known_kinds())) | SPELT, subject=SPELT, body=st.dictionaries(SPELT | st.just("batch"), PLAIN), sponsor=st.booleans()
+)
+def test_no_fact_of_a_site_fails_to_fold(kind: str, subject: str, body: dict[str, Any], *, sponsor: bool) -> None:
+    moment = Moment(datetime(2026, 3, 2, tzinfo=UTC), "x", ClockQuality.GOOD)
+    said = Fact(FactRef("x/LEEDS/Y", 0), kind, 9, subject, Actor("LEEDS"), moment, UnknownPayload(kind, 9, body))
+    state = fold(ControlState(), [said, said], place=Place("x/LEEDS/Y", LEEDS, ours=False, sponsor=sponsor))
+    assert (state.directory, state.decisions, state.submitted) == (None, {}, {})
 
 
 def test_no_site_changes_a_recipe_between_its_author_and_its_approver(net: Network) -> None:

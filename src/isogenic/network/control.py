@@ -200,18 +200,18 @@ class ControlNode:
 
         `claims` are those that just came; of several, the one that ranks first stands against the others.
         """
-        came = set(claims)
-        for claim in sorted(claims, key=self._state.rank, reverse=True):
-            if claim in self._state.refused or not (rivals := self._state.rivals(claim)):
+        came, found = set(claims), self._state.rivals(claims)
+        for claim in sorted((each for each in claims if found[each]), key=self._state.rank, reverse=True):
+            rivals = [each for each in found[claim] if each not in self._state.refused]
+            if claim in self._state.refused or not rivals:
                 continue
             older = [each for each in rivals if each not in came]
             first = min(older or rivals, key=self._state.rank)
             if not older and self._state.rank(claim) < self._state.rank(first):
                 continue
             record = self._state.evidence[claim]
-            assert record.lot is not None  # a claim names its lot
-            assert record.site is not None
-            log.error("%s: %s or %s is claimed in %s already", claim[0], record.batch, record.lot, first[0])
+            assert record.site is not None  # a record begins with it
+            log.error("%s: %s of %s is claimed in %s already", claim[0], record.batch, record.lot or "no lot", first[0])
             self.note([ClaimRefused(record.batch, record.lot, record.site, claim[0], first[0])])
 
     # ---- folding what the sites bring, when there is time ----

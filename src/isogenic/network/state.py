@@ -28,7 +28,7 @@ from isogenic.quality.release import LotRejected, LotReleased, ReleaseRefused
 from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
 from isogenic.recipes.approval import RecipeAccepted, RecipeApproved, RecipeNotAccepted, RecipePublished, RecipeSubmitted
 from isogenic.records import facts as records
-from isogenic.records.facts import Fact
+from isogenic.records.facts import Fact, UnknownPayload
 
 __all__ = ["ClaimRefused", "ControlState", "Place", "SiteView", "apply", "fold"]
 
@@ -56,7 +56,7 @@ class ClaimRefused:
     """A site's ledger named a batch or a lot that was claimed in another record before: the name stays with the first."""
 
     batch: BatchId
-    lot: LotId
+    lot: LotId | None  # None where the claim names a batch only
     site: SiteId
     ledger: str
     held_by: str  # the ledger whose claim stands
@@ -129,14 +129,27 @@ class ControlState:
         """The lowest of several claims on one name stands. Which came first is noted in the house; without that note, the earliest start."""
         return claim in self.refused, self.evidence[claim].started_at or _NEVER, *claim
 
-    def rivals(self, claim: Claim) -> list[Claim]:
-        """The other claims on the batch or on the lot of this one that were not refused."""
-        lot = self.evidence[claim].lot
-        return [
-            other
-            for other, record in self.evidence.items()
-            if other != claim and other not in self.refused and (other[1] == claim[1] or (lot is not None and record.lot == lot))
-        ]
+    def rivals(self, claims: Iterable[Claim]) -> dict[Claim, list[Claim]]:
+        """Of each of these claims: the others on its batch or on its lot that were not refused."""
+        named = _named(self)
+        return {
+            claim: [other for name in _names(claim, self.evidence[claim]) for other in named[name] if other != claim and other not in self.refused]
+            for claim in claims
+        }
+
+
+def _names(claim: Claim, record: LotRecord) -> list[tuple[str, str]]:
+    """What a claim takes: the name of a batch, and that of a lot."""
+    return [("batch", claim[1])] + ([("lot", record.lot)] if record.lot is not None else [])
+
+
+def _named(state: ControlState) -> dict[tuple[str, str], list[Claim]]:
+    """Every claim by each name that it takes."""
+    found: dict[tuple[str, str], list[Claim]] = {}
+    for claim, record in state.evidence.items():
+        for name in _names(claim, record):
+            found.setdefault(name, []).append(claim)
+    return found
 
 
 def apply(state: ControlState, fact: Fact, *, place: Place) -> ControlState:
@@ -174,7 +187,7 @@ def fold(state: ControlState, facts: Iterable[Fact], *, place: Place) -> Control
 def _claimed(evidence: Mapping[Claim, LotRecord], fact: Fact, claim: Claim, place: Place) -> LotRecord | None:
     """The record that a site's fact belongs to, begun by the first fact that claims the batch; None where it belongs to none."""
     known = evidence.get(claim)
-    if known is None and place.sponsor and fact.kind in CLAIMS:
+    if known is None and place.sponsor and fact.kind in CLAIMS and not isinstance(fact.payload, UnknownPayload):
         return LotRecord(claim[1], site=place.site, ledger=place.ledger)
     return known
 
@@ -183,18 +196,23 @@ def _seen(state: ControlState, touched: set[BatchId]) -> ControlState:
     """The records of the touched batches, and of those whose lots they share, made anew."""
     if not touched:
         return state
-    names = {record.lot for (_, batch), record in state.evidence.items() if batch in touched and record.lot is not None}
-    shared = {batch for (_, batch), record in state.evidence.items() if batch in touched or (record.lot is not None and record.lot in names)}
-    return replace(state, lots={**state.lots, **{batch: _record(state, batch) for batch in shared}})
+    named = _named(state)
+    shared = {
+        other[1]
+        for batch in touched
+        for claim in named.get(("batch", batch), ())
+        for name in _names(claim, state.evidence[claim])
+        for other in named[name]
+    }
+    return replace(state, lots={**state.lots, **{batch: _record(state, batch, named) for batch in shared}})
 
 
-def _record(state: ControlState, batch: BatchId) -> LotRecord:
-    claim = min((each for each in state.evidence if each[1] == batch), key=state.rank)
+def _record(state: ControlState, batch: BatchId, named: Mapping[tuple[str, str], list[Claim]]) -> LotRecord:
+    claim = min(named["batch", batch], key=state.rank)
     record = state.evidence[claim]
     for fact in state.directed.get((record.site, batch), ()) if record.site else ():
         record = apply_to_lot(record, fact)
-    first = min((each for each, other in state.evidence.items() if record.lot is not None and other.lot == record.lot), key=state.rank, default=claim)
-    if first != claim:
+    if record.lot is not None and (first := min(named["lot", record.lot], key=state.rank)) != claim:
         record = replace(record, strange=(*record.strange, f"{record.lot} was claimed before, in {first[0]}"))
     return record
 
