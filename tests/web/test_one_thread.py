@@ -33,4 +33,6 @@ def test_every_route_of_the_control_site_and_all_it_depends_on_runs_on_the_nodes
 
 
 def test_every_route_of_a_site_and_all_it_depends_on_runs_on_the_nodes_own_thread(network, tmp_path):
-    assert plain_functions(site_app(site_node(network, next(iter(network.books.values()))), AccountFolder(tmp_path / "accounts"), screens=False)) == []
+    assert (
+        plain_functions(site_app(site_node(network, next(iter(network.books.values()))), AccountFolder(tmp_path / "accounts"), screens=False)) == []
+    )
