@@ -15,7 +15,7 @@ from isogenic.quality.release import LotRejected, decide_release, rejection_dige
 from isogenic.quality.signed import check_signed_facts
 from isogenic.recipes.approval import RecipeApproved, RecipePublished
 from isogenic.recipes.model import digest_of
-from isogenic.records.facts import Actor
+from isogenic.records.facts import Actor, UnknownPayload
 
 CONTROL = Actor.node("CONTROL")
 CASE = case_of(story(), asked_by=next(each for each in DIRECTORY.people if each == "FRIEDA-VOSS"))
@@ -83,3 +83,9 @@ def test_a_disposition_needs_the_one_deviation_that_it_is_of() -> None:
     assert found(disposed(), before=[(OURS, CONTROL, again)]) == [
         f"{OPENED.deviation} was opened 2 times in these ledgers, so nobody can say what was signed"
     ]
+
+
+def test_a_decision_in_a_form_that_is_not_known_here_stops() -> None:
+    (fact,) = noted([(THEIRS, CONTROL, RELEASED)])
+    newer = replace(fact, version=2, payload=UnknownPayload(fact.kind, 2, fact.body()))
+    assert "version 2 of its form is not known here" in stops(check_signed_facts([newer]))[0].text

@@ -28,12 +28,13 @@ from isogenic.recipes.approval import RecipeApproved, RecipePublished
 from isogenic.recipes.model import digest_of
 from isogenic.records import codec
 from isogenic.records.dossier import CONTROL, Key, audience_of, written_by
-from isogenic.records.facts import Fact
+from isogenic.records.facts import Fact, UnknownPayload
 from isogenic.records.signatures import Signature
 
 __all__ = ["check_signed_facts"]
 
 _FOR_RECIPES = (Act.SIGN_RECIPE_AS_AUTHOR, Act.APPROVE_RECIPE)
+_SIGNED = frozenset({"quality.lot_released", "quality.lot_rejected", "quality.deviation_disposed", "recipe.approved", "recipe.published"})
 _Opened = dict[DeviationId, list[DeviationOpened]]
 
 
@@ -44,7 +45,7 @@ def check_signed_facts(facts: Sequence[Fact], keys: Sequence[Key] | None = None)
     for fact in facts:
         if isinstance(fact.payload, DeviationOpened):
             opened.setdefault(fact.payload.deviation, []).append(fact.payload)
-    signed = [fact for fact in facts if any(True for _ in signatures_in(fact.payload))]
+    signed = [fact for fact in facts if fact.kind in _SIGNED or any(True for _ in signatures_in(fact.payload))]
     wrong = [f"in {fact.kind} at {fact.ref}: {why}" for fact in signed for why in _wrong(fact, opened)]
     if wrong:
         return [Note("check_signed_facts", Severity.STOP, text) for text in wrong]
@@ -79,6 +80,8 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
                 yield "an author and an approver must have signed"
             if len({each.person for each in payload.approvals}) < len(_FOR_RECIPES):
                 yield "two different people must have signed"
+        case UnknownPayload():
+            yield f"version {payload.version} of its form is not known here, so what was signed cannot be checked"
         case _:
             yield "nobody signs facts of this kind"
     if written_by(fact.ref.ledger) != CONTROL or (site and audience_of(fact.ref.ledger) not in (site, "HOUSE")):
