@@ -193,14 +193,14 @@ def test_one_approval_is_not_enough(received: tuple[SiteState, RecipePublished])
     state, publication = received
     answer = answered(state, replace(publication, approvals=publication.approvals[:1]))
     assert isinstance(answer, RecipeNotAccepted)
-    assert answer.reasons == ("the recipe is signed by 1 of the 2 people that it takes",)
+    assert answer.reasons == ("nobody who may has signed the recipe as approved",)
 
 
 def test_the_same_person_twice_is_one_person(received: tuple[SiteState, RecipePublished]) -> None:
     state, publication = received
     answer = answered(state, replace(publication, approvals=(publication.approvals[1],) * 2))
     assert isinstance(answer, RecipeNotAccepted)
-    assert answer.reasons == ("the recipe is signed by 1 of the 2 people that it takes",)
+    assert answer.reasons == ("nobody who may has signed the recipe as authored",)
 
 
 def test_a_signature_of_somebody_unknown_does_not_count(received: tuple[SiteState, RecipePublished]) -> None:

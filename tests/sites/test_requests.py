@@ -70,7 +70,7 @@ def test_a_start_is_refused_with_every_reason_and_the_refusal_is_a_fact(ready: S
     reasons = payloads[0].reasons
     assert reasons == tuple(note.text for note in stops(notes))
     assert "LEEDS has not accepted MAB-FB version 1" in reasons
-    assert "the recipe is signed by 1 of the 2 people that it takes" in reasons
+    assert "nobody who may has signed the recipe as approved" in reasons
     assert any("Ana Whitlock" in reason or "analyst" in reason for reason in reasons)
     assert (payloads[0].lot, payloads[0].unit, payloads[0].asked_by) == (LOT, UNITS[LEEDS], ANA)
 
