@@ -40,7 +40,7 @@ def network_head(network: Network) -> Markup:
     """What the page says first: one sentence, four figures, the time."""
     silent = [site for site in network.sites if site.link != "linked"]
     clock = h("div.clock", h("b", second(network.now)), "control site")
-    words = "sites linked" + (f"; {', '.join(each.title for each in silent)} silent" if silent else "")
+    words = "sites linked" + (f", {len(silent)} silent" if silent else "")  # which ones, the sentence above says
     return join(
         head("Network", sub=_sentence(network, silent), aside=clock),
         h(
