@@ -234,7 +234,7 @@ async def start_site(story: Story, site: SiteId) -> asyncio.subprocess.Process:
     assert story.world is not None
     home, known = story.world.home(site), story.sites[site]
     (home / "ready.json").unlink(missing_ok=True)
-    words = ["site", str(home), "--clock", story.clock.spec(), "--ready", str(home / "ready.json"), "--control-url", known.url, "--no-screens"]
+    words = ["site", str(home), "--clock", story.clock.spec(), "--ready", str(home / "ready.json"), "--control-url", known.url]
     process = await story.run(*words, log=str(site))
     known.api = (await story.ready(home / "ready.json", process, str(site)))["api"]
     return process

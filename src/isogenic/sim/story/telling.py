@@ -163,6 +163,10 @@ def _who(story: Story) -> None:
         if not each.sites:
             roles = ", ".join(role.words for role in each.roles)
             story.console.print(f"    {each.id:4} {each.printed_name:18} {roles:18} {password_of(each.id, story.seed)}", highlight=False)
+    for site in story.sites.values():
+        story.console.print(
+            f"  the operator's tasks at {site.id}: {site.api} as {site.operator} {password_of(site.operator, story.seed)}", highlight=False
+        )
 
 
 async def _stay(story: Story) -> None:
