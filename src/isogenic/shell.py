@@ -191,9 +191,9 @@ async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control
 
 async def run_simulated_facility(folder: Path, *, clock_spec: str, seed: int, faults: list[str]) -> None:
     """The simulated equipment of one facility."""
+    from isogenic.records.folder import read_file
     from isogenic.records.lock import EQUIPMENT_LOCK, sole_process
     from isogenic.sim.servers import run_facility
-    from isogenic.sites.home import read_file
 
     plant = read_file(folder / "plant.yaml").decode()
     with sole_process(folder, EQUIPMENT_LOCK, who=f"the equipment of {folder.name or 'this folder'}"):

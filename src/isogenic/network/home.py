@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from isogenic.authority.people import Directory
 from isogenic.clock import Clock
-from isogenic.errors import NotFound, NotValid
+from isogenic.errors import NotValid
 from isogenic.ids import Mint, ProductId, SiteId
 from isogenic.monitoring.model import Model
 from isogenic.network import decisions
@@ -31,6 +31,7 @@ from isogenic.quality.specifications import read_specification
 from isogenic.records import codec
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
+from isogenic.records.folder import NodeSettings, read_file
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.sqlite import SqliteStore
@@ -38,7 +39,7 @@ from isogenic.records.sqlite import SqliteStore
 __all__ = ["ControlHome", "ControlSettings", "publish_documents"]
 
 
-class ControlSettings(BaseSettings):
+class ControlSettings(NodeSettings):
     """How the control site runs. Each can be overridden by an environment variable, as in ISOGENIC_CONTROL_SCREEN_PORT=8443."""
 
     model_config = SettingsConfigDict(env_prefix="ISOGENIC_CONTROL_", extra="forbid")
@@ -48,29 +49,10 @@ class ControlSettings(BaseSettings):
     screen_port: int = 0  # where people look; 0: any free port
     audiences: dict[str, list[str]]  # which ledgers each site writes: the house and its sponsors
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment first, then the file."""
-        return (env_settings, init_settings)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as trouble:
-        raise NotFound(f"cannot read {path.name}", why=str(trouble.strerror or trouble), possible=f"check the folder {path.parent.name}") from trouble
-
 
 def _text(path: Path) -> str:
     try:
-        return _read(path).decode()
+        return read_file(path).decode()
     except UnicodeDecodeError as trouble:
         raise NotValid(f"cannot read {path.name}", why=f"it is not UTF-8: {trouble}") from trouble
 
@@ -90,14 +72,14 @@ class ControlHome:
     def open(cls, folder: Path) -> ControlHome:
         """Read the folder; every missing or malformed file is named."""
         try:
-            settings = ControlSettings(**codec.loads(_read(folder / "node.json"), what="node.json"))
+            settings = ControlSettings(**codec.loads(read_file(folder / "node.json"), what="node.json"))
         except (ValidationError, TypeError) as trouble:
             raise NotValid("cannot read node.json", why=str(trouble)[:300]) from trouble
         documents = {SiteId(path.name.partition(".")[0]): _text(path) for path in sorted((folder / "documents").glob("*.site.yaml"))}
         return cls(
             folder,
             settings,
-            codec.read(Directory, codec.loads(_read(folder / "directory.json"), what="directory.json"), what="directory.json"),
+            codec.read(Directory, codec.loads(read_file(folder / "directory.json"), what="directory.json"), what="directory.json"),
             Signer.load(folder / "keys" / "ledger.key"),
             Signer.load(folder / "keys" / "witness.key"),
             documents,
@@ -140,7 +122,7 @@ def publish_documents(node: ControlNode, home: ControlHome) -> None:
         if known is None or known.version < specification.version:
             decisions.publish_specification(node, text)
     for path in sorted((home.folder / "documents").glob("*.model")):
-        data, product = _read(path), ProductId(path.name.partition(".")[0])
+        data, product = read_file(path), ProductId(path.name.partition(".")[0])
         published = node.state.models.get(product)
         if published is None or published.digest != Model.from_bytes(data).digest:
             decisions.publish_model(node, data, product=product)

@@ -45,6 +45,7 @@ __all__ = [
     "check_released_by_signature",
     "decide_release",
     "judged_results",
+    "noted_release_digest",
     "refuse",
     "reject",
     "rejection_digest",
@@ -417,14 +418,19 @@ def _release_digest(lot: str, batch: str, product: str, site: str, size: int, ro
     return sha256(codec.dumps(signed)).hexdigest()
 
 
+def noted_release_digest(released: LotReleased) -> str:
+    """The same, from what was noted: for whoever holds the fact and not the case."""
+    said = (str(released.lot), str(released.batch), str(released.product), str(released.site))
+    return _release_digest(*said, released.record_size, released.record_root, released.notes)
+
+
 def check_released_by_signature(released: LotReleased, record: LotRecord, directory: Directory) -> list[Note]:
     """The noted release is of this very record, and signed by a person who may, over what the fact says."""
     wrong = []
     if (released.lot, released.batch, released.site, released.product) != (record.lot, record.batch, record.site, record.product):
         wrong.append(f"the release of {released.lot} is not that of {record.name}")
     signature = released.signature
-    said = (str(released.lot), str(released.batch), str(released.product), str(released.site), released.record_size, released.record_root)
-    if signature.digest != _release_digest(*said, released.notes):
+    if signature.digest != noted_release_digest(released):
         wrong.append(f"the signature under the release of {released.lot} is over something else")
     if signature.role not in roles_that_may(Act.RELEASE_LOT) or signature.meaning != MEANINGS[Act.RELEASE_LOT]:
         wrong.append(f"the signature under the release of {released.lot} is not one that releases a lot")
@@ -468,7 +474,7 @@ def refuse(case: ReleaseCase) -> ReleaseRefused:
     return ReleaseRefused(lot, case.record.batch, product, site, (*reasons, f"and {more} more") if more else reasons, case.asked_by)
 
 
-def rejection_digest(record: LotRecord, reason: str) -> str:
+def rejection_digest(record: LotRecord | LotRejected, reason: str) -> str:
     """What the rejecting person signs: hex SHA-256 over the lot and the reason."""
     signed = {"batch": str(record.batch), "isogenic": "rejection/1", "lot": str(record.lot), "reason": codec.plain(reason.strip())}
     return sha256(codec.dumps(signed)).hexdigest()

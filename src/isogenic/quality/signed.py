@@ -16,17 +16,15 @@ Leaves to others: whether the signature verifies, and with which key (authority)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 
 from isogenic.authority.rules import Act, roles_that_may
 from isogenic.authority.signatures import MEANINGS, signatures_in
 from isogenic.checks import Note, Severity
 from isogenic.ids import DeviationId
 from isogenic.quality.deviations import DeviationDisposed, DeviationOpened, disposition_digest
-from isogenic.quality.release import LotRejected, LotReleased
+from isogenic.quality.release import LotRejected, LotReleased, noted_release_digest, rejection_digest
 from isogenic.recipes.approval import RecipeApproved, RecipePublished
 from isogenic.recipes.model import digest_of
-from isogenic.records import codec
 from isogenic.records.dossier import CONTROL, Key, audience_of, written_by
 from isogenic.records.facts import Fact, UnknownPayload
 from isogenic.records.signatures import Signature
@@ -57,10 +55,10 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
     match payload:
         case LotReleased():
             site = str(payload.site)
-            yield from _does(payload.signature, (Act.RELEASE_LOT,), _release_digest(payload))
+            yield from _does(payload.signature, (Act.RELEASE_LOT,), noted_release_digest(payload))
         case LotRejected():
             site = str(payload.site)
-            yield from _does(payload.signature, (Act.REJECT_LOT,), _rejection_digest(payload))
+            yield from _does(payload.signature, (Act.REJECT_LOT,), rejection_digest(payload, payload.reason))
         case DeviationDisposed():
             found = opened.get(payload.deviation, [])
             if len(found) != 1:
@@ -96,24 +94,3 @@ def _does(signature: Signature, acts: tuple[Act, ...], digest: str) -> Iterator[
         yield f"{signature.person} signed as {signature.role[:40]!r}, which does not allow to {act.words}"
     if signature.digest != digest:
         yield f"the signature of {signature.person} is over something else than the fact says"
-
-
-def _release_digest(released: LotReleased) -> str:
-    """As `release.release_digest`, from what was noted."""
-    signed = {
-        "batch": str(released.batch),
-        "isogenic": "release/1",
-        "lot": str(released.lot),
-        "notes": [codec.plain(text) for text in released.notes],
-        "product": str(released.product),
-        "record_root": released.record_root,
-        "record_size": released.record_size,
-        "site": str(released.site),
-    }
-    return sha256(codec.dumps(signed)).hexdigest()
-
-
-def _rejection_digest(rejected: LotRejected) -> str:
-    """As `release.rejection_digest`, from what was noted."""
-    signed = {"batch": str(rejected.batch), "isogenic": "rejection/1", "lot": str(rejected.lot), "reason": codec.plain(rejected.reason.strip())}
-    return sha256(codec.dumps(signed)).hexdigest()

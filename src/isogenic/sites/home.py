@@ -17,25 +17,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from isogenic.authority.people import NodeKeys
-from isogenic.errors import NotFound, NotValid
+from isogenic.errors import NotValid
 from isogenic.ids import ModuleId, SiteId
 from isogenic.plant.documents import load_plant, with_endpoints
 from isogenic.plant.model import SitePlant
 from isogenic.records import codec
+from isogenic.records.folder import NodeSettings, read_file
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.sqlite import SqliteStore
 
-__all__ = ["SiteHome", "SiteSettings", "control_origin", "read_file", "site_origin"]
+__all__ = ["SiteHome", "SiteSettings", "control_origin", "site_origin"]
 
 HOUSE = "HOUSE"
 CONTROL = "CONTROL"
 
 
-class SiteSettings(BaseSettings):
+class SiteSettings(NodeSettings):
     """How this node runs. Each can be overridden by an environment variable, as in ISOGENIC_SCAN_S=5."""
 
     model_config = SettingsConfigDict(env_prefix="ISOGENIC_", extra="forbid")
@@ -45,26 +46,6 @@ class SiteSettings(BaseSettings):
     scan_s: float = Field(10.0, gt=0, allow_inf_nan=False)  # seconds of process time between scans
     module_timeout_s: float = Field(2.0, gt=0, allow_inf_nan=False)  # wall seconds after which a silent module's readings are bad
     heartbeat_s: float = Field(1.0, gt=0, le=10.0, allow_inf_nan=False)  # wall seconds; well below the 15 s after which silence is noted
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment first, then the file."""
-        return (env_settings, init_settings)
-
-
-def read_file(path: Path) -> bytes:
-    """A file's bytes, or a refusal that names it."""
-    try:
-        return path.read_bytes()
-    except OSError as trouble:
-        raise NotFound(f"cannot read {path.name}", why=str(trouble.strerror or trouble), possible=f"check the folder {path.parent.name}") from trouble
 
 
 def site_origin(network: str, site: str, audience: str) -> str:
