@@ -1,48 +1,22 @@
-"""The command line: every verb of Isogenic, with heavy rooms imported only when a verb needs them.
-
-A refusal ends a command with its family's exit code: 2 not valid, 3 not allowed, 4 not
-trusted, 5 not found, 6 not reachable. 1 is our own mistake; 130 an interrupt.
-"""
+"""Verbs that run nodes: the demonstration, a control site, a facility, recorded and rehearsed nights."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from isogenic.errors import NotFound, NotValid, Refusal
+from isogenic.cli.verbs import Folder, app
+from isogenic.errors import NotValid
 
-app = typer.Typer(
-    name="isogenic",
-    help="The digital backbone of a decentralized biomanufacturing network.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-recipe_app = typer.Typer(help="Check, show, compare and derive recipes.", no_args_is_help=True)
-app.add_typer(recipe_app, name="recipe")
-
-Folder = Annotated[Path, typer.Argument(help="The node's folder.", show_default=False)]
 ClockSpec = Annotated[str, typer.Option("--clock", help="Run on simulated time: START,ORIGIN,SPEED. Default: the system clock.", hidden=True)]
 Ready = Annotated[Path | None, typer.Option("--ready", help="Write the node's addresses here once it runs.", hidden=True)]
 
 Screens = Annotated[bool, typer.Option(help="Serve pages for people beside the API.")]
-
-
-def main() -> None:
-    """Run a command; a refusal becomes its message and its exit code."""
-    try:
-        app()
-    except Refusal as refusal:
-        print(f"isogenic: {refusal}", file=sys.stderr)
-        sys.exit(refusal.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -58,9 +32,6 @@ def version() -> None:
     from isogenic import __version__
 
     print(__version__)
-
-
-# ---- the network ----
 
 
 @app.command()
@@ -163,71 +134,3 @@ def rehearse(
         raise NotValid(f"cannot rehearse for {hours} hours", why="a night has a length")
     for number in range(seed, seed + seeds):
         print(run(number, hours=hours))
-
-
-@app.command()
-def verify(
-    path: Annotated[Path, typer.Argument(help="A dossier: a folder or a .zip.", show_default=False)],
-    keys: Annotated[
-        Path | None, typer.Option(help="The public keys you trust, one to a line. Default: those in the dossier, with their fingerprints shown.")
-    ] = None,
-) -> None:
-    """Verify a dossier from files and public keys only. Exit code 0: verified; 4: altered, and the place is named."""
-    from isogenic.shell import verify_path
-
-    raise SystemExit(verify_path(path, keys=keys))
-
-
-# ---- recipes ----
-
-Document = Annotated[Path, typer.Argument(help="A recipe document (YAML).", show_default=False)]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError as trouble:
-        raise NotFound(f"cannot read {path}", why=str(trouble.strerror or trouble)) from trouble
-    except UnicodeDecodeError as trouble:
-        raise NotValid(f"cannot read {path}", why=str(trouble), possible="a text file in UTF-8") from trouble
-
-
-@recipe_app.command("check")
-def recipe_check(path: Document) -> None:
-    """Say what is wrong with a recipe, line by line."""
-    from isogenic.recipes import pages
-
-    print(pages.check(_text(path), name=path.name))
-
-
-@recipe_app.command("show")
-def recipe_show(path: Document) -> None:
-    """Show a recipe as a procedure that people read."""
-    from isogenic.recipes import pages
-
-    print(pages.show(_text(path), name=path.name))
-
-
-@recipe_app.command("diff")
-def recipe_diff(old: Document, new: Document) -> None:
-    """What changed from one recipe to another, typed."""
-    from isogenic.recipes import pages
-
-    print(pages.diff(_text(old), _text(new)))
-
-
-@recipe_app.command("derive")
-def recipe_derive(
-    general: Document,
-    site_document: Annotated[Path, typer.Argument(help="The site's recipe document.", show_default=False)],
-    plant: Annotated[Path, typer.Argument(help="The site's plant document.", show_default=False)],
-    unit: Annotated[str, typer.Option(help="For which unit. Default: each.")] = "",
-) -> None:
-    """Derive the control recipe for a site's units, or say why not."""
-    from isogenic.recipes import pages
-
-    print(pages.derive(_text(general), _text(site_document), _text(plant), unit=unit))
-
-
-if __name__ == "__main__":
-    main()
