@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 ARGS ?=
 
-.PHONY: demo test lint bench fuzz lock clean help
+.PHONY: demo test nightly lint bench lock clean help
 
 help:
 	@echo "make demo    run the network on this machine   (ARGS=--exit ends by itself; see isogenic demo --help)"
-	@echo "make test    run every test"
+	@echo "make test    run every test that a change must pass"
+	@echo "make nightly run the long ones: many more seeds, power cuts, tamperings and kills"
 	@echo "make bench   measure speed and memory, each figure beside its limit"
 	@echo "make lint    formatting, lint and types"
 	@echo "make lock    resolve the dependencies again after editing pyproject.toml"
@@ -28,6 +29,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	@sh scripts/chromium.sh
 	@$(BIN)/python -m pytest $(ARGS)
+
+nightly: $(STAMP)
+	@$(BIN)/python -m pytest -m nightly $(ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff format --check .
