@@ -174,7 +174,7 @@ async def site(folder: Path, port: str) -> None:
     )
     await link.call("GET", "/v1/control?from=999")  # the session stands, as it does in life
     begun = perf_counter()
-    while await courier.upload_once():
+    while await courier.upload_backlog():
         pass
     seconds = perf_counter() - begun
     assert ledger.witnessed == ledger.size

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from pathlib import Path
 
 import pytest
 
 from isogenic.errors import NotReachable, NotTrusted, NotValid
+from isogenic.ids import NodeId
 from isogenic.records import codec
 from isogenic.records.blocks import ReadingsSealed
 from isogenic.records.link import Answer, problem
+from isogenic.records.sync import PAGE_FACTS, next_page
 from isogenic.sites.facts import LedgerRefused, LinkLost, LinkRestored
 from small_network import GHENT, LEEDS, LOT, Network
 
@@ -300,3 +303,79 @@ def test_a_batch_runs_from_its_start_to_its_end_without_a_link(tmp_path: Path) -
     asyncio.run(net.carry())
     assert_witnessed(net)
     assert net.control.state.lots[batch].manifest is not None
+
+
+# ---- several pages on the wire at once ----
+
+
+def a_backlog(net: Network, pages: int) -> int:
+    """So many pages of facts at the site that the control site does not have."""
+    ledger = net.nodes[LEEDS].ledgers["HOUSE"]
+    fact = LinkRestored(LEEDS)
+    for _ in range(pages):
+        ledger.append([fact] * PAGE_FACTS, actor=net.nodes[LEEDS].actor, moment=net.clock.now())
+    return ledger.size
+
+
+def test_a_backlog_goes_with_several_pages_on_the_wire_and_each_is_stored_once(tmp_path: Path) -> None:
+    net = working(tmp_path / "net")
+    a_backlog(net, 10)
+    line = net.lines[LEEDS]
+    line.calls.clear()
+
+    async def send() -> None:
+        while await net.nodes[LEEDS].courier.upload_backlog():
+            pass
+
+    asyncio.run(send())
+    assert_witnessed(net)
+    pages = [(path, status) for method, path, status in line.calls if "/v1/pages" in path]
+    assert len(pages) == 10
+    assert {status for _, status in pages} == {200}
+    assert {path for path, _ in pages} == {"/v1/pages", "/v1/pages?wait=1"}
+
+
+def test_pages_that_overtake_one_another_wait_for_the_one_before(tmp_path: Path) -> None:
+    net = working(tmp_path / "net")
+    size, house = a_backlog(net, 4), net.nodes[LEEDS].ledgers["HOUSE"]
+    desk, held = net.control.desk, net.control.copies[HOUSE][1].size
+    pages = []
+    while (page := next_page(house.store, start=held)) is not None:
+        pages.append(page)
+        held = page.start + len(page.bodies)
+
+    async def all_at_once() -> list[Answer]:
+        late_first = [desk.handle(NodeId("LEEDS"), "POST", "/v1/pages?wait=1", page.to_bytes()) for page in reversed(pages)]
+        return list(await asyncio.gather(*late_first))
+
+    answers = asyncio.run(all_at_once())
+    assert [answer.status for answer in answers] == [200] * len(pages)
+    assert net.control.copies[HOUSE][1].size == size
+
+
+def test_a_page_whose_predecessor_is_lost_is_answered_with_what_is_held(tmp_path: Path) -> None:
+    net = working(tmp_path / "net")
+    a_backlog(net, 3)
+    held = net.control.copies[HOUSE][1].size
+    first = next_page(net.nodes[LEEDS].ledgers["HOUSE"].store, start=held)
+    assert first is not None
+    second = next_page(net.nodes[LEEDS].ledgers["HOUSE"].store, start=first.start + len(first.bodies))
+    assert second is not None
+    answer = asyncio.run(net.control.desk.handle(NodeId("LEEDS"), "POST", "/v1/pages?wait=1", second.to_bytes()))
+    assert (answer.status, codec.loads(answer.body)) == (409, {"size": held})
+
+
+def test_a_backlog_survives_lost_answers(tmp_path: Path) -> None:
+    net = working(tmp_path / "net")
+    a_backlog(net, 8)
+    line, courier = net.lines[LEEDS], net.nodes[LEEDS].courier
+
+    async def stubborn() -> None:
+        for lost in (1, 1, 3, 1, 2, 0):
+            line.lose_answers = lost
+            with contextlib.suppress(NotReachable):
+                while await courier.upload_backlog():
+                    pass
+
+    asyncio.run(stubborn())
+    assert_witnessed(net)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
-from isogenic.clock import Clock, time_of_text
+from isogenic.clock import Clock, monotonic_seconds, time_of_text
 from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import NodeId
 from isogenic.network.inbox import Inbox
@@ -25,13 +25,16 @@ from isogenic.records.blobs import BLOB_BYTES_MAX, BlobStore
 from isogenic.records.ledger import Ledger
 from isogenic.records.link import Answer, problem
 from isogenic.records.notes import VerifyingKey
-from isogenic.records.sync import Resume, next_page
+from isogenic.records.sync import Page, Resume, next_page
 
 __all__ = ["Desk", "Live"]
 
 WAIT_MAX_S = 25.0  # below the 30 s after which many middle boxes drop an idle connection
 BODY_BYTES_MAX = BLOB_BYTES_MAX
 QUERY_MAX = 8
+EARLY_S = 2.0  # how long a page waits for the one before it, where its sender says that this is on the wire too
+EARLY_LOOK_S = 0.01  # between two looks: what takes the page before may be another process
+EARLY_MAX = 16  # pages of one site that wait; a site sends fewer at once
 HEARTBEAT_BYTES_MAX = 256 * 1024  # `LIVE_UNITS` with some fifty signals each
 NAME_MAX = 80  # characters of a unit or a signal: names are kept, and shown
 LIVE_POINTS = 2_000  # points kept per unit for the trend screens: memory, never evidence
@@ -72,6 +75,7 @@ class Desk:
         self._wanted, self._offered = wanted, offered
         self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}
         self._news: dict[NodeId, asyncio.Event] = {}
+        self._early: dict[NodeId, int] = {}
         self.closing = False
 
     def published(self, node: NodeId) -> None:
@@ -96,7 +100,7 @@ class Desk:
                 raise NotValid("request refused", why=f"{len(body)} bytes are more than {BODY_BYTES_MAX}")
             match (method, path.strip("/").split("/")):
                 case ("POST", ["v1", "pages"]):
-                    return self._page(peer, body)
+                    return await self._page(peer, query, body)
                 case ("GET", ["v1", "control"]):
                     return await self._control(peer, query)
                 case ("POST", ["v1", "cosignatures"]):
@@ -109,13 +113,27 @@ class Desk:
         except Refusal as refusal:
             return problem(refusal)
 
-    def _page(self, peer: NodeId, body: bytes) -> Answer:
+    async def _page(self, peer: NodeId, query: Mapping[str, str], body: bytes) -> Answer:
+        if query.get("wait"):
+            await self._turn(peer, Page.from_bytes(body))
         try:
             origin, receipt = self.inbox.take(peer, body, moment=self.clock.now())
         except Resume as resume:
             return Answer(409, codec.dumps({"size": resume.size}))
         self._taken(origin)
         return Answer(200, codec.dumps({"size": receipt.size, "line": receipt.line.decode()}))
+
+    async def _turn(self, peer: NodeId, page: Page) -> None:
+        """Let a page wait for those before it: several are on the wire at once, on sessions that overtake one another."""
+        if not self.inbox.is_early(peer, page) or self._early.get(peer, 0) >= EARLY_MAX:
+            return
+        self._early[peer] = self._early.get(peer, 0) + 1
+        until = monotonic_seconds() + EARLY_S
+        try:
+            while self.inbox.is_early(peer, page) and not self.closing and monotonic_seconds() < until:  # noqa: ASYNC110 - another process may take it
+                await asyncio.sleep(EARLY_LOOK_S)
+        finally:
+            self._early[peer] -= 1
 
     async def _control(self, peer: NodeId, query: Mapping[str, str]) -> Answer:
         start, wait = _whole(query.get("from", "0")), min(float(_whole(query.get("wait", "0"))), WAIT_MAX_S)

@@ -37,6 +37,10 @@ class Inbox:
         self._kept_bytes = 0
         self.refused: list[str] = []  # newest last, for the network screen
 
+    def is_early(self, peer: NodeId, page: Page) -> bool:
+        """Whether facts before this page are not here yet, and `peer` is the one who can send them."""
+        return self.writers.get(page.origin) == peer and page.start > self.copies[page.origin].size
+
     def take(self, peer: NodeId, data: bytes, *, moment: Moment) -> tuple[str, Receipt]:
         """Verify, store and cosign one page; gives its origin and the receipt."""
         page = Page.from_bytes(data)

@@ -6,6 +6,7 @@ rehearsal it is a simulated line that loses, repeats and delays. The guarantee l
 cosignature, so any pipe will do.
 
     POST /v1/pages                    a page of facts        -> 200 size, line | 409 size | refusal
+    POST /v1/pages?wait=1             the same, while the pages before it are on the wire too: it waits for them a moment
     GET  /v1/control?from=N&wait=S    the control ledger     -> 200 a page | 204 nothing new
     POST /v1/cosignatures             origin, size, line     -> 204
     HEAD, PUT, GET /v1/blobs/DIGEST   content by its SHA-256 -> 200 | 204 | 404

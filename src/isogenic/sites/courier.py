@@ -11,6 +11,8 @@ Each `..._once` is one exchange, so that a rehearsal can interleave them as it l
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -27,7 +29,8 @@ from isogenic.records.sync import Page, next_page
 __all__ = ["Courier", "LinkState"]
 
 RETRY_S = 0.5  # first wait after a lost link; doubles up to RETRY_MAX_S
-RETRY_MAX_S = 2.0  # a returned link carries its first page within 2 s, whatever the cause was
+RETRY_MAX_S = 1.0  # a returned link carries its first page within 2 s, whatever the cause was
+WINDOW = 4  # pages on the wire at once: a satellite link takes 0.6 s to answer, and the other side stores one while the next is made
 POLL_WAIT_S = 20  # how long the control site may hold a question open
 
 
@@ -88,9 +91,40 @@ class Courier:
                 return await self._send(ledger, page)
         return await self._send_blob()
 
-    async def _send(self, ledger: Ledger, page: Page) -> bool:
+    async def upload_backlog(self) -> bool:
+        """What `upload_once` does, with several pages of a ledger on the wire at once where there are several; True if anything moved.
+
+        The first page after a break goes alone: its answer tells where to go on from.
+        """
+        for origin, ledger in self.ledgers.items():
+            if self.state.up and origin not in self.state.stopped and await self._stream(ledger):
+                return True
+        return await self.upload_once()
+
+    async def _stream(self, ledger: Ledger) -> bool:
+        start, waiting, moved = self._held[ledger.origin], deque[tuple[int, asyncio.Task[bool]]](), False
+        try:
+            while True:
+                while len(waiting) < WINDOW and (page := next_page(ledger.store, start=start)) is not None:
+                    start = page.start + len(page.bodies)
+                    waiting.append((start, asyncio.create_task(self._send(ledger, page, behind=bool(waiting)))))
+                    await asyncio.sleep(0)  # it is on its way before the next one is made
+                if not waiting:
+                    return moved
+                end, task = waiting.popleft()
+                moved = await task
+                if self._held[ledger.origin] < end or ledger.origin in self.state.stopped:
+                    return True  # not taken as it stood: those behind it are in vain
+        finally:
+            for _, task in waiting:
+                if self.state.stopped or not self.state.up:
+                    task.cancel()
+            await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
+
+    async def _send(self, ledger: Ledger, page: Page, *, behind: bool = False) -> bool:
+        """Send a page and keep what is answered. `behind`: the page before it is still on the wire."""
         end = page.start + len(page.bodies)
-        answer = await self._call("POST", "/v1/pages", page.to_bytes())
+        answer = await self._call("POST", "/v1/pages?wait=1" if behind else "/v1/pages", page.to_bytes())
         self.state.sent[ledger.origin] = max(end, self.state.sent.get(ledger.origin, 0))  # somebody has answered: it was on the wire
         if answer.status == 200:
             said = _answer(answer.body)

@@ -314,7 +314,7 @@ class SiteNode:
         while True:
             self._news.clear()
             try:
-                while await self.courier.upload_once():
+                while await self.courier.upload_backlog():
                     retry = RETRY_S
             except NotReachable:
                 await asyncio.sleep(retry)
