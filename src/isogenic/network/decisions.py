@@ -13,7 +13,7 @@ from isogenic.authority.rules import Act, require, roles_that_may
 from isogenic.authority.signatures import MEANINGS, sign
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid, Refusal
-from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, RecipeId, SiteId
+from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, RecipeId, SiteId, SponsorId
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.monitoring.model import Model
 from isogenic.network.control import CONTROL, ControlNode
@@ -37,6 +37,7 @@ from isogenic.quality.specifications import SpecificationPublished, read_specifi
 from isogenic.recipes.approval import RecipeApproved, RecipePublished, RecipeSubmitted
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import digest_of
+from isogenic.records.dossier import audience_of
 from isogenic.records.facts import Actor, Payload
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import Signer, open_checkpoint
@@ -150,14 +151,20 @@ def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, versi
             possible="it takes an author and an approver",
         )
     reached = []
+    sponsor = load_general(submitted.text).sponsor
     for site in node.sites():
         local = node.site_documents.get(site)
-        if local is None or (recipe, version) in node.state.site(site).published:
+        if local is None or (recipe, version) in node.state.site(site).published or not _works_for(node, site, sponsor):
             continue
         published = RecipePublished(recipe, version, submitted.digest, submitted.text, approvals, site, digest_of(local), local)
         node.note([published], site=site, actor=_actor(person, _role(person, Act.APPROVE_RECIPE)))
         reached.append(site)
     return reached
+
+
+def _works_for(node: ControlNode, site: SiteId, sponsor: SponsorId | None) -> bool:
+    """Whether a site keeps a ledger for the sponsor: nobody else's recipe reaches it (I7)."""
+    return sponsor is None or any(owner == site and audience_of(origin) == sponsor for origin, (owner, _) in node.copies.items())
 
 
 def _submitted(node: ControlNode, recipe: RecipeId, version: int) -> RecipeSubmitted:

@@ -267,7 +267,9 @@ def _of_site(state: ControlState, fact: Fact, place: Place) -> ControlState:
     assert place.site is not None  # every copy is some site's
     view, payload = state.site(place.site), fact.payload
     match payload:
-        case RecipeAccepted() | RecipeNotAccepted() if place.sponsor:
+        case RecipeAccepted() | RecipeNotAccepted() if place.sponsor or isinstance(
+            payload, RecipeNotAccepted
+        ):  # for a sponsor without a ledger: in the house
             view = replace(view, answers={**view.answers, (payload.recipe, payload.version): payload})
         case _ if fact.kind == NODE_STARTED and not place.sponsor:
             view = replace(view, started=fact.at, starts=view.starts + 1)

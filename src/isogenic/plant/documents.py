@@ -28,6 +28,7 @@ __all__ = ["load_plant", "with_endpoints"]
 KIND = "isogenic: plant/1"
 _NODE = re.compile(r"(ns=\d{1,5};)?[isgb]=[^\x00-\x1f]{1,200}")  # OPC UA part 6, 5.3.1.10
 _ENDPOINT = re.compile(r"opc\.tcp://[A-Za-z0-9.\[\]:-]{1,200}(/[!-~]{0,200})?")
+RESERVED = frozenset({"HOUSE", "CONTROL", "DISCLOSURES", "NOBODY"})  # names of ledgers that are no sponsor's
 _NO_VOLUME = Quantity(1.0, "L")
 AnyId = TypeVar("AnyId", UnitId, ModuleId)
 
@@ -37,13 +38,15 @@ def load_plant(text: str | bytes, *, name: str) -> SitePlant:
     document = Document.read(text, what=f"plant document {name}", kind=KIND)
     root = document.root
     units = root.table("units")
+    sponsor = root.id("sponsor", SponsorId)
     plant = SitePlant(
         site=root.id("site", SiteId),
         title=root.text("title"),
-        sponsor=root.id("sponsor", SponsorId),
+        sponsor=sponsor,
         latitude=root.number("latitude", low=-90, high=90),
         longitude=root.number("longitude", low=-180, high=180),
         units={unit.id: unit for unit in (_unit(units, key) for key in units.names())},
+        further_sponsors=_further(root, sponsor),
     )
     seen: dict[str, UnitId] = {}
     for unit in plant.units.values():
@@ -53,6 +56,22 @@ def load_plant(text: str | bytes, *, name: str) -> SitePlant:
             seen[module] = unit.id
     document.done()
     return plant
+
+
+def _further(root: Table, first: SponsorId) -> tuple[SponsorId, ...]:
+    """The other sponsors that the site works for. HOUSE, CONTROL and the like are audiences of the node itself."""
+    found: list[SponsorId] = []
+    for text in root.texts("further_sponsors", needed=False):
+        try:
+            found.append(SponsorId(text))
+        except NotValid as trouble:
+            root.complain("further_sponsors", str(trouble))
+    for each in (first, *found):
+        if each in RESERVED:
+            root.complain("sponsor" if each == first else "further_sponsors", f"{each} is a ledger of the node itself, no sponsor")
+    if len({first, *found}) != len(found) + 1:
+        root.complain("further_sponsors", "a sponsor is named twice")
+    return tuple(found)
 
 
 def with_endpoints(plant: SitePlant, endpoints: Mapping[ModuleId, str]) -> SitePlant:

@@ -113,6 +113,12 @@ class SitePlant:
     latitude: float
     longitude: float
     units: Mapping[UnitId, Unit] = field(default_factory=dict)
+    further_sponsors: tuple[SponsorId, ...] = ()
+
+    @property
+    def sponsors(self) -> tuple[SponsorId, ...]:
+        """Everybody this site works for: one ledger each, and nothing of one in the ledger of another (I7)."""
+        return (self.sponsor, *self.further_sponsors)
 
     def unit(self, unit: UnitId) -> Unit:
         """The unit, or `NotFound`."""

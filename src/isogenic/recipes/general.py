@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from isogenic.documents import Document, Table, shown
 from isogenic.errors import NotValid
-from isogenic.ids import ProductId, RecipeId
+from isogenic.ids import ProductId, RecipeId, SponsorId
 from isogenic.plant.classes import CLASSES, DOSE_NUMBER
 from isogenic.plant.model import EquipmentClass, Role
 from isogenic.recipes import conditions
@@ -82,6 +82,7 @@ def _read(text: str | bytes, name: str) -> GeneralRecipe:
         needs=reader.needs(root.table("needs")),
         procedure=reader.procedure(root),
         digest=digest_of(text),
+        sponsor=root.id("sponsor", SponsorId) if root.has("sponsor") else None,
     )
     document.done()
     return recipe

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
-from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SiteId, UnitId
+from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SiteId, SponsorId, UnitId
 from isogenic.units import Quantity
 
 __all__ = [
@@ -192,6 +192,7 @@ class GeneralRecipe:
     needs: tuple[Need, ...]
     procedure: Procedure
     digest: str  # of the document's bytes
+    sponsor: SponsorId | None = None  # whose process it is; needed where a site works for several
 
 
 @dataclass(frozen=True, slots=True)

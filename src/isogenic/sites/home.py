@@ -93,7 +93,7 @@ class SiteHome:
 
     def ledgers(self) -> dict[str, Ledger]:
         """The ledgers written here: the house and each sponsor, by audience."""
-        audiences = (HOUSE, str(self.plant.sponsor))
+        audiences = (HOUSE, *map(str, self.plant.sponsors))
         return {audience: self._ledger(audience) for audience in audiences}
 
     def _ledger(self, audience: str) -> Ledger:

@@ -27,10 +27,11 @@ from isogenic.monitoring.model import Model
 from isogenic.plant.readings import Frame, Sink, Source
 from isogenic.records.blobs import BlobStore
 from isogenic.records.blocks import ReadingsSealed, seal
-from isogenic.records.facts import Actor, Fact, Payload, is_house
+from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Link
 from isogenic.records.notes import VerifyingKey
+from isogenic.sites.audiences import audience_of
 from isogenic.sites.courier import RETRY_MAX_S, RETRY_S, Courier
 from isogenic.sites.facts import LedgerRefused, LinkLost, LinkRestored, ModuleLost, ModuleRestored, NodeStarted, NodeStopped, SetpointRefused
 from isogenic.sites.hot import HotBuffer
@@ -128,8 +129,9 @@ class SiteNode:
     def note(self, payloads: Sequence[Payload], *, actor: Actor | None = None, moment: Moment | None = None) -> list[Fact]:
         """Note payloads in the ledgers they belong to, durably, then fold them. The one way that state changes."""
         moment, noted = moment or self.clock.now(), []
+        whose_is = [audience_of(payload, self.state, together=payloads) for payload in payloads]  # before anything is noted: a refusal notes nothing
         for audience, ledger in self.ledgers.items():
-            mine = [payload for payload in payloads if (HOUSE if is_house(payload) else str(self.state.plant.sponsor)) == audience]
+            mine = [payload for payload, whose in zip(payloads, whose_is, strict=True) if whose == audience]
             if mine:
                 for fact in ledger.append(mine, actor=actor or self.actor, moment=moment):
                     self._fold(fact)  # at once: what is durable is folded, even if the next ledger's disk refuses

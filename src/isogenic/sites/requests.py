@@ -19,6 +19,7 @@ from isogenic.laboratory.results import draw, report
 from isogenic.materials.lots import LotCreated, use
 from isogenic.recipes.publishing import control_recipe, recipe_digest
 from isogenic.records.facts import Payload
+from isogenic.sites.audiences import check_works_for
 from isogenic.sites.facts import BatchRefused
 from isogenic.sites.state import SiteState
 
@@ -52,6 +53,7 @@ def start_batch(
         raise NotFound(f"no recipe {recipe} version {version} at {state.site}", why="it has not been published to this site", possible=known)
     if lot in state.lots:
         raise NotValid(f"cannot start {lot}", why=f"{state.lots[lot].batch} yields that lot already", possible="use a new lot number")
+    sponsor = check_works_for(publication, state.plant)
     accepted = state.accepted.get((recipe, version))
     newest = max(number for name, number in state.published if name == recipe)
     batch = mint.fresh(BatchId)
@@ -77,7 +79,7 @@ def start_batch(
         reasons = tuple(note.text for note in against)
         return [BatchRefused(lot, recipe, unit, person.id, reasons)], notes
     created = LotCreated(lot=lot, product=control.product, batch=batch, site=state.site)
-    begun = engine.begin(control, sponsor=state.plant.sponsor, recipe_digest=publication.digest, by=person.id)
+    begun = engine.begin(control, sponsor=sponsor, recipe_digest=publication.digest, by=person.id)
     return [created, *begun], [*notes, Note("start_batch", notes[0].severity, f"{batch} started on {asked.id}")]
 
 
