@@ -4,6 +4,8 @@ Guarantees: what was synced stays; what was written and not synced survives a po
 in part, by the dice: whole sectors are lost, kept in any order, or torn in the middle;
 names made or removed without syncing their folder may come or go. The same seed gives the
 same remains. `kill` is the end of a process: nothing is lost but its open files.
+A disk that records keeps every step that a process took; a second disk takes them again up to
+any of them (`take`, `become`), so that the power can be cut at every single one.
 Leaves to others: deciding when the power goes (`cut_after` lets it go in the middle of a commit).
 
 It assumes what SQLite's own layer assumes of real disks: a write that is torn leaves the
@@ -16,19 +18,31 @@ from __future__ import annotations
 
 import weakref
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import apsw
 
 from isogenic.errors import NotReachable
 
-__all__ = ["SECTOR", "SimDisk"]
+__all__ = ["SECTOR", "SimDisk", "Step"]
 
-SECTOR = 512
+SECTOR = 512  # of older disks; newer ones write 4,096 bytes at a time
 TORN = 0.2  # of the sectors that were under way: real disks tear rarely, rehearsals should meet it every night
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a process did to its disk. Files go by number, because a name can stand for one after another."""
+
+    kind: Literal["write", "truncate", "sync", "name", "remove", "names"]
+    file: int = 0
+    at: int = 0  # offset of a write, size of a truncation
+    data: bytes = b""
+    path: str = ""  # of a name, or of the folder whose names were synced
 
 
 @dataclass(slots=True)
@@ -38,6 +52,7 @@ class _File:
     data: bytearray = field(default_factory=bytearray)
     stable: bytearray = field(default_factory=bytearray)
     pending: list[tuple[int, bytes | None]] = field(default_factory=list)  # (offset, bytes), or (size, None) for a truncation
+    number: int = 0
 
     def write(self, offset: int, chunk: bytes) -> None:
         _put(self.data, offset, chunk)
@@ -52,25 +67,25 @@ class _File:
             _apply(self.stable, offset, chunk)
         self.pending.clear()
 
-    def lose(self, dice: Random) -> None:
+    def lose(self, dice: Random, *, sector: int) -> None:
         """Keep a part of what was not synced."""
         share = dice.choice([0.0, 1.0, dice.random()])
         prefix = dice.random() < 0.5  # written in order up to some moment, or in any order
         stop = int(len(self.pending) * share) if prefix else len(self.pending)
         for offset, chunk in self.pending[: stop + 1]:
             last = prefix and (stop == 0 or (offset, chunk) is self.pending[min(stop, len(self.pending) - 1)])
-            self._keep(offset, chunk, share=0.5 if last else 1.0 if prefix else share, dice=dice)
+            self._keep(offset, chunk, share=0.5 if last else 1.0 if prefix else share, dice=dice, sector=sector)
         self.pending.clear()
         self.data[:] = self.stable
 
-    def _keep(self, offset: int, chunk: bytes | None, *, share: float, dice: Random) -> None:
+    def _keep(self, offset: int, chunk: bytes | None, *, share: float, dice: Random, sector: int) -> None:
         if chunk is None:
             if dice.random() < share:
                 _apply(self.stable, offset, None)
             return
         start = 0
         while start < len(chunk):
-            stop = min(len(chunk), start + SECTOR - (offset + start) % SECTOR)
+            stop = min(len(chunk), start + sector - (offset + start) % sector)
             if dice.random() < share:
                 kept = dice.randrange(1, stop - start + 1) if share < 1 and dice.random() < TORN else stop - start
                 _put(self.stable, offset + start, chunk[start : start + kept])
@@ -97,11 +112,15 @@ def _apply(data: bytearray, offset: int, chunk: bytes | None) -> None:
         _put(data, offset, chunk)
 
 
+def _folder_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
 class _Handle:
     """One open file of one process. After a power cut or a kill it is dead."""
 
-    def __init__(self, disk: SimDisk, file: _File) -> None:
-        self._disk, self._file, self._life = disk, file, disk._life
+    def __init__(self, disk: SimDisk, file: _File, *, folder: str) -> None:
+        self._disk, self._file, self._life, self._folder = disk, file, disk._life, folder
 
     def _alive(self) -> None:
         if self._life != self._disk._life or self._disk.dark:
@@ -117,18 +136,18 @@ class _Handle:
         self._alive()
         self._disk._room_for(max(0, offset + len(data) - len(self._file.data)))
         self._disk._step()
-        self._file.write(offset, bytes(data))
+        self._disk._do(Step("write", self._file.number, offset, bytes(data)), self._file)
 
     def xTruncate(self, newsize: int) -> None:
         self._alive()
         self._disk._step()
-        self._file.truncate(newsize)
+        self._disk._do(Step("truncate", self._file.number, newsize), self._file)
 
     def xSync(self, flags: int) -> None:
         self._alive()
         self._disk._step()
-        self._file.sync()
-        self._disk._sync_names()  # SQLite syncs the folder with the first sync of a new file
+        self._disk._do(Step("sync", self._file.number), self._file)
+        self._disk._sync_names(self._folder)  # SQLite syncs the folder with the first sync of a new file
 
     def xFileSize(self) -> int:
         return len(self._file.data)
@@ -146,7 +165,7 @@ class _Handle:
         return False
 
     def xSectorSize(self) -> int:
-        return SECTOR
+        return self._disk.sector
 
     def xDeviceCharacteristics(self) -> int:
         return int(apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE)
@@ -165,7 +184,7 @@ class _Layer(apsw.VFS):
     def xOpen(self, name: Any, flags: list[int]) -> Any:
         flags[1] = flags[0]
         if name is None:
-            return _Handle(self._disk, _File())
+            return _Handle(self._disk, self._disk._new(), folder="")
         path = name if isinstance(name, str) else name.filename()
         return self._disk._open(path, create=bool(flags[0] & apsw.SQLITE_OPEN_CREATE))
 
@@ -182,9 +201,12 @@ class _Layer(apsw.VFS):
 class SimDisk:
     """One machine's disk. `name` is the SQLite file layer to open databases with; it is also a `Files` for blobs."""
 
-    def __init__(self, name: str, *, quota: int | None = None) -> None:
-        """`name` is unique in this process. `quota` is how many bytes fit."""
-        self.name, self.quota = name, quota
+    def __init__(self, name: str, *, quota: int | None = None, sector: int = SECTOR, recording: bool = False) -> None:
+        """`name` is unique in this process. `quota` is how many bytes fit. `recording`: keep every step in `steps`."""
+        self.name, self.quota, self.sector = name, quota, sector
+        self.steps: list[Step] = []
+        self._recording, self._numbers = recording, 0
+        self._taken: dict[int, _File] = {}  # files of another disk's steps
         self.dark = False  # the power is gone, and `power_cut` has not yet said what is left
         self._files: dict[str, _File] = {}
         self._names: dict[str, _File | None] = {}  # names changed since the folder was synced: what they stood for before
@@ -211,7 +233,7 @@ class SimDisk:
                     self._files[path] = before
         self._names.clear()
         for path in sorted(self._files):
-            self._files[path].lose(dice)
+            self._files[path].lose(dice, sector=self.sector)
         self._restart()
 
     def kill(self) -> None:
@@ -223,6 +245,46 @@ class SimDisk:
         file = self._files[str(path)]
         for data in (file.data, file.stable):
             data[at] ^= 1 << bit
+
+    # ---- a recorded life, lived again ----
+
+    def take(self, step: Step) -> None:
+        """Do what another disk's process did."""
+        if step.kind == "name":
+            self._name(step.path, self._known(step.file))
+        elif step.kind == "remove":
+            self._name(step.path, None)
+        elif step.kind == "names":
+            self._sync_names(step.path)
+        else:
+            self._do(step, self._known(step.file))
+
+    def become(self, other: SimDisk) -> None:
+        """Hold what another disk holds at this moment, synced or not; whatever was open here is dead."""
+        self._restart()
+        self._files, self._names = deepcopy((other._files, other._names))
+
+    def _known(self, number: int) -> _File:
+        return self._taken.setdefault(number, _File(number=number))
+
+    def _new(self) -> _File:
+        self._numbers += 1
+        return _File(number=self._numbers)
+
+    def _do(self, step: Step, file: _File) -> None:
+        if step.kind == "write":
+            file.write(step.at, step.data)
+        elif step.kind == "truncate":
+            file.truncate(step.at)
+        else:
+            file.sync()
+        self._record(step)
+
+    def _record(self, step: Step) -> None:
+        if self._recording:
+            self.steps.append(step)
+
+    # ---- open databases ----
 
     def _opened(self, database: apsw.Connection) -> None:
         if database.open_vfs == self.name:
@@ -263,15 +325,17 @@ class SimDisk:
         if self.dark or (path not in self._files and not create):
             raise apsw.exception_for(apsw.SQLITE_CANTOPEN)
         if path not in self._files:
-            self._name(path, _File())
-        return _Handle(self, self._files[path])
+            self._name(path, self._new())
+        return _Handle(self, self._files[path], folder=_folder_of(path))
 
     def _name(self, path: str, file: _File | None) -> None:
         self._names.setdefault(path, self._files.get(path))
         if file is None:
             del self._files[path]
+            self._record(Step("remove", path=path))
         else:
             self._files[path] = file
+            self._record(Step("name", file.number, path=path))
 
     def _delete(self, path: str, *, sync: bool) -> None:
         if self.dark:
@@ -281,10 +345,14 @@ class SimDisk:
         self._step()
         self._name(path, None)
         if sync:
-            self._sync_names()
+            self._sync_names(_folder_of(path))
 
-    def _sync_names(self) -> None:
-        self._names.clear()
+    def _sync_names(self, folder: str) -> None:
+        changed = [path for path in self._names if _folder_of(path) == folder]
+        for path in changed:
+            del self._names[path]
+        if changed:
+            self._record(Step("names", path=folder))
 
     # ---- whole files (records.blobs.Files) ----
 
@@ -294,15 +362,15 @@ class SimDisk:
             if self.dark:
                 raise apsw.exception_for(apsw.SQLITE_IOERR)
             self._room_for(len(data))
-            file = _File()
+            file = self._new()
             self._step()
-            file.write(0, data)
+            self._do(Step("write", file.number, 0, data), file)
             self._step()
-            file.sync()
+            self._do(Step("sync", file.number), file)
             self._step()
             self._name(str(path), file)
             self._step()
-            self._sync_names()
+            self._sync_names(str(path.parent))
         except apsw.Error as trouble:
             raise NotReachable(f"cannot write {path.name}", why=str(trouble), possible="free the disk and try again") from trouble
 
@@ -325,7 +393,7 @@ class SimDisk:
             self._step()
         except apsw.Error as trouble:
             raise NotReachable(f"cannot keep {path.name}", why="the power is gone") from trouble
-        self._sync_names()
+        self._sync_names(str(path.parent))
 
     def names(self, folder: Path) -> list[str]:
         """What is in a folder, in order."""
