@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from isogenic import __version__
 from isogenic.clock import Clock, ScaledClock, SystemClock
-from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
+from isogenic.errors import NotTrusted, NotValid, Refusal
 from isogenic.ids import RandomMint
 from isogenic.records import codec
 from isogenic.records.durable import write_whole
@@ -217,19 +217,14 @@ def replay_batch(file: Path, *, batch: str, batch_column: str, out: Path | None,
         print(asyncio.run(replay(file, batch=batch, batch_column=batch_column, out=folder, indicators=indicators)))
 
 
-def verify_path(path: Path, *, keys: Path | None) -> int:
-    """Verify a dossier; prints what was found, gives the exit code."""
-    import isogenic.network.state  # noqa: F401 (registers every kind of fact, so that signatures in them are seen)
-    from isogenic.authority.signatures import check_every_signature
-    from isogenic.quality.signed import check_signed_facts
-    from isogenic.records.verify import verify_dossier
+def verify_path(path: Path, *, keys: Path | None, as_json: bool = False) -> int:
+    """Verify a dossier, a ledger file or a node's folder; prints what was found, gives the exit code."""
+    from isogenic.network.inspection import inspect
 
-    if not path.exists():
-        raise NotFound(f"cannot verify {path}", why="no such folder or file")
     try:
         trusted = keys.read_text() if keys else None
     except (OSError, UnicodeDecodeError) as trouble:
         raise NotValid(f"cannot read {keys}", why=str(trouble)) from trouble
-    report = verify_dossier(path, keys=trusted, extra_checks=[check_every_signature, check_signed_facts])
-    print(report)
+    report = inspect(path, keys=trusted)
+    print(codec.dumps(report.plain()).decode() if as_json else report)
     return 0 if report.ok else NotTrusted.exit_code

@@ -12,12 +12,13 @@ from isogenic.cli.verbs import app
 
 @app.command()
 def verify(
-    path: Annotated[Path, typer.Argument(help="A dossier: a folder or a .zip.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="A dossier, a node's folder or a backup of it, or one ledger file.", show_default=False)],
     keys: Annotated[
-        Path | None, typer.Option(help="The public keys you trust, one to a line. Default: those in the dossier, with their fingerprints shown.")
+        Path | None, typer.Option(help="The public keys you trust, one to a line. Default: those in the files, with their fingerprints shown.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Verify a dossier from files and public keys only. Exit code 0: verified; 4: altered, and the place is named."""
+    """Verify records from files and public keys only. Exit code 0: verified; 4: altered, and the place is named."""
     from isogenic.shell import verify_path
 
-    raise SystemExit(verify_path(path, keys=keys))
+    raise SystemExit(verify_path(path, keys=keys, as_json=as_json))

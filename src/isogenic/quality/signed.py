@@ -10,6 +10,7 @@
 Guarantees: works from facts alone, so a stranger with a dossier can run it; a signature in
 any other kind of fact, or in a ledger that the control site does not write for the fact's
 site, stops. The digests are recomputed from the noted fields.
+A release also signs for the size and root of the ledger that holds the record: `check_record_roots`.
 Leaves to others: whether the signature verifies, and with which key (authority).
 """
 
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Sequence
 
 from isogenic.authority.rules import Act, roles_that_may
 from isogenic.authority.signatures import MEANINGS, signatures_in
+from isogenic.batches.facts import BatchStarted
 from isogenic.checks import Note, Severity
 from isogenic.ids import DeviationId
 from isogenic.quality.deviations import DeviationDisposed, DeviationOpened, disposition_digest
@@ -27,12 +29,13 @@ from isogenic.recipes.approval import RecipeApproved, RecipePublished
 from isogenic.recipes.model import digest_of
 from isogenic.records.dossier import CONTROL, Key, audience_of, written_by
 from isogenic.records.facts import Fact, UnknownPayload
+from isogenic.records.report import RootAt
 from isogenic.records.signatures import Signature
 
-__all__ = ["check_signed_facts"]
+__all__ = ["WITH_SIGNATURES", "check_record_roots", "check_signed_facts"]
 
 _FOR_RECIPES = (Act.SIGN_RECIPE_AS_AUTHOR, Act.APPROVE_RECIPE)
-_SIGNED = frozenset({"quality.lot_released", "quality.lot_rejected", "quality.deviation_disposed", "recipe.approved", "recipe.published"})
+WITH_SIGNATURES = frozenset({"quality.lot_released", "quality.lot_rejected", "quality.deviation_disposed", "recipe.approved", "recipe.published"})
 _Opened = dict[DeviationId, list[DeviationOpened]]
 
 
@@ -43,7 +46,7 @@ def check_signed_facts(facts: Sequence[Fact], keys: Sequence[Key] | None = None)
     for fact in facts:
         if isinstance(fact.payload, DeviationOpened):
             opened.setdefault(fact.payload.deviation, []).append(fact.payload)
-    signed = [fact for fact in facts if fact.kind in _SIGNED or any(True for _ in signatures_in(fact.payload))]
+    signed = [fact for fact in facts if fact.kind in WITH_SIGNATURES or any(True for _ in signatures_in(fact.payload))]
     wrong = [f"in {fact.kind} at {fact.ref}: {why}" for fact in signed for why in _wrong(fact, opened)]
     if wrong:
         return [Note("check_signed_facts", Severity.STOP, text) for text in wrong]
@@ -94,3 +97,24 @@ def _does(signature: Signature, acts: tuple[Act, ...], digest: str) -> Iterator[
         yield f"{signature.person} signed as {signature.role[:40]!r}, which does not allow to {act.words}"
     if signature.digest != digest:
         yield f"the signature of {signature.person} is over something else than the fact says"
+
+
+def check_record_roots(facts: Sequence[Fact], root_at: RootAt) -> list[Note]:
+    """The size and root that a release signed for are those of the ledger that holds its record."""
+    started = {str(fact.payload.batch): fact for fact in facts if isinstance(fact.payload, BatchStarted)}
+    notes, good = [], 0
+    for fact in facts:
+        released = fact.payload
+        if not isinstance(released, LotReleased):
+            continue
+        begun = started.get(str(released.batch))
+        if begun is None or written_by(begun.ref.ledger) != str(released.site):
+            text = f"the record of {released.lot}, which {fact.ref} releases, is not among these ledgers"
+            notes.append(Note("check_record_roots", Severity.WARN, text))
+            continue
+        root = root_at(begun.ref.ledger, released.record_size)
+        if root is None or root.hex() != released.record_root:
+            text = f"{fact.kind} at {fact.ref} is for another record: the first {released.record_size} facts of {begun.ref.ledger}"
+            notes.append(Note("check_record_roots", Severity.STOP, f"{text} " + ("are not here" if root is None else f"have the root {root.hex()}")))
+        good += 1
+    return notes or [Note("check_record_roots", Severity.GOOD, f"the records of {good} released lots have the roots that were signed")]

@@ -11,22 +11,17 @@ people's signatures inside facts (handed in as `extra_checks`), what the facts m
 from __future__ import annotations
 
 import io
-import re
 import struct
-import textwrap
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from isogenic.checks import Note, Severity, stops
-from isogenic.clock import text_of_time
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.records import codec
-from isogenic.records.blocks import ReadingsSealed, open_block
 from isogenic.records.dossier import (
     CONTROL,
     FORMAT,
@@ -42,123 +37,26 @@ from isogenic.records.dossier import (
     root_of,
     written_by,
 )
-from isogenic.records.facts import FACT_BYTES_MAX, Fact, FactRef, decode_fact
+from isogenic.records.evidence import batches_about, block_faults, named_blocks, read_fact, signed_checkpoint
+from isogenic.records.facts import Fact
 from isogenic.records.merkle import leaf_hash
-from isogenic.records.notes import open_checkpoint, open_note
+from isogenic.records.notes import open_note
+from isogenic.records.report import CheckedLedger, ExtraCheck, Findings, RootCheck, VerifyReport, run_checks
 
 __all__ = ["CheckedLedger", "ExtraCheck", "VerifyReport", "verify_dossier"]
 
 DOSSIER_BYTES_MAX = 2 * 1024**3  # all files together, unpacked: what fits the memory of an inspector's machine
 FILES_MAX = 10_000
-RELEASED = "quality.lot_released"  # by name: records do not know what facts mean
-NOTES_MAX = 200  # of one check: a thoroughly altered dossier need not list every line
-_WRAP = textwrap.TextWrapper(110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-ExtraCheck = Callable[[list[Fact], Sequence[Key] | None], list[Note]]  # the facts, and the reader's own keys where there is a list
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedLedger:
-    """What was found of one ledger."""
-
-    origin: str
-    size: int
-    root: bytes
-    facts: tuple[Fact, ...]
-    writer: str = ""
-    witnesses: tuple[tuple[str, datetime], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """What was checked and what was found; prints as paragraphs that an inspector can quote."""
-
-    name: str
-    about: str = ""
-    made_at: str = ""
-    files: int = 0
-    bytes: int = 0
-    blocks: int = 0
-    readings: int = 0
-    ledgers: tuple[CheckedLedger, ...] = ()
-    keys: tuple[Key, ...] = ()
-    keys_from_dossier: bool = True
-    notes: tuple[Note, ...] = field(default=())
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found that stops."""
-        return not stops(self.notes)
-
-    @property
-    def facts(self) -> list[Fact]:
-        """All facts, ledger by ledger."""
-        return [fact for ledger in self.ledgers for fact in ledger.facts]
-
-    def require(self) -> None:
-        """Raise `NotTrusted` unless the dossier verified."""
-        found = stops(self.notes)
-        if found:
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            raise NotTrusted(f"dossier {self.name} refused", why=found[0].text + more, possible="ask for it again, and keep this one as evidence")
-
-    def __str__(self) -> str:
-        paragraphs = [self._verdict()]
-        if self.files:
-            paragraphs.append(
-                f"Checked: {self.files} files ({self.bytes} bytes) against the signed manifest, {len(self.facts)} facts in "
-                f"{len(self.ledgers)} ledgers against their leaves, places and roots, {self.blocks} reading blocks "
-                f"({self.readings} readings) against the facts that name them."
-            )
-        for ledger in self.ledgers:
-            said = "; ".join(f"cosigned by {name} at {text_of_time(at)}" for name, at in ledger.witnesses) or "cosigned by nobody"
-            by = f"signed by {ledger.writer}" if ledger.writer else "not signed by a key that can be believed"
-            paragraphs.append(f"Ledger {ledger.origin}: {ledger.size} facts, root {ledger.root.hex()}, {by}; {said}.")
-        paragraphs += self._keys()
-        return (
-            "\n\n".join(textwrap.fill(each, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) for each in paragraphs)
-            + "\n"
-        )
-
-    def _verdict(self) -> str:
-        about = f" about {self.about}, made {self.made_at}," if self.about else ""
-        found = stops(self.notes)
-        if not found:
-            warnings = [note.text for note in self.notes if note.severity is Severity.WARN]
-            return f"VERIFIED: dossier {self.name}{about} is whole and unaltered." + "".join(f" Note: {text}." for text in warnings)
-        places = " ".join(f"[{at}] {note.text}." for at, note in enumerate(found, 1))
-        return f"NOT VERIFIED: dossier {self.name}{about} is not what was signed. {places}"
-
-    def _keys(self) -> list[str]:
-        if not self.keys:
-            return []
-        origin = (
-            "Keys: they came with the dossier itself, so this proves only that its parts belong together. "
-            "Compare these fingerprints with a list that you got another way:"
-            if self.keys_from_dossier
-            else "Keys: from your own list:"
-        )
-        return [origin, *(f"{key.role or '-'} {key.name}: {key.key.fingerprint} {key.title}".rstrip() for key in self.keys)]
-
-
-@dataclass(slots=True)
-class _Findings:
-    """Notes as they are found; the rest of a flood is counted."""
-
-    notes: list[Note] = field(default_factory=list)
-
-    def stop(self, check: str, text: str) -> None:
-        if len(self.notes) < NOTES_MAX:
-            self.notes.append(Note(check, Severity.STOP, text))
-
-    def warn(self, check: str, text: str) -> None:
-        self.notes.append(Note(check, Severity.WARN, text))
-
-
-def verify_dossier(path: Path, *, keys: str | None = None, extra_checks: Sequence[ExtraCheck] = ()) -> VerifyReport:
+def verify_dossier(
+    path: Path, *, keys: str | None = None, extra_checks: Sequence[ExtraCheck] = (), root_checks: Sequence[RootCheck] = ()
+) -> VerifyReport:
     """Verify the dossier in a folder or a .zip. `keys` is the text of your own key file; without it the dossier's keys are used."""
-    found = _Findings()
+    found = Findings()
     report = VerifyReport(name=path.name)
     trusted = None if keys is None else parse_keys(keys)
+    bodies: dict[str, list[bytes]] = {}
     try:
         files = _read_zip(path, found) if path.is_file() else _read_folder(path, found)
         used = _keys(files, trusted, found)
@@ -166,25 +64,26 @@ def verify_dossier(path: Path, *, keys: str | None = None, extra_checks: Sequenc
         manifest = _manifest(files, used, found)
         _check_files(files, manifest, found)
         report = replace(report, about=str(manifest.get("about", ""))[:200], made_at=str(manifest.get("made_at", ""))[:40])
-        ledgers = [_ledger(files, said, used, found) for said in _ledgers(manifest, found)]
+        ledgers = [_ledger(files, said, used, found, bodies) for said in _ledgers(manifest, found)]
         report = replace(report, ledgers=tuple(each for each in ledgers if each is not None))
         blocks, readings = _check_blocks(files, report.facts, report.about, found)
         report = replace(report, blocks=blocks, readings=readings)
     except NotTrusted as trouble:
         found.stop("check_form", f"{trouble}")
-    if not found.notes or not stops(found.notes):
-        for check in extra_checks:
-            try:
-                found.notes += check(report.facts, trusted)
-            except Refusal as trouble:
-                found.stop(getattr(check, "__name__", "extra check"), str(trouble))
-    return replace(report, notes=tuple(found.notes))
+
+    def root_at(origin: str, size: int) -> bytes | None:
+        held = bodies.get(origin, [])
+        return root_of(held[:size]) if 0 < size <= len(held) else None
+
+    if not found.stopped:
+        run_checks(report.facts, trusted, root_at, extra_checks=extra_checks, root_checks=root_checks, found=found)
+    return replace(report, findings=tuple(found.found))
 
 
 # ---- files ----
 
 
-def _read_folder(folder: Path, found: _Findings) -> dict[str, bytes]:
+def _read_folder(folder: Path, found: Findings) -> dict[str, bytes]:
     if not folder.is_dir():
         raise NotFound(f"no dossier at {folder}", why="there is neither a folder nor a .zip")
     files: dict[str, bytes] = {}
@@ -210,7 +109,7 @@ def _within_limits(count: int, total: int) -> None:
         raise NotTrusted("dossier refused", why=f"it has more than {FILES_MAX} files or {DOSSIER_BYTES_MAX} bytes")
 
 
-def _read_zip(path: Path, found: _Findings) -> dict[str, bytes]:
+def _read_zip(path: Path, found: Findings) -> dict[str, bytes]:
     """Only stored entries are taken, so nothing unpacks to more than the archive's own size; nothing is written anywhere."""
     if path.stat().st_size > DOSSIER_BYTES_MAX:
         raise NotTrusted("dossier refused", why=f"the archive is larger than {DOSSIER_BYTES_MAX} bytes")
@@ -249,7 +148,7 @@ def _stored_bytes(data: bytes, entry: zipfile.ZipInfo) -> bytes:
     return data[start + name + extra : start + name + extra + entry.file_size]
 
 
-def _name_difference(data: bytes, again: bytes, files: Mapping[str, bytes], found: _Findings) -> None:
+def _name_difference(data: bytes, again: bytes, files: Mapping[str, bytes], found: Findings) -> None:
     at = next((place for place, (one, other) in enumerate(zip(data, again, strict=False)) if one != other), min(len(data), len(again)))
     found.stop("check_archive", f"the archive differs at byte {at} from the one form that these {len(files)} files have: changed, or packed anew")
 
@@ -257,7 +156,7 @@ def _name_difference(data: bytes, again: bytes, files: Mapping[str, bytes], foun
 # ---- manifest and keys ----
 
 
-def _keys(files: Mapping[str, bytes], trusted: Sequence[Key] | None, found: _Findings) -> tuple[Key, ...]:
+def _keys(files: Mapping[str, bytes], trusted: Sequence[Key] | None, found: Findings) -> tuple[Key, ...]:
     try:
         own = parse_keys(files.get(KEYS, b"").decode())
     except (NotValid, UnicodeDecodeError) as trouble:
@@ -276,7 +175,7 @@ def _of(keys: Sequence[Key], role: KeyRole) -> list[Key]:
     return [key for key in keys if key.role is role]
 
 
-def _manifest(files: Mapping[str, bytes], keys: Sequence[Key], found: _Findings) -> dict[str, Any]:
+def _manifest(files: Mapping[str, bytes], keys: Sequence[Key], found: Findings) -> dict[str, Any]:
     for name in (MANIFEST, MANIFEST_SIG):
         if name not in files:
             raise NotTrusted("dossier refused", why=f"{name} is missing")
@@ -300,7 +199,7 @@ def _manifest(files: Mapping[str, bytes], keys: Sequence[Key], found: _Findings)
     return manifest
 
 
-def _check_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], found: _Findings) -> None:
+def _check_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], found: Findings) -> None:
     listed = manifest["files"]
     for name in sorted(set(files) - set(listed) - {MANIFEST, MANIFEST_SIG}):
         found.stop("check_files", f"{name[:200]} is not in the manifest")
@@ -314,7 +213,7 @@ def _check_files(files: Mapping[str, bytes], manifest: Mapping[str, Any], found:
 # ---- ledgers ----
 
 
-def _ledgers(manifest: Mapping[str, Any], found: _Findings) -> list[dict[str, Any]]:
+def _ledgers(manifest: Mapping[str, Any], found: Findings) -> list[dict[str, Any]]:
     said = manifest.get("ledgers")
     good = [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
     if not good or len(good) > FILES_MAX:
@@ -323,7 +222,9 @@ def _ledgers(manifest: Mapping[str, Any], found: _Findings) -> list[dict[str, An
     return good
 
 
-def _ledger(files: Mapping[str, bytes], said: Mapping[str, Any], keys: Sequence[Key], found: _Findings) -> CheckedLedger | None:
+def _ledger(
+    files: Mapping[str, bytes], said: Mapping[str, Any], keys: Sequence[Key], found: Findings, held: dict[str, list[bytes]]
+) -> CheckedLedger | None:
     origin, size = said.get("origin"), said.get("size")
     paths = [said.get(part) for part in ("facts", "leaves", "note")]
     if not isinstance(origin, str) or type(size) is not int or any(not isinstance(path, str) or path not in files for path in paths):
@@ -335,106 +236,78 @@ def _ledger(files: Mapping[str, bytes], said: Mapping[str, Any], keys: Sequence[
         found.stop("check_facts", f"{facts_path} does not end with a line feed")
     if len(bodies) != size:
         found.stop("check_facts", f"{facts_path} has {len(bodies)} facts, and the manifest says {size}")
+    if origin in held:
+        found.stop("check_ledgers", f"{origin[:120]} is there twice", ledger=origin)
+    held[origin] = bodies
     facts = _check_facts(bodies, files[leaves_path], origin=origin, path=facts_path, leaves_path=leaves_path, found=found)
     root = root_of(bodies)
     writer, witnesses = _check_note(files[note_path], origin=origin, size=len(bodies), root=root, path=note_path, keys=keys, found=found)
-    return CheckedLedger(origin, len(bodies), root, tuple(facts), writer, witnesses)
+    return CheckedLedger(origin, len(bodies), root, tuple(facts), writer, witnesses, len(bodies) if witnesses else 0)
 
 
-def _check_facts(bodies: Sequence[bytes], leaves: bytes, *, origin: str, path: str, leaves_path: str, found: _Findings) -> list[Fact]:
+def _check_facts(bodies: Sequence[bytes], leaves: bytes, *, origin: str, path: str, leaves_path: str, found: Findings) -> list[Fact]:
     listed = leaves.split(b"\n")[:-1]
     if len(listed) != len(bodies):
-        found.stop("check_facts", f"{leaves_path} has {len(listed)} leaves for {len(bodies)} facts")
+        found.stop("check_facts", f"{leaves_path} has {len(listed)} leaves for {len(bodies)} facts", ledger=origin)
     facts = []
     for position, body in enumerate(bodies):
+        fact, wrong = read_fact(body, ledger=origin, position=position)
         place = f"{path}, line {position + 1}: fact {position} of {origin}"
-        try:
-            fact = decode_fact(body)
-        except NotValid as trouble:
-            fact, unreadable = None, str(trouble)
         name = f"{place} ({fact.kind}, {fact.subject})" if fact else place
         if position < len(listed) and listed[position] != leaf_hash(body).hex().encode():
-            found.stop("check_facts", f"{name} is not as it was noted: its leaf is not line {position + 1} of {leaves_path}")
-        if fact is None:
-            found.stop("check_facts", f"{name} cannot be read: {unreadable}")
-            continue
-        if fact.ref != FactRef(origin, position):
-            found.stop("check_facts", f"{name} says in its own bytes that it is {fact.ref}")
-        if len(body) <= FACT_BYTES_MAX and codec.dumps(codec.loads(body)) != body:
-            found.stop("check_facts", f"{name} is not in canonical form: two readers could read it differently")
-        facts.append(fact)
+            wrong.insert(0, f"is not as it was noted: its leaf is not line {position + 1} of {leaves_path}")
+        for why in wrong:
+            found.stop("check_facts", f"{name} {why}", ledger=origin, first=position, last=position)
+        if fact is not None:
+            facts.append(fact)
     return facts
 
 
 def _check_note(
-    note: bytes, *, origin: str, size: int, root: bytes, path: str, keys: Sequence[Key], found: _Findings
+    note: bytes, *, origin: str, size: int, root: bytes, path: str, keys: Sequence[Key], found: Findings
 ) -> tuple[str, tuple[tuple[str, datetime], ...]]:
-    writers = [key for key in _of(keys, KeyRole.WRITER) if key.name == origin]
-    listed = _of(keys, KeyRole.WITNESS)
-    why = f"no key of the writer of {origin} can be used"
-    for writer in writers:
-        witnesses = tuple(dict.fromkeys(each.key for each in listed if not _same_node(each, writer)))
-        try:
-            checkpoint, cosignatures = open_checkpoint(note, writer.key, witnesses=witnesses)
-        except Refusal as trouble:
-            why = f"{path} is not good: {trouble}"
-            continue
-        if (checkpoint.origin, checkpoint.size) != (origin, size):
-            why = f"{path} is for {checkpoint.size} facts of {checkpoint.origin[:120]}, and here are {size} of {origin}"
-            continue
-        if checkpoint.root != root:
-            why = f"{path}: the signed root is not the root of the {size} facts"
-            continue
-        if not cosignatures:
-            # What a site wrote counts once the control site holds it; what the control site wrote may not have come back yet.
-            tell = found.warn if written_by(origin) == CONTROL else found.stop
-            tell("check_witness", f"{origin} is not cosigned by another node whose key can be used")
-        return writer.key.name, tuple((each.witness, datetime.fromtimestamp(min(each.time, 1 << 37), UTC)) for each in cosignatures)
-    found.stop("check_checkpoint", why)
+    try:
+        signed = signed_checkpoint(note, origin=origin, keys=keys)
+    except NotTrusted as trouble:
+        found.stop("check_checkpoint", trouble.why if trouble.why.startswith("no key") else f"{path} is not good: {trouble.why}", ledger=origin)
+        return "", ()
+    said, last = signed.checkpoint, max(size - 1, 0)
+    if (said.origin, said.size) != (origin, size):
+        found.stop("check_checkpoint", f"{path} is for {said.size} facts of {said.origin[:120]}, and here are {size} of {origin}", ledger=origin)
+    elif said.root != root:
+        found.stop("check_checkpoint", f"{path}: the signed root is not the root of the {size} facts", ledger=origin, first=0, last=last)
+    elif not signed.witnesses:
+        # What a site wrote counts once the control site holds it; what the control site wrote may not have come back yet.
+        tell = found.warn if written_by(origin) == CONTROL else found.stop
+        tell("check_witness", f"{origin} is not cosigned by another node whose key can be used", ledger=origin, first=0, last=last)
+        return signed.writer, ()
+    else:
+        return signed.writer, signed.witnesses
     return "", ()
-
-
-def _same_node(witness: Key, writer: Key) -> bool:
-    """Nobody is a witness of what they write themselves."""
-    return witness.name == written_by(writer.name) or (witness.key.name + "/").startswith(writer.key.name + "/")
 
 
 # ---- readings ----
 
 
-def _check_blocks(files: Mapping[str, bytes], facts: Sequence[Fact], about: str, found: _Findings) -> tuple[int, int]:
+def _check_blocks(files: Mapping[str, bytes], facts: Sequence[Fact], about: str, found: Findings) -> tuple[int, int]:
     present = {name.removeprefix("blocks/").removesuffix(".parquet"): name for name in files if name.startswith("blocks/")}
-    named: dict[str, tuple[Fact, ReadingsSealed]] = {
-        fact.payload.digest: (fact, fact.payload) for fact in facts if isinstance(fact.payload, ReadingsSealed)
-    }
-    readings = 0
+    named, readings = named_blocks(facts), 0
     for digest, name in sorted(present.items()):
-        if digest not in named:
+        if digest not in named or name != f"blocks/{digest}.parquet":
             found.stop("check_blocks", f"{name} is not named by any fact")
             continue
-        fact, sealed = named[digest]
-        try:
-            block = open_block(files[name], digest)
-        except Refusal as trouble:
-            found.stop("check_blocks", f"{name}, sealed by {fact.ref}: {trouble}")
-            continue
-        if (block.batch, len(files[name]), len(block.times), block.tags) != (sealed.batch, sealed.bytes, sealed.rows, sealed.tags):
-            found.stop("check_blocks", f"{name} holds other readings than {fact.ref} says")
-        readings += block.values.size
-    missing = [named[digest] for digest in sorted(set(named) - set(present))]
-    batches = _batches_about(facts, about)
+        wrong, count = block_faults(files[name], digest, named[digest])
+        fact = named[digest][0][0]
+        for why in wrong:
+            found.stop("check_blocks", name + why, ledger=fact.ref.ledger, first=fact.position, last=fact.position)
+        readings += count
+    missing = [each for digest in sorted(set(named) - set(present)) for each in named[digest]]
+    batches = batches_about(facts, about)
     for fact, sealed in missing:
         if sealed.batch in batches:
-            found.stop("check_blocks", f"blocks/{sealed.digest}.parquet, the readings of {sealed.batch} that {fact.ref} sealed, is missing")
+            text = f"blocks/{sealed.digest}.parquet, the readings of {sealed.batch} that {fact.ref} sealed, is missing"
+            found.stop("check_blocks", text, ledger=fact.ref.ledger, first=fact.position, last=fact.position)
     others = sum(sealed.batch not in batches for _, sealed in missing)
     if others:
         found.warn("check_blocks", f"{others} reading blocks of these ledgers (of other batches) are not part of this dossier")
     return len(present), readings
-
-
-def _batches_about(facts: Sequence[Fact], about: str) -> set[str]:
-    """The batches that a dossier is about: those that it names, and those of the lots that it names; else those of every released lot."""
-    words = set(re.findall(r"[A-Za-z0-9-]+", about))
-    pairs = [(str(getattr(fact.payload, "batch", "")), str(getattr(fact.payload, "lot", ""))) for fact in facts]
-    named = {batch for batch, lot in pairs if batch and (batch in words or lot in words)}
-    return named or {batch for fact, (batch, _) in zip(facts, pairs, strict=True) if fact.kind == RELEASED}

@@ -1,0 +1,120 @@
+"""The checks that every verification shares, whatever the files look like: one fact, one signed note, one block.
+
+Guarantees: each takes bytes and says in words what is wrong with them, or gives what they
+say; none believes a key that it was not handed.
+Leaves to others: where the bytes come from (verify: dossiers; ledger_files: a node's own files).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from isogenic.errors import NotTrusted, NotValid, Refusal
+from isogenic.records import codec
+from isogenic.records.blocks import ReadingsSealed, open_block
+from isogenic.records.dossier import Key, KeyRole, written_by
+from isogenic.records.facts import Fact, FactRef, decode_fact
+from isogenic.records.notes import Checkpoint, open_checkpoint
+
+__all__ = ["Signed", "batches_about", "block_faults", "named_blocks", "read_fact", "signed_checkpoint"]
+
+RELEASED = "quality.lot_released"  # by name: records do not know what facts mean
+TIME_MAX = 1 << 37  # seconds: beyond what a calendar shows
+
+
+def read_fact(body: bytes, *, ledger: str, position: int) -> tuple[Fact | None, list[str]]:
+    """The fact in these bytes, and everything that is wrong with it where it stands."""
+    try:
+        fact = decode_fact(body)
+    except NotValid as trouble:
+        return None, [f"cannot be read: {trouble}"]
+    wrong = []
+    if fact.ref != FactRef(ledger, position):
+        wrong.append(f"says in its own bytes that it is {fact.ref}")
+    said = codec.loads(body)
+    if codec.dumps(said) != body or not _in_form(said, ascii_only=body.isascii()):
+        wrong.append("is not in canonical form: two readers could read it differently")
+    return fact, wrong
+
+
+def _in_form(value: object, *, ascii_only: bool) -> bool:
+    """Whether no number is a fraction and every text is in NFC: what reading and writing again does not show."""
+    if isinstance(value, float):
+        return False
+    if isinstance(value, str):
+        return ascii_only or unicodedata.is_normalized("NFC", value)
+    if isinstance(value, dict):
+        return all(_in_form(key, ascii_only=ascii_only) and _in_form(each, ascii_only=ascii_only) for key, each in value.items())
+    return not isinstance(value, list) or all(_in_form(each, ascii_only=ascii_only) for each in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint that a key of the ledger's writer signed, and who cosigned it."""
+
+    checkpoint: Checkpoint
+    writer: str  # name of the key
+    witnesses: tuple[tuple[str, datetime], ...]
+
+
+def signed_checkpoint(note: bytes, *, origin: str, keys: Sequence[Key]) -> Signed:
+    """Open a checkpoint of this ledger with any key that may sign it. Raises `NotTrusted` with the reason."""
+    why = f"no key of the writer of {origin} can be used"
+    for writer in keys:
+        if writer.role is not KeyRole.WRITER or writer.name != origin:
+            continue
+        witnesses = dict.fromkeys(each.key for each in keys if each.role is KeyRole.WITNESS and not _same_node(each, writer))
+        try:
+            checkpoint, cosignatures = open_checkpoint(note, writer.key, witnesses=tuple(witnesses))
+        except Refusal as trouble:
+            why = str(trouble)
+            continue
+        said = tuple((each.witness, datetime.fromtimestamp(min(each.time, TIME_MAX), UTC)) for each in cosignatures)
+        return Signed(checkpoint, writer.key.name, said)
+    raise NotTrusted("it is not good", why=why)
+
+
+def _same_node(witness: Key, writer: Key) -> bool:
+    """Nobody is a witness of what they write themselves."""
+    return witness.name == written_by(writer.name) or (witness.key.name + "/").startswith(writer.key.name + "/")
+
+
+# ---- readings ----
+
+
+def named_blocks(facts: Iterable[Fact]) -> dict[str, list[tuple[Fact, ReadingsSealed]]]:
+    """Which facts name which block, by digest."""
+    named: dict[str, list[tuple[Fact, ReadingsSealed]]] = {}
+    for fact in facts:
+        if isinstance(fact.payload, ReadingsSealed):
+            named.setdefault(fact.payload.digest, []).append((fact, fact.payload))
+    return named
+
+
+def block_faults(data: bytes, digest: str, named: Sequence[tuple[Fact, ReadingsSealed]]) -> tuple[list[str], int]:
+    """What is wrong with a block against every fact that names it, and how many readings it holds."""
+    try:
+        block = open_block(data, digest)
+    except Refusal as trouble:
+        return [f", sealed by {fact.ref}: {trouble}" for fact, _ in named] or [f": {trouble}"], 0
+    inside = (block.batch, len(data), len(block.times), block.tags, block.times[0], block.times[-1]) if block.times else ()
+    wrong = [
+        f" holds other readings than {fact.ref} says"
+        for fact, sealed in named
+        if inside != (sealed.batch, sealed.bytes, sealed.rows, sealed.tags, sealed.first, sealed.last)
+    ]
+    if any(later <= earlier for earlier, later in zip(block.times, block.times[1:], strict=False)):
+        wrong.append(" holds scans that are not in order of time")
+    return wrong, block.values.size
+
+
+def batches_about(facts: Sequence[Fact], about: str) -> set[str]:
+    """The batches that a dossier is about: those that it names, and those of the lots that it names; else those of every released lot."""
+    words = set(re.findall(r"[A-Za-z0-9-]+", about))
+    pairs = [(str(getattr(fact.payload, "batch", "")), str(getattr(fact.payload, "lot", ""))) for fact in facts]
+    named = {batch for batch, lot in pairs if batch and (batch in words or lot in words)}
+    return named or {batch for fact, (batch, _) in zip(facts, pairs, strict=True) if fact.kind == RELEASED}

@@ -1,0 +1,50 @@
+"""One small network whose lot was released, with its dossier: made once for all tests that look at files."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+from isogenic.network import decisions
+from isogenic.network.dossiers import write_lot_dossier
+from small_network import LEEDS, LOT, QUI, Network, signer_of
+
+
+@cache
+def released() -> Path:
+    """A folder with `net` (every node's folder, nothing running) and `dossier` with its .zip."""
+    place = Path(mkdtemp(prefix="isogenic-released-"))
+    net = Network(place / "net")
+
+    async def run() -> None:
+        await net.publish()
+        await net.run_batch(net.start_batch())
+        await net.carry()
+        net.report_results(LOT)
+        await net.carry()
+        net.accept_deviations()
+        await net.carry()
+        out, notes = decisions.release_lot(net.control, net.person(QUI), signer_of(QUI), lot=LOT)
+        assert out is not None, notes
+        await net.carry()
+
+    asyncio.run(run())
+    write_lot_dossier(net.control, LOT, place / "dossier")
+    net.close_site(LEEDS)
+    net.close_control()
+    for lock in place.rglob("*.lock"):
+        lock.unlink()
+    return place
+
+
+def copy_of(name: str, folder: Path) -> Path:
+    """A copy of `net/LEEDS`, `net/CONTROL`, `net` or `dossier` that a test may spoil."""
+    target = folder / Path(name).name
+    if (released() / name).is_file():
+        shutil.copy(released() / name, target)
+    else:
+        shutil.copytree(released() / name, target)
+    return target
