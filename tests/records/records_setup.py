@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 from isogenic.clock import ClockQuality, Moment
 from isogenic.ids import BatchId, PersonId
@@ -13,6 +15,7 @@ from isogenic.records.facts import Actor, fact
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import COSIGNER, Signer
 from isogenic.records.sqlite import SqliteStore
+from isogenic.records.store import LedgerStore
 
 ORIGIN = "example.org/leeds/acme"
 AT = Moment(datetime(2026, 11, 23, 11, 22, 56, 123000, UTC), "ntp", ClockQuality.GOOD, 1.5)
@@ -48,9 +51,29 @@ def steps(count: int, *, first: int = 0) -> list[StepDone]:
     return [StepDone(BatchId("BAT-7K2M"), f"step {at}", at / 8) for at in range(first, first + count)]
 
 
+Test = TypeVar("Test", bound=Callable[..., None])
+kept_in = ["files"]  # where the ledgers of the running test are kept; see conftest.py
+
+
+def of_files(test: Test) -> Test:
+    """A test of what only files have: their bytes, their triggers, a process that is killed on them."""
+    test.of_files = True  # type: ignore[attr-defined]
+    return test
+
+
+def store(folder: Path, *, name: str = "ledger", origin: str = ORIGIN) -> LedgerStore:
+    """One ledger's store: a file, or what stands for that file in the test run's PostgreSQL."""
+    if kept_in[0] == "files":
+        return SqliteStore(folder / f"{name}.db", origin=origin)
+    from isogenic.records.postgres import PostgresStore
+    from postgres_here import database_of
+
+    return PostgresStore(database_of(folder / name), origin=origin)
+
+
 def ledger(folder: Path, *, name: str = "ledger", origin: str = ORIGIN, by: Signer = WRITER) -> Ledger:
-    return Ledger(SqliteStore(folder / f"{name}.db", origin=origin), signer=by)
+    return Ledger(store(folder, name=name, origin=origin), signer=by)
 
 
 def copy(folder: Path, *, name: str = "copy", origin: str = ORIGIN, by: Signer = WRITER) -> Copy:
-    return Copy(SqliteStore(folder / f"{name}.db", origin=origin), writer=by.verifying_key, witness=WITNESS)
+    return Copy(store(folder, name=name, origin=origin), writer=by.verifying_key, witness=WITNESS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from records_setup import AT, NODE, ORIGIN, WITNESS, WRITER, StepDone, copy, ledger, signer, steps
+from records_setup import AT, NODE, ORIGIN, WITNESS, WRITER, StepDone, copy, ledger, of_files, signer, steps, store
 
 from isogenic.errors import NotReachable, NotTrusted, NotValid
 from isogenic.ids import BatchId
@@ -18,7 +18,6 @@ from isogenic.records.facts import FACT_BYTES_MAX
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import Checkpoint, cosign, open_checkpoint, sign_checkpoint
-from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import next_page
 
 
@@ -65,6 +64,7 @@ def test_nothing_is_noted_when_one_of_many_cannot_be_written(tmp_path: Path) -> 
     assert (one.size, one.store.head()) == (0, None)
 
 
+@of_files
 def test_nothing_is_noted_when_the_disk_refuses_one_of_many_commits(tmp_path: Path) -> None:
     one = ledger(tmp_path)
     one.append(steps(1), actor=NODE, moment=AT)
@@ -87,6 +87,7 @@ def test_appending_nothing_notes_nothing(tmp_path: Path) -> None:
         one.append_bytes([b"x"] * 513)
 
 
+@of_files
 @pytest.mark.parametrize(
     "statement",
     [
@@ -105,6 +106,7 @@ def test_the_file_itself_refuses_to_change_what_was_noted(tmp_path: Path, statem
     assert [fact.payload for fact in one.facts()] == steps(2)
 
 
+@of_files
 def test_a_file_of_another_ledger_is_refused(tmp_path: Path) -> None:
     ledger(tmp_path).store.close()
     with pytest.raises(NotTrusted, match=r"it is the ledger example\.org/leeds/acme"):
@@ -120,14 +122,15 @@ def test_a_ledger_signed_by_another_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_does_not_match_its_tree_is_refused(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "ledger.db", origin=ORIGIN)
+    kept = store(tmp_path)
     bodies = [b"one"]
     note = sign_checkpoint(Checkpoint(ORIGIN, 1, bytes(32)), WRITER)
-    store.commit(bodies, frontier=Frontier().extend(leaf_hashes(bodies)), note=note)
+    kept.commit(bodies, frontier=Frontier().extend(leaf_hashes(bodies)), note=note)
     with pytest.raises(NotTrusted, match="does not match its tree"):
-        Ledger(store, signer=WRITER)
+        Ledger(kept, signer=WRITER)
 
 
+@of_files
 def test_a_damaged_file_is_a_fault_of_the_disk(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(NotReachable, match="cannot open ledger"):
@@ -185,6 +188,7 @@ while True:
 """
 
 
+@of_files
 def test_nothing_acknowledged_is_lost_when_the_writer_is_killed(tmp_path: Path) -> None:
     acknowledged = 0
     for round_ in range(3):
@@ -231,6 +235,7 @@ def altered(one: Ledger | Copy, *statements: str) -> None:
 CHANGE_SEVEN = "UPDATE log SET body = CAST(replace(CAST(body AS TEXT), 'step 7', 'step 8') AS BLOB) WHERE pos = 7"
 
 
+@of_files
 @pytest.mark.parametrize(
     ("statements", "why"),
     [

@@ -5,6 +5,8 @@ and one signed checkpoint for every 512 (group commit: a scan's facts go togethe
 returned is durable (I1). Position is the leaf index of the Merkle tree; there are no gaps.
 `Copy` is another node's ledger held here: it only takes pages that it has verified.
 `check` hashes all that is stored again and compares it with the newest checkpoint.
+On a store that several processes share, the head is read anew under the store's lock before anything
+is appended or taken, and `follow` takes in what the others wrote.
 Leaves to others: what facts mean, and carrying pages about (sync, outbox, inbox).
 
     stage       means
@@ -17,6 +19,7 @@ Leaves to others: what facts mean, and carrying pages about (sync, outbox, inbox
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -71,12 +74,44 @@ def _check(store: LedgerStore, frontier: Frontier, writer: VerifyingKey) -> None
             why=f"what is stored is not what was signed: the fault is among the facts at positions {first} to {last}",
             possible=RESTORE,
         )
-    if store.bodies(frontier.size, frontier.size + 1):
+    if store.bodies(frontier.size, frontier.size + 1) and _is_newest(store, frontier):
         raise NotTrusted(f"ledger {store.origin} refused", why=f"there are facts beyond its {frontier.size} signed ones", possible=RESTORE)
     receipt = store.receipt()
-    if receipt is not None and receipt[0] > frontier.size:
+    if receipt is not None and receipt[0] > frontier.size and _is_newest(store, frontier):
         why = f"the other side has cosigned {receipt[0]} facts, and {frontier.size} are here: the end of it was taken away"
         raise NotTrusted(f"ledger {store.origin} refused", why=why, possible=RESTORE)
+
+
+def _is_newest(store: LedgerStore, frontier: Frontier) -> bool:
+    """Whether no checkpoint came after this tree: in a shared store, another process may have written in the meantime."""
+    head = store.head()
+    return head is None or head.size <= frontier.size
+
+
+def _newest(store: LedgerStore, writer: VerifyingKey, what: str) -> Frontier:
+    """The tree of the newest checkpoint, which must be the writer's."""
+    head = store.head()
+    if head is None:
+        return Frontier()
+    checkpoint, _ = open_checkpoint(head.note, writer)
+    if checkpoint != Checkpoint(store.origin, head.size, head.frontier.root()):
+        raise NotTrusted(f"cannot open {what} {store.origin}", why="its newest checkpoint does not match its tree")
+    return head.frontier
+
+
+def _followed(store: LedgerStore, known: Frontier, writer: VerifyingKey) -> Frontier:
+    """The tree as it is in the store now, which can only be longer than what this process has seen of it."""
+    head = store.head()
+    if (head.frontier if head else Frontier()) == known:
+        return known
+    newest = _newest(store, writer, "ledger")
+    if newest.size <= known.size:
+        raise NotTrusted(
+            f"ledger {store.origin} refused",
+            why=f"this process has read {known.size} facts of it, and its store now holds {newest.size}, or others: the end of it was lost",
+            possible="find out which database this is, then start this process again",
+        )
+    return newest
 
 
 def _fault(store: LedgerStore, size: int, writer: VerifyingKey) -> tuple[int, int]:
@@ -104,12 +139,7 @@ class Ledger:
         """Open on a store. The newest checkpoint must be ours; if it is not, the file is not this writer's."""
         self.store, self.signer = store, signer
         self.origin = store.origin
-        head = store.head()
-        if head is not None:
-            checkpoint, _ = open_checkpoint(head.note, signer.verifying_key)
-            if checkpoint != Checkpoint(self.origin, head.size, head.frontier.root()):
-                raise NotTrusted(f"cannot open ledger {self.origin}", why="its newest checkpoint does not match its tree")
-        self._frontier = head.frontier if head else Frontier()
+        self._frontier = _newest(store, signer.verifying_key, "ledger")
 
     @property
     def size(self) -> int:
@@ -125,13 +155,27 @@ class Ledger:
         """Raise `NotTrusted` unless the stored facts are those that were signed. For starting, before anything is folded."""
         _check(self.store, self._frontier, self.signer.verifying_key)
 
+    def follow(self) -> bool:
+        """Take in what other processes wrote to a shared store; whether there was anything. Raises `NotTrusted` where it has lost its end."""
+        before = self._frontier
+        if self.store.shared:
+            self._frontier = _followed(self.store, before, self.signer.verifying_key)
+        return self._frontier != before
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self.store.exclusive():
+            self.follow()
+            yield
+
     def append(self, payloads: Sequence[Payload], *, actor: Actor, moment: Moment) -> list[Fact]:
         """Note these payloads, durably, in this order; returns them as facts.
 
         Raises `NotValid` if one cannot be written (none is noted then), `NotReachable` if the disk refuses.
         """
-        bodies, noted = encode_facts(payloads, ledger=self.origin, start=self._frontier.size, actor=actor, moment=moment)
-        self._commit([bodies[at : at + COMMIT_MAX] for at in range(0, len(bodies), COMMIT_MAX)])
+        with self._writing():
+            bodies, noted = encode_facts(payloads, ledger=self.origin, start=self._frontier.size, actor=actor, moment=moment)
+            self._commit([bodies[at : at + COMMIT_MAX] for at in range(0, len(bodies), COMMIT_MAX)])
         return noted
 
     def append_bytes(self, bodies: Sequence[bytes]) -> None:
@@ -139,7 +183,8 @@ class Ledger:
         if len(bodies) > COMMIT_MAX:
             raise NotValid(f"cannot note {len(bodies)} facts at once", why=f"a commit has at most {COMMIT_MAX}")
         if bodies:
-            self._commit([bodies])
+            with self._writing():
+                self._commit([bodies])
 
     def _commit(self, pages: Sequence[Sequence[bytes]]) -> None:
         frontier, commits = self._frontier, []
@@ -163,6 +208,8 @@ class Ledger:
 
     def take_receipt(self, line: bytes, *, size: int, witness: VerifyingKey) -> None:
         """Keep the witness's cosignature over our first `size` facts, once it verifies."""
+        if size > self.size:
+            self.follow()  # another process may have noted what the witness has cosigned
         found = self.store.checkpoint_at_or_before(size) if 0 < size <= self.size else None
         if found is None or found[0] != size:
             raise NotTrusted(f"receipt for {size} facts of {self.origin} refused", why="we never signed a checkpoint of that size")
@@ -187,12 +234,7 @@ class Copy:
     def __init__(self, store: LedgerStore, *, writer: VerifyingKey, witness: Signer) -> None:
         self.store, self.writer, self.witness = store, writer, witness
         self.origin = store.origin
-        head = store.head()
-        if head is not None:
-            checkpoint, _ = open_checkpoint(head.note, writer)
-            if checkpoint != Checkpoint(self.origin, head.size, head.frontier.root()):
-                raise NotTrusted(f"cannot open the copy of {self.origin}", why="its newest checkpoint does not match its tree")
-        self._frontier = head.frontier if head else Frontier()
+        self._frontier = _newest(store, writer, "the copy of")
 
     @property
     def size(self) -> int:
@@ -208,12 +250,23 @@ class Copy:
         """Raise `NotTrusted` unless the stored facts are those that the writer signed. For starting, before anything is folded."""
         _check(self.store, self._frontier, self.writer)
 
+    def follow(self) -> bool:
+        """Take in what other processes stored; whether there was anything. Raises `NotTrusted` where the store has lost its end."""
+        before = self._frontier
+        if self.store.shared:
+            self._frontier = _followed(self.store, before, self.writer)
+        return self._frontier != before
+
     def take(self, page: Page, *, moment: Moment) -> Receipt:
         """Verify a page, store it durably, cosign it. A page already held is answered with the same promise.
 
         Raises `NotTrusted` on a wrong signature, root or fork, and `sync.Resume` where the page leaves a gap.
         """
-        time = int(moment.at.timestamp())
+        with self.store.exclusive():
+            self.follow()
+            return self._take(page, time=int(moment.at.timestamp()))
+
+    def _take(self, page: Page, *, time: int) -> Receipt:
         accepted = check_page(
             page, held=self._frontier, origin=self.origin, writer=self.writer, bodies=self.store.bodies, checkpoint=self.store.checkpoint_at_or_before
         )

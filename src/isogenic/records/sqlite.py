@@ -10,7 +10,7 @@ Leaves to others: what the bytes say, who signed the checkpoint.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ BUSY_MS = 5_000  # another process may be reading for a backup or an inspection
 
 class SqliteStore:
     """The embedded store. One writer; other processes may read the file meanwhile."""
+
+    shared = False
 
     def __init__(self, path: Path | str, *, origin: str, vfs: str | None = None) -> None:
         """Open or create. `vfs` names another SQLite file layer (the rehearsal's simulated disk)."""
@@ -92,6 +94,9 @@ class SqliteStore:
     def head(self) -> Head | None:
         rows = self._rows("SELECT note, frontier FROM checkpoint ORDER BY size DESC LIMIT 1", types=(bytes, bytes))
         return Head(Frontier.from_bytes(rows[0][1]), rows[0][0]) if rows else None
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def commit(self, bodies: Sequence[bytes], *, frontier: Frontier, note: bytes, receipt: bytes = b"") -> None:
         self.commit_all([Commit(bodies, frontier, note, receipt)])

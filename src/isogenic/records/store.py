@@ -8,6 +8,7 @@ if it raises, nothing of it is there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,9 +41,14 @@ class Commit:
 
 
 class LedgerStore(Protocol):
-    """One ledger's bytes. Implementations: SQLite here; others keep the same promises."""
+    """One ledger's bytes. Implementations: SQLite for a folder, PostgreSQL for several processes; the tests hold both to the same."""
 
     origin: str
+    shared: bool  # whether other processes may write it, too: then its head is read anew before every append
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Be the only writer while this is held: what is read in it is the newest, and stays so. Free where no other process writes."""
+        ...
 
     def head(self) -> Head | None:
         """The newest checkpoint, or None when nothing was committed yet."""
