@@ -129,8 +129,7 @@ def monotonic_seconds() -> float:
 
 def text_of_time(at: datetime) -> str:
     """RFC 3339, UTC, milliseconds: `2026-11-23T11:22:56.123Z`."""
-    at = at.astimezone(UTC)
-    return f"{at.year:04d}-{at:%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"  # %Y does not pad years below 1000 everywhere
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"  # cuts off what is below a millisecond
 
 
 def time_of_text(text: str) -> datetime:

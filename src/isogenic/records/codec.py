@@ -27,8 +27,9 @@ import orjson
 from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotValid
 from isogenic.ids import Id
+from isogenic.records.compiled import SLOW, reader, writer
 
-__all__ = ["decoder", "dumps", "loads", "plain", "read"]
+__all__ = ["decoder", "dumps", "loads", "plain", "read", "recorded"]
 
 T = TypeVar("T")
 LOADS_MAX = 16 * 1024 * 1024  # bytes of one JSON document from outside
@@ -121,8 +122,22 @@ def _plain_of(kind: type) -> Callable[[Any], Any]:
 
 
 def _plain_dataclass(kind: type) -> Callable[[Any], dict[str, Any]]:
-    names = tuple(field.name for field in fields(kind))
-    return lambda value: {name: plain(getattr(value, name)) for name in names}
+    names, fast = tuple(field.name for field in fields(kind)), writer(kind)
+
+    def encode(value: Any) -> dict[str, Any]:
+        found = fast(value)
+        return {name: plain(getattr(value, name)) for name in names} if found is SLOW else found[0]
+
+    return encode
+
+
+def recorded(value: T) -> tuple[dict[str, Any], T]:
+    """A dataclass as plain data, and as it will be read back from it."""
+    found = writer(typing.cast("Any", type(value)))(value)
+    if found is not SLOW:
+        return found  # type: ignore[no-any-return]
+    data = plain(value)
+    return data, read(type(value), data)
 
 
 def read(cls: type[T], data: Any, *, what: str = "") -> T:
@@ -254,7 +269,7 @@ def _mapping(key_type: Any, value_type: Any) -> Decode:
     return table
 
 
-def _dataclass(kind: type) -> Decode:
+def _dataclass(kind: type, fast: Callable[[Any], Any] | None = None) -> Decode:
     hints = get_type_hints(kind)
     plan = [
         (field.name, "." + field.name, decoder(hints[field.name]), field.default is MISSING and field.default_factory is MISSING)
@@ -263,7 +278,12 @@ def _dataclass(kind: type) -> Decode:
     ]
     known = {name for name, _, _, _ in plan}
 
+    fast = fast or reader(kind)
+
     def decode(data: Any, path: Path) -> Any:
+        found = fast(data)
+        if found is not SLOW:
+            return found
         if type(data) is not dict:
             raise _wrong(path, "a table", data)
         if not data.keys() <= known:

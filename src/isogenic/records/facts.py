@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from isogenic.clock import EPOCH, ClockQuality, Moment, text_of_time, time_of_text
 from isogenic.errors import NotTrusted, NotValid
 from isogenic.records import codec
+from isogenic.records.compiled import maker
 
 __all__ = [
     "FACT_BYTES_MAX",
@@ -161,6 +162,9 @@ class Fact:
         return body
 
 
+_fact = maker(Fact)
+
+
 def encode_fact(payload: Payload, *, ref: FactRef, actor: Actor, moment: Moment) -> bytes:
     """The bytes of a new fact: what is hashed, signed and stored."""
     bodies, _ = encode_facts([payload], ledger=ref.ledger, start=ref.position, actor=actor, moment=moment)
@@ -184,7 +188,7 @@ def encode_facts(payloads: Sequence[Payload], *, ledger: str, start: int, actor:
     bodies, facts = [], []
     for position, payload in enumerate(payloads, start):
         kind = _KINDS[type(payload).fact_name]
-        plain = codec.plain(payload)
+        plain, read_back = codec.recorded(payload)
         subject = plain[kind.subject]
         if type(subject) is not str:
             subject = str(subject)
@@ -203,7 +207,7 @@ def encode_facts(payloads: Sequence[Payload], *, ledger: str, start: int, actor:
                 f"cannot note {kind.name}", why=f"{len(data)} bytes are more than {FACT_BYTES_MAX}", possible="refer to large content by digest"
             )
         bodies.append(data)
-        facts.append(Fact(FactRef(ledger, position), kind.name, kind.version, subject, actor, kept, codec.read(kind.cls, plain, what=kind.name)))
+        facts.append(_fact(FactRef(ledger, position), kind.name, kind.version, subject, actor, kept, read_back))
     return bodies, facts
 
 
@@ -292,14 +296,14 @@ def decode_fact(data: bytes) -> Fact:
     position, version = envelope["pos"], envelope["v"]
     if type(position) is not int or type(version) is not int or position < 0 or version < 1:
         raise NotValid("cannot read a fact", why=f"position {str(position)[:40]} and version {str(version)[:40]} are not both in range")
-    return Fact(
-        ref=FactRef(ledger, position),
-        kind=kind,
-        version=version,
-        subject=subject,
-        actor=_whole(_actor, actor["id"], actor["role"], actor["method"]),
-        moment=_whole(_moment, envelope["at"], clock["source"], clock["quality"], clock["offset_ms"]),
-        payload=_payload(kind, version, envelope["body"]),
+    return _fact(  # type: ignore[no-any-return]
+        FactRef(ledger, position),
+        kind,
+        version,
+        subject,
+        _whole(_actor, actor["id"], actor["role"], actor["method"]),
+        _whole(_moment, envelope["at"], clock["source"], clock["quality"], clock["offset_ms"]),
+        _payload(kind, version, envelope["body"]),
     )
 
 
