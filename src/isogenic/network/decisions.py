@@ -40,7 +40,7 @@ from isogenic.recipes.model import digest_of
 from isogenic.records.dossier import audience_of
 from isogenic.records.facts import Actor, Payload
 from isogenic.records.ledger import Copy, Ledger
-from isogenic.records.notes import Signer, open_checkpoint
+from isogenic.records.notes import Signer
 
 __all__ = [
     "approve_recipe",
@@ -232,7 +232,7 @@ def _witness(copy: Ledger | Copy, *, needed: int) -> Witness:
     receipt, covering = copy.store.receipt(), copy.store.checkpoint_after(needed - 1)
     if covering is None or isinstance(copy, Ledger):
         return Witness(held=copy.size, cosigned=receipt[0] if receipt else 0, size=0, root="")
-    checkpoint, _ = open_checkpoint(covering[1], copy.writer)
+    checkpoint, _ = copy.keys.open(covering[1])
     return Witness(held=copy.size, cosigned=receipt[0] if receipt else 0, size=checkpoint.size, root=checkpoint.root.hex())
 
 

@@ -4,6 +4,7 @@ Guarantees: `append` notes all of its payloads or none, in one transaction with 
 and one signed checkpoint for every 512 (group commit: a scan's facts go together); what `append` has
 returned is durable (I1). Position is the leaf index of the Merkle tree; there are no gaps.
 `Copy` is another node's ledger held here: it only takes pages that it has verified.
+Which key counts for which size is asked of `WriterKeys` (keys).
 `check` hashes all that is stored again and compares it with the newest checkpoint.
 On a store that several processes share, the head is read anew under the store's lock before anything
 is appended or taken, and `follow` takes in what the others wrote.
@@ -24,10 +25,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from isogenic.clock import Moment
-from isogenic.errors import NotTrusted, NotValid
+from isogenic.errors import NotAllowed, NotTrusted, NotValid
 from isogenic.records.facts import Actor, Fact, Payload, encode_facts, fact_in_place
+from isogenic.records.keys import KeyRenewed, KeyRotated, WriterKeys, sign_rotation
 from isogenic.records.merkle import Frontier, leaf_hashes
-from isogenic.records.notes import Checkpoint, Signer, VerifyingKey, cosign, open_checkpoint, sign_checkpoint
+from isogenic.records.notes import (
+    Checkpoint,
+    Signer,
+    VerifyingKey,
+    claimed_checkpoint,
+    cosign,
+    first_key_id,
+    open_checkpoint,
+    sign_checkpoint,
+)
 from isogenic.records.store import Commit, Head, LedgerStore
 from isogenic.records.sync import Page, check_page
 
@@ -36,6 +47,7 @@ __all__ = ["COMMIT_MAX", "Copy", "Ledger", "Stage"]
 COMMIT_MAX = 512  # facts to a commit, so that one commit always fits one page of a slow satellite link
 READ_PAGE = 512  # facts read from the store at a time
 CHECK_PAGE = 8_192  # facts hashed at a time
+PROMISES_MAX = 100  # sizes that a writer has told and not yet brought: more than an hour of them, at the pace that they are kept
 RESTORE = "restore the file from a backup or from the other side's copy; keep this one as evidence"
 
 
@@ -59,21 +71,20 @@ def _facts(store: LedgerStore, start: int, stop: int | None) -> Iterator[Fact]:
         start += len(bodies)
 
 
-def _check(store: LedgerStore, frontier: Frontier, writer: VerifyingKey) -> None:
-    """Hash every stored fact again and compare with the newest checkpoint: some 2 s for a million facts."""
-    found, at = Frontier(), 0
-    while at < frontier.size:
-        bodies = store.bodies(at, min(frontier.size, at + CHECK_PAGE))
-        if not bodies:
-            break
-        found, at = found.extend(leaf_hashes(bodies)), at + len(bodies)
-    if found != frontier:
-        first, last = _fault(store, frontier.size, writer)
-        raise NotTrusted(
-            f"ledger {store.origin} refused",
-            why=f"what is stored is not what was signed: the fault is among the facts at positions {first} to {last}",
-            possible=RESTORE,
-        )
+def _check(store: LedgerStore, frontier: Frontier, keys: WriterKeys) -> None:
+    """Hash every stored fact again and compare with the newest checkpoint, and with what was signed at each change of the key:
+    some 2 s for a million facts.
+    """
+    found = Frontier()
+    for stop, root in [*keys.rotations(), (frontier.size, frontier.root())]:
+        found = _grown(store, found, stop)
+        if found.size != stop or found.root() != root:
+            first, last = _fault(store, frontier.size, keys)
+            raise NotTrusted(
+                f"ledger {store.origin} refused",
+                why=f"what is stored is not what was signed: the fault is among the facts at positions {first} to {last}",
+                possible=RESTORE,
+            )
     if store.bodies(frontier.size, frontier.size + 1) and _is_newest(store, frontier):
         raise NotTrusted(f"ledger {store.origin} refused", why=f"there are facts beyond its {frontier.size} signed ones", possible=RESTORE)
     receipt = store.receipt()
@@ -88,33 +99,43 @@ def _is_newest(store: LedgerStore, frontier: Frontier) -> bool:
     return head is None or head.size <= frontier.size
 
 
-def _newest(store: LedgerStore, writer: VerifyingKey, what: str) -> Frontier:
+def _newest(store: LedgerStore, keys: WriterKeys, what: str, *, also: Sequence[VerifyingKey] = ()) -> Frontier:
     """The tree of the newest checkpoint, which must be the writer's."""
     head = store.head()
     if head is None:
         return Frontier()
-    checkpoint, _ = open_checkpoint(head.note, writer)
-    if checkpoint != Checkpoint(store.origin, head.size, head.frontier.root()):
+    if _open_kept(head.note, keys, also=also) != Checkpoint(store.origin, head.size, head.frontier.root()):
         raise NotTrusted(f"cannot open {what} {store.origin}", why="its newest checkpoint does not match its tree")
     return head.frontier
 
 
-def _followed(store: LedgerStore, known: Frontier, writer: VerifyingKey) -> Frontier:
-    """The tree as it is in the store now, which can only be longer than what this process has seen of it."""
+def _followed(store: LedgerStore, known: Frontier, keys: WriterKeys) -> tuple[Frontier, WriterKeys]:
+    """The tree as it is in the store now, which can only be longer than what this process has seen of it, and the keys up to there."""
     head = store.head()
     if (head.frontier if head else Frontier()) == known:
-        return known
-    newest = _newest(store, writer, "ledger")
+        return known, keys
+    keys = keys.found_in(store, after=known.size)
+    newest = _newest(store, keys, "ledger")
     if newest.size <= known.size:
         raise NotTrusted(
             f"ledger {store.origin} refused",
             why=f"this process has read {known.size} facts of it, and its store now holds {newest.size}, or others: the end of it was lost",
             possible="find out which database this is, then start this process again",
         )
-    return newest
+    return newest, keys
 
 
-def _fault(store: LedgerStore, size: int, writer: VerifyingKey) -> tuple[int, int]:
+def _grown(store: LedgerStore, frontier: Frontier, stop: int) -> Frontier:
+    """The tree with what is stored up to `stop`."""
+    while frontier.size < stop:
+        bodies = store.bodies(frontier.size, min(stop, frontier.size + CHECK_PAGE))
+        if not bodies:
+            break
+        frontier = frontier.extend(leaf_hashes(bodies))
+    return frontier
+
+
+def _fault(store: LedgerStore, size: int, keys: WriterKeys) -> tuple[int, int]:
     """The first and last position among which something was changed: between two stored checkpoints, of which the second no longer fits."""
     frontier, good = Frontier(), 0
     while (kept := store.checkpoint_after(frontier.size)) is not None and kept[0] <= size:
@@ -123,7 +144,7 @@ def _fault(store: LedgerStore, size: int, writer: VerifyingKey) -> tuple[int, in
         if frontier.size < kept[0]:
             return good, kept[0] - 1
         try:
-            signed, _ = open_checkpoint(kept[1], writer)
+            signed = _open_kept(kept[1], keys)
         except (NotTrusted, NotValid):  # changed itself: the next one tells
             continue
         if signed != Checkpoint(store.origin, kept[0], frontier.root()):
@@ -132,14 +153,35 @@ def _fault(store: LedgerStore, size: int, writer: VerifyingKey) -> tuple[int, in
     return good, size - 1
 
 
+def _open_kept(note: bytes, keys: WriterKeys, *, also: Sequence[VerifyingKey] = ()) -> Checkpoint:
+    """The checkpoint in a note of our own store: signed by the key that counts, or, beyond a revocation, by one that did when it was noted."""
+    try:
+        return keys.open(note)[0]
+    except NotTrusted:
+        if keys.revoked_before(claimed_checkpoint(note).size) is None:
+            raise
+        for key in (*(era.key for era in keys.eras if era.key is not None), *also):
+            if key.key_id == first_key_id(note):
+                return open_checkpoint(note, key)[0]
+        raise
+
+
 class Ledger:
     """A ledger written here."""
 
-    def __init__(self, store: LedgerStore, *, signer: Signer) -> None:
-        """Open on a store. The newest checkpoint must be ours; if it is not, the file is not this writer's."""
+    def __init__(self, store: LedgerStore, *, signer: Signer, keys: WriterKeys | None = None) -> None:
+        """Open on a store. The newest checkpoint must be ours; if it is not, the file is not this writer's.
+
+        `keys` say with which key the ledger began and what was revoked since; without them it began with `signer`.
+        """
         self.store, self.signer = store, signer
         self.origin = store.origin
-        self._frontier = _newest(store, signer.verifying_key, "ledger")
+        self.keys = (keys or WriterKeys.first(self.origin, signer.verifying_key)).found_in(store)
+        self._again: dict[int, bytes] | None = None  # checkpoints signed anew, once asked for
+        self._frontier = _newest(store, self.keys, "ledger", also=(signer.verifying_key,))
+        head = store.head()
+        if head is not None and not self._counts() and not (self.revoked and first_key_id(head.note) == signer.verifying_key.key_id):
+            raise NotTrusted(f"cannot open ledger {self.origin}", why="it goes on with another key than the one given")
 
     @property
     def size(self) -> int:
@@ -153,13 +195,102 @@ class Ledger:
 
     def check(self) -> None:
         """Raise `NotTrusted` unless the stored facts are those that were signed. For starting, before anything is folded."""
-        _check(self.store, self._frontier, self.signer.verifying_key)
+        _check(self.store, self._frontier, self.keys)
+
+    # ---- keys ----
+
+    def _counts(self) -> bool:
+        """Whether the next checkpoint counts if we sign it."""
+        try:
+            return self.keys.at(self.size + 1) == self.signer.verifying_key
+        except NotTrusted:
+            return False
+
+    @property
+    def revoked(self) -> bool:
+        """Whether our key was revoked. Facts are noted on, so that a running batch is not lost; they count once a key that counts has signed them."""
+        return self.keys.revoked_before(self.size + 1) is not None and not self._counts()
+
+    def revoke(self, after: int, key: VerifyingKey | None) -> None:
+        """Take the control site's word: the key in force counts for `after` facts, `key` for those beyond."""
+        self.keys, self._again = self.keys.revoked(after, key).found_in(self.store), None
+
+    def renew(self, signer: Signer, *, actor: Actor, moment: Moment) -> Fact | None:
+        """Go on with the key that counts since the old one was revoked: what was noted meanwhile is signed anew."""
+        if self.keys.at(self.size + 1) != signer.verifying_key:
+            raise NotTrusted(f"cannot go on with {self.origin}", why="the key given is not the one that counts for it now")
+        self.signer, self._again = signer, None
+        head, after = self.store.head(), self.keys.revoked_before(self.size)
+        if head is None or after is None or first_key_id(head.note) == self.keys.at(head.size).key_id:
+            return None
+        return self.append([KeyRenewed(self.origin, str(signer.verifying_key), after)], actor=actor, moment=moment)[0]
+
+    def rotate(self, signer: Signer, *, actor: Actor, moment: Moment) -> Fact:
+        """Go on with a new key: the old one signs it, over all facts so far. The new key is on the disk before, the old one destroyed after."""
+        if self.store.shared:
+            raise NotAllowed(f"cannot rotate the key of {self.origin}", why="several processes write it with one key", possible="revoke and renew it")
+        tail = self.store.checkpoint_after(self.witnessed)
+        if tail is not None and self.keys.revoked_before(tail[0]) is not None and first_key_id(tail[1]) != self.keys.at(tail[0]).key_id:
+            why = "what a revoked key had signed waits to be witnessed under this one"  # signed anew only when it is sent
+            raise NotAllowed(f"cannot rotate the key of {self.origin} now", why=why, possible="wait for the link")
+        payload: KeyRotated = sign_rotation(self.origin, size=self.size, root=self.root, old=self.signer, new=signer.verifying_key)
+        bodies, noted = encode_facts([payload], ledger=self.origin, start=self.size, actor=actor, moment=moment)
+        keys = self.keys.after_facts(bodies, start=self.size)
+        if keys.at(self.size + 1) != signer.verifying_key:
+            raise NotTrusted(f"cannot rotate the key of {self.origin}", why="the old key does not count for it, or the new one was used before")
+        before, self.signer = self.signer, signer
+        try:
+            self._commit([bodies])
+        except BaseException:
+            self.signer = before
+            raise
+        self.keys = keys
+        return noted[0]
+
+    def bodies(self, start: int, stop: int) -> list[bytes]:
+        """The stored bytes, for pages."""
+        return self.store.bodies(start, stop)
+
+    def checkpoint_at_or_before(self, size: int) -> tuple[int, bytes] | None:
+        """The newest checkpoint of at most `size` facts, as it counts: signed anew where a revoked key had signed it."""
+        return self._as_it_counts(self.store.checkpoint_at_or_before(size))
+
+    def checkpoint_after(self, size: int) -> tuple[int, bytes] | None:
+        """The oldest checkpoint of more than `size` facts, as it counts."""
+        return self._as_it_counts(self.store.checkpoint_after(size))
+
+    def _as_it_counts(self, found: tuple[int, bytes] | None) -> tuple[int, bytes] | None:
+        if found is None or self.keys.revoked_before(found[0]) is None or first_key_id(found[1]) == self.keys.at(found[0]).key_id:
+            return found
+        if self._again is None:
+            self._again = self._signed_anew()
+        if found[0] not in self._again:
+            raise NotTrusted(
+                f"nothing of {self.origin} sent", why=f"its checkpoint of {found[0]} facts is signed by a revoked key, and its key is gone"
+            )
+        return found[0], self._again[found[0]]
+
+    def _signed_anew(self) -> dict[int, bytes]:
+        """Every checkpoint that a revoked key had signed, with the key that counts; where that key was rotated since, as it was cosigned."""
+        again = dict(self.store.receipts())
+        frontier = Frontier()
+        at = self.keys.revoked_before(self.size) or 0
+        while (kept := self.store.checkpoint_after(at)) is not None:
+            at, key = kept[0], self.keys.at(kept[0])
+            if first_key_id(kept[1]) == key.key_id:
+                break
+            if key == self.signer.verifying_key:
+                frontier = _grown(self.store, frontier, at)  # from the facts: what the revoked key signed is not taken over unseen
+                again[at] = sign_checkpoint(Checkpoint(self.origin, at, frontier.root()), self.signer)
+        return again
+
+    # ---- facts ----
 
     def follow(self) -> bool:
         """Take in what other processes wrote to a shared store; whether there was anything. Raises `NotTrusted` where it has lost its end."""
         before = self._frontier
         if self.store.shared:
-            self._frontier = _followed(self.store, before, self.signer.verifying_key)
+            self._frontier, self.keys = _followed(self.store, before, self.keys)
         return self._frontier != before
 
     @contextmanager
@@ -210,11 +341,11 @@ class Ledger:
         """Keep the witness's cosignature over our first `size` facts, once it verifies."""
         if size > self.size:
             self.follow()  # another process may have noted what the witness has cosigned
-        found = self.store.checkpoint_at_or_before(size) if 0 < size <= self.size else None
+        found = self.checkpoint_at_or_before(size) if 0 < size <= self.size else None
         if found is None or found[0] != size:
             raise NotTrusted(f"receipt for {size} facts of {self.origin} refused", why="we never signed a checkpoint of that size")
         note = found[1] + line
-        _, cosignatures = open_checkpoint(note, self.signer.verifying_key, witnesses=(witness,))
+        _, cosignatures = self.keys.open(note, witnesses=(witness,))
         if not cosignatures:
             raise NotTrusted(f"receipt for {size} facts of {self.origin} refused", why=f"it is not cosigned by {witness.name}")
         self.store.keep_receipt(size, note)
@@ -231,10 +362,13 @@ class Receipt:
 class Copy:
     """Another node's ledger, held here page by page, each verified before it is stored, stored before it is cosigned."""
 
-    def __init__(self, store: LedgerStore, *, writer: VerifyingKey, witness: Signer) -> None:
-        self.store, self.writer, self.witness = store, writer, witness
+    def __init__(self, store: LedgerStore, *, writer: VerifyingKey | WriterKeys, witness: Signer) -> None:
+        """`writer` is the key that the ledger began with, or that and what was revoked since."""
+        self.store, self.witness = store, witness
         self.origin = store.origin
-        self._frontier = _newest(store, writer, "the copy of")
+        self.keys = (writer if isinstance(writer, WriterKeys) else WriterKeys.first(self.origin, writer)).found_in(store)
+        self.promised: dict[int, bytes] = {}  # roots, by size, that the writer has signed of facts that are not here yet
+        self._frontier = _newest(store, self.keys, "the copy of")
 
     @property
     def size(self) -> int:
@@ -248,13 +382,26 @@ class Copy:
 
     def check(self) -> None:
         """Raise `NotTrusted` unless the stored facts are those that the writer signed. For starting, before anything is folded."""
-        _check(self.store, self._frontier, self.writer)
+        _check(self.store, self._frontier, self.keys)
+
+    def revoke(self, after: int, key: VerifyingKey | None) -> None:
+        """From now on the writer's key in force counts for `after` facts, and `key` for those beyond. What is held stays: it was witnessed."""
+        if after < self.size:
+            raise NotValid(f"cannot end the key of {self.origin} at {after} facts", why=f"{self.size} are held and cosigned")
+        self.keys = self.keys.revoked(after, key)
+
+    def promise(self, size: int, root: bytes) -> None:
+        """Remember what the writer has signed of facts that are not here yet: pages that say otherwise are refused."""
+        if size > self.size:
+            self.promised[size] = root
+            while len(self.promised) > PROMISES_MAX:  # the largest binds most, so the smallest goes
+                del self.promised[min(self.promised)]
 
     def follow(self) -> bool:
         """Take in what other processes stored; whether there was anything. Raises `NotTrusted` where the store has lost its end."""
         before = self._frontier
         if self.store.shared:
-            self._frontier = _followed(self.store, before, self.writer)
+            self._frontier, self.keys = _followed(self.store, before, self.keys)
         return self._frontier != before
 
     def take(self, page: Page, *, moment: Moment) -> Receipt:
@@ -268,12 +415,19 @@ class Copy:
 
     def _take(self, page: Page, *, time: int) -> Receipt:
         accepted = check_page(
-            page, held=self._frontier, origin=self.origin, writer=self.writer, bodies=self.store.bodies, checkpoint=self.store.checkpoint_at_or_before
+            page,
+            held=self._frontier,
+            origin=self.origin,
+            writer=self.keys,
+            bodies=self.store.bodies,
+            checkpoint=self.store.checkpoint_at_or_before,
+            promised=self.promised,
         )
         line = cosign(page.note, witness=self.witness, time=time)  # a promise only once it is given out, which is after the disk has it
         if accepted.bodies:
             self.store.commit(accepted.bodies, frontier=accepted.frontier, note=page.note, receipt=page.note + line)
-            self._frontier = accepted.frontier
+            self._frontier, self.keys = accepted.frontier, accepted.keys
+            self.promised = {size: root for size, root in self.promised.items() if size > self.size}
         elif accepted.size == self._frontier.size:
             self.store.keep_receipt(accepted.size, page.note + line)
         return Receipt(accepted.size, line)

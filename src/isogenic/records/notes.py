@@ -25,7 +25,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from isogenic.errors import NotTrusted, NotValid
 from isogenic.records.durable import write_whole
 
-__all__ = ["Checkpoint", "Cosignature", "Signer", "VerifyingKey", "cosign", "open_checkpoint", "open_note", "sign_checkpoint", "sign_note"]
+__all__ = [
+    "Checkpoint",
+    "Cosignature",
+    "Signer",
+    "VerifyingKey",
+    "claimed_checkpoint",
+    "cosign",
+    "first_key_id",
+    "open_checkpoint",
+    "open_note",
+    "read_checkpoint",
+    "sign_checkpoint",
+    "sign_note",
+]
 
 LOG, COSIGNER = 0x01, 0x04
 NOTE_BYTES_MAX = 1_000_000  # C2SP signed-note: verifiers refuse larger notes
@@ -238,10 +251,21 @@ def open_checkpoint(note: bytes, key: VerifyingKey, *, witnesses: tuple[Verifyin
                 found.append(Cosignature(name, time))
     if not signed:
         raise NotTrusted("checkpoint refused", why=f"it is not signed by {key.name}")
-    return _parse_checkpoint(text), tuple(found)
+    return read_checkpoint(text), tuple(found)
 
 
-def _parse_checkpoint(text: bytes) -> Checkpoint:
+def claimed_checkpoint(note: bytes) -> Checkpoint:
+    """What a note says, before anybody has verified it: its size tells which key to verify it with."""
+    return read_checkpoint(_split_note(note)[0])
+
+
+def first_key_id(note: bytes) -> bytes:
+    """The 4 bytes that mark the first signature of a note: the writer's, where the note is one that a writer made."""
+    return _split_note(note)[1][0][1][:4]
+
+
+def read_checkpoint(text: bytes) -> Checkpoint:
+    """Read what `Checkpoint.text` wrote."""
     lines = text.decode().split("\n")
     if len(lines) < 4 or not lines[0] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
         raise NotValid("cannot read a checkpoint", why="the form is origin, size and root, one to a line")

@@ -12,6 +12,8 @@ only if that is the signed root. So a page is safe to cut, repeat, delay or reor
     signature or root that does not fit       NotTrusted; kept as evidence by the caller
     a fact whose bytes name another place     NotTrusted: it was written for another ledger or position
     same size, other root                     NotTrusted: the writer signed two histories (a fork)
+    another root than the writer promised     NotTrusted: in a heartbeat or at a key rotation it signed other facts so far
+    a key that does not count for that size   NotTrusted: revoked, or rotated since
 
 Wire form, before compression (zstd): u16 origin length, origin, u64 first position, u64
 number of facts, each fact as u16 length and bytes, and the signed note to the end: the
@@ -21,21 +23,23 @@ shape of C2SP tlog-mirror's add-entries, with the checkpoint in the same message
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import zstandard
 
 from isogenic.errors import NotTrusted, NotValid, Refusal
 from isogenic.records.facts import FACT_BYTES_MAX, check_place
+from isogenic.records.keys import WriterKeys
 from isogenic.records.merkle import Frontier, leaf_hashes
-from isogenic.records.notes import Checkpoint, VerifyingKey, open_checkpoint
-from isogenic.records.store import LedgerStore
+from isogenic.records.notes import Checkpoint
 
 __all__ = ["PAGE_BYTES_MAX", "PAGE_FACTS", "Accepted", "Page", "Resume", "check_page", "next_page"]
 
 PAGE_FACTS = 512  # about 25 kB on the wire: 2 s of a 128 kbit/s satellite link
 PAGE_BYTES_MAX = 48 * 1024 * 1024  # 512 facts of the largest size, and a note
+NOTHING: Mapping[int, bytes] = {}
 ZSTD_LEVEL = 1  # 43 bytes a fact; level 3 gains 4 % for twice the time
 
 
@@ -103,7 +107,19 @@ def _decompress(data: bytes) -> bytes:
         raise NotValid("cannot read a page", why=f"it is not a zstd frame: {trouble}") from trouble
 
 
-def next_page(store: LedgerStore, *, start: int) -> Page | None:
+class Kept(Protocol):
+    """What pages are cut from: a store, or a ledger that signs anew what its store holds under a revoked key."""
+
+    origin: str
+
+    def bodies(self, start: int, stop: int) -> list[bytes]: ...
+
+    def checkpoint_at_or_before(self, size: int) -> tuple[int, bytes] | None: ...
+
+    def checkpoint_after(self, size: int) -> tuple[int, bytes] | None: ...
+
+
+def next_page(store: Kept, *, start: int) -> Page | None:
     """The page that the other side needs next when it holds `start` facts: as many whole commits as fit, at least one.
 
     Raises `NotTrusted` where the other side holds more than was ever written here: then this file is an old backup.
@@ -131,6 +147,7 @@ class Accepted:
     size: int  # what the page's checkpoint covers; less than the tree, where the page is an old one come again
     frontier: Frontier
     bodies: Sequence[bytes]
+    keys: WriterKeys
 
 
 def check_page(
@@ -138,36 +155,51 @@ def check_page(
     *,
     held: Frontier,
     origin: str,
-    writer: VerifyingKey,
+    writer: WriterKeys,
     bodies: Callable[[int, int], list[bytes]],
     checkpoint: Callable[[int], tuple[int, bytes] | None] = lambda size: None,
+    promised: Mapping[int, bytes] = NOTHING,
 ) -> Accepted:
     """Decide on a page. `held` is the tree of what is held; `bodies(start, stop)` reads what is held, and
     `checkpoint(size)` the newest checkpoint held of at most that size, which saves hashing all over again.
+    `promised` are the roots, by size, that the writer has signed of facts that are not here yet.
     """
     if page.origin != origin:
         raise NotTrusted(f"page for {page.origin[:80]!r} refused", why=f"this is the copy of {origin}")
     if any(not body or len(body) > FACT_BYTES_MAX for body in page.bodies):
         raise NotValid("cannot take a page", why="it holds an empty fact")
-    claim, _ = open_checkpoint(page.note, writer)
     end = page.start + len(page.bodies)
+    if page.start > held.size:  # before its signature: the key may have changed among the facts that are not here
+        raise Resume(held.size)
+    coming = held.size - page.start  # where the facts begin that are not held
+    keys = writer.after_facts(page.bodies[coming:], start=held.size)
+    claim, _ = keys.open(page.note)
     if claim.origin != origin or claim.size != end:
         raise NotTrusted(f"page {page.start} to {end} of {origin} refused", why=f"its checkpoint is for {claim.size} facts of {claim.origin[:80]}")
-    if page.start > held.size:
-        raise Resume(held.size)
     known = min(held.size, end) - page.start
     if bodies(page.start, page.start + known) != list(page.bodies[:known]):
         raise NotTrusted(f"page {page.start} to {end} of {origin} refused", why="it rewrites facts that are held: a fork")
     if end < held.size:
         _check_old(claim, page.note, bodies, checkpoint)
-        return Accepted(end, held, ())
+        return Accepted(end, held, (), keys)
     new = page.bodies[known:]
-    frontier = held.extend(leaf_hashes(new))
+    frontier = _grown(held, new, {**promised, **dict(keys.rotations(after=held.size - 1))}, origin)
     if frontier.root() != claim.root:
         why = "the root computed from its facts is not the signed root" if new else "another root is held for that size: a fork"
         raise NotTrusted(f"page {page.start} to {end} of {origin} refused", why=why)
     check_place(new, ledger=origin, start=page.start + known)
-    return Accepted(end, frontier, new)
+    return Accepted(end, frontier, new, keys)
+
+
+def _grown(held: Frontier, new: Sequence[bytes], promised: Mapping[int, bytes], origin: str) -> Frontier:
+    """The tree with these facts; on the way it must have every root that its writer has signed before."""
+    frontier, end = held, held.size + len(new)
+    for size in sorted(size for size in promised if held.size <= size <= end):
+        frontier = frontier.extend(leaf_hashes(new[frontier.size - held.size : size - held.size]))
+        if frontier.root() != promised[size]:
+            why = f"its writer has signed another root for {size} facts before: facts that were not yet witnessed have been rewritten"
+            raise NotTrusted(f"page {held.size} to {end} of {origin} refused", why=why)
+    return frontier.extend(leaf_hashes(new[frontier.size - held.size :]))
 
 
 def _check_old(

@@ -86,7 +86,7 @@ class Courier:
         for origin, ledger in self.ledgers.items():
             if origin in self.state.stopped:
                 continue
-            page = next_page(ledger.store, start=self._held[origin])
+            page = next_page(ledger, start=self._held[origin])
             if page is not None:
                 return await self._send(ledger, page)
         return await self._send_blob()
@@ -105,7 +105,7 @@ class Courier:
         start, waiting, moved = self._held[ledger.origin], deque[tuple[int, asyncio.Task[bool]]](), False
         try:
             while True:
-                while len(waiting) < WINDOW and (page := next_page(ledger.store, start=start)) is not None:
+                while len(waiting) < WINDOW and (page := next_page(ledger, start=start)) is not None:
                     start = page.start + len(page.bodies)
                     waiting.append((start, asyncio.create_task(self._send(ledger, page, behind=bool(waiting)))))
                     await asyncio.sleep(0)  # it is on its way before the next one is made

@@ -1,0 +1,365 @@
+"""Which key counts where: rotation in band, revocation out of band, and the ledger that goes on after either."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from records_setup import AT, NODE, ORIGIN, WITNESS, WRITER, copy, ledger, signer, steps
+
+from isogenic.errors import NotAllowed, NotTrusted, NotValid
+from isogenic.records.keys import KeyRenewed, KeyRotated, WriterKeys, open_rotation, sign_rotation
+from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.merkle import Frontier, leaf_hashes
+from isogenic.records.notes import Checkpoint, Signer, sign_checkpoint
+from isogenic.records.sqlite import SqliteStore
+from isogenic.records.sync import Page, next_page
+
+
+def key(number: int) -> Signer:
+    """The writer's keys after its first: the same name, other bytes."""
+    return Signer.from_seed(WRITER.name, bytes([number]) * 32)
+
+
+FIRST = WriterKeys.first(ORIGIN, WRITER.verifying_key)
+
+
+def carry(one: Ledger, held: Copy) -> None:
+    while (page := next_page(one, start=held.size)) is not None:
+        receipt = held.take(Page.from_bytes(page.to_bytes()), moment=AT)
+        one.take_receipt(receipt.line, size=receipt.size, witness=WITNESS.verifying_key)
+
+
+def note(one: Ledger, count: int, *, first: int = 0) -> None:
+    one.append(steps(count, first=first), actor=NODE, moment=AT)
+
+
+def rotate(one: Ledger, number: int) -> None:
+    one.rotate(key(number), actor=NODE, moment=AT)
+
+
+# --- rotation ---
+
+
+def test_a_rotation_is_signed_by_the_old_key_over_every_fact_before_it(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    note(one, 3)
+    root = one.root
+    rotate(one, 1)
+    rotated = next(iter(one.facts(3))).payload
+    assert isinstance(rotated, KeyRotated)
+    assert open_rotation(rotated, by=WRITER.verifying_key, origin=ORIGIN, position=3) == (root, key(1).verifying_key)
+    assert [one.keys.at(size) for size in (0, 3, 4, 9)] == [WRITER.verifying_key] * 2 + [key(1).verifying_key] * 2
+
+
+def test_after_each_rotation_the_copy_takes_the_new_key_and_only_that(tmp_path: Path) -> None:
+    one, held = ledger(tmp_path), copy(tmp_path)
+    for number in (1, 2, 3):
+        note(one, 5)
+        rotate(one, number)
+        carry(one, held)
+    note(one, 600)
+    carry(one, held)
+    assert (held.size, held.root, held.keys.eras) == (one.size, one.root, one.keys.eras)
+    for old in (WRITER, key(1), key(2)):
+        bodies = tuple(one.store.bodies(0, one.size)[:1])
+        frontier = Frontier(held.size, tuple(held._frontier.peaks)).extend(leaf_hashes(bodies))
+        forged = sign_checkpoint(Checkpoint(ORIGIN, frontier.size, frontier.root()), old)
+        with pytest.raises(NotTrusted):
+            held.take(Page(ORIGIN, held.size, bodies, forged), moment=AT)
+
+
+def test_many_rotations_in_one_page_are_followed(tmp_path: Path) -> None:
+    one, held = ledger(tmp_path), copy(tmp_path)
+    for number in range(1, 9):
+        note(one, 2)
+        rotate(one, number)
+    carry(one, held)
+    assert held.keys.eras == one.keys.eras
+    assert len(held.keys.eras) == 9
+
+
+@pytest.mark.parametrize("rotations", [0, 1, 4])
+def test_a_reopened_ledger_and_copy_find_their_keys_again(tmp_path: Path, rotations: int) -> None:
+    one, held = ledger(tmp_path), copy(tmp_path)
+    for number in range(1, rotations + 1):
+        note(one, 700)
+        rotate(one, number)
+    note(one, 700)
+    carry(one, held)
+    again = Ledger(one.store, signer=one.signer, keys=FIRST)
+    copied = Copy(held.store, writer=WRITER.verifying_key, witness=WITNESS)
+    again.check()
+    copied.check()
+    assert again.keys.eras == copied.keys.eras == one.keys.eras
+    assert len(again.keys.eras) == rotations + 1
+
+
+def test_a_ledger_is_not_opened_with_a_key_that_no_longer_counts(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    note(one, 3)
+    rotate(one, 1)
+    with pytest.raises(NotTrusted, match="another key"):
+        Ledger(one.store, signer=WRITER, keys=FIRST)
+
+
+def test_who_steals_the_new_key_cannot_rewrite_what_was_noted_before_the_rotation(tmp_path: Path) -> None:
+    """The thief holds every key but the destroyed one, and both the real rotation and a free hand for the rest."""
+    one, held = ledger(tmp_path), copy(tmp_path)
+    note(one, 3)
+    rotate(one, 1)
+    real = one.store.bodies(0, 4)
+    forged = ledger(tmp_path, name="forged")
+    note(forged, 3, first=50)
+    bodies = (*forged.store.bodies(0, 3), real[3])
+    frontier = Frontier().extend(leaf_hashes(bodies))
+    stolen = sign_checkpoint(Checkpoint(ORIGIN, 4, frontier.root()), key(1))
+    with pytest.raises(NotTrusted, match="rewritten"):
+        held.take(Page(ORIGIN, 0, bodies, stolen), moment=AT)
+    with pytest.raises(NotTrusted):  # nor may they leave the rotation out: then the old key counts on, and it is gone
+        held.take(
+            Page(ORIGIN, 0, bodies[:3], sign_checkpoint(Checkpoint(ORIGIN, 3, Frontier().extend(leaf_hashes(bodies[:3])).root()), key(1))), moment=AT
+        )
+    assert held.size == 0
+
+
+def test_a_rotation_of_another_ledger_place_or_key_changes_nothing() -> None:
+    right = sign_rotation(ORIGIN, size=4, root=b"r" * 32, old=WRITER, new=key(1).verifying_key)
+    elsewhere = sign_rotation("example.org/leeds/house", size=4, root=b"r" * 32, old=WRITER, new=key(1).verifying_key)
+    earlier = sign_rotation(ORIGIN, size=3, root=b"r" * 32, old=WRITER, new=key(1).verifying_key)
+    usurped = sign_rotation(ORIGIN, size=4, root=b"r" * 32, old=key(7), new=key(1).verifying_key)
+    assert open_rotation(right, by=WRITER.verifying_key, origin=ORIGIN, position=4) == (b"r" * 32, key(1).verifying_key)
+    for wrong in (elsewhere, earlier, usurped, replace(right, key=str(key(2).verifying_key)), replace(right, ledger="example.org/leeds/house")):
+        with pytest.raises(NotTrusted):
+            open_rotation(wrong, by=WRITER.verifying_key, origin=ORIGIN, position=4)
+
+
+def test_a_key_does_not_come_back(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    note(one, 1)
+    rotate(one, 1)
+    with pytest.raises(NotTrusted, match="used before"):
+        one.rotate(WRITER, actor=NODE, moment=AT)
+    assert one.size == 2
+
+
+def test_a_rotation_that_the_disk_refuses_leaves_the_old_key_in_force(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    note(one, 1)
+    one.store._db.execute("INSERT INTO log VALUES (1, x'00')")  # the place is taken
+    with pytest.raises(Exception, match="nothing was noted"):
+        rotate(one, 1)
+    assert (one.size, one.signer, len(one.keys.eras)) == (1, WRITER, 1)
+
+
+def test_a_fact_changed_before_a_rotation_is_found_where_it_stands(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    for number in (1, 2):
+        note(one, 10)
+        rotate(one, number)
+    store = one.store
+    store._db.execute("DROP TRIGGER log_is_never_changed")
+    store._db.execute("UPDATE log SET body = ? WHERE pos = 14", (store.bodies(13, 14)[0],))
+    with pytest.raises(NotTrusted, match="positions 11 to 20"):
+        Ledger(store, signer=key(2), keys=FIRST).check()
+
+
+# --- revocation ---
+
+
+def test_facts_after_the_revocation_are_refused_and_earlier_ones_stay_valid(tmp_path: Path) -> None:
+    one, held = ledger(tmp_path), copy(tmp_path)
+    note(one, 4)
+    carry(one, held)
+    held.revoke(4, key(1).verifying_key)
+    note(one, 2, first=4)  # by whoever holds the stolen key
+    page = next_page(one, start=4)
+    assert page is not None
+    with pytest.raises(NotTrusted, match="revoked and counts for 4 facts"):
+        held.take(page, moment=AT)
+    first = next_page(one, start=0)
+    assert first is not None
+    assert held.take(Page(ORIGIN, 0, tuple(one.store.bodies(0, 4)), one.store.checkpoint_at_or_before(4)[1]), moment=AT).size == 4  # type: ignore[index]
+    again = Copy(held.store, writer=WriterKeys.first(ORIGIN, WRITER.verifying_key, revocations=[(4, key(1).verifying_key)]), witness=WITNESS)
+    again.check()
+    assert again.size == 4
+
+
+def test_a_site_with_a_renewed_key_goes_on_with_its_ledger_and_nothing_is_lost(tmp_path: Path) -> None:
+    one, held = ledger(tmp_path), copy(tmp_path)
+    note(one, 4)
+    carry(one, held)
+    for first in range(4, 1300, 100):  # while the link was down, with the key that was then revoked
+        note(one, 100, first=first)
+    said = (4, key(1).verifying_key)
+    held.revoke(*said)
+    one.revoke(*said)
+    assert one.revoked
+    note(one, 1, first=2000)  # a running batch is not lost meanwhile
+    renewed = one.renew(key(1), actor=NODE, moment=AT)
+    assert renewed is not None
+    assert renewed.payload == KeyRenewed(ORIGIN, str(key(1).verifying_key), 4)
+    note(one, 3, first=3000)
+    assert not one.revoked
+    carry(one, held)
+    assert (held.size, held.root, one.witnessed) == (one.size, one.root, one.size)
+
+
+def test_a_site_restarted_with_its_renewed_key_goes_on(tmp_path: Path) -> None:
+    one, held = ledger(tmp_path), copy(tmp_path)
+    note(one, 4)
+    carry(one, held)
+    note(one, 600, first=4)
+    keys = WriterKeys.first(ORIGIN, WRITER.verifying_key, revocations=[(4, key(1).verifying_key)])
+    assert Ledger(one.store, signer=WRITER, keys=keys).revoked  # not yet renewed: it runs, and nothing of it counts
+    again = Ledger(one.store, signer=key(1), keys=keys)
+    again.check()
+    again.renew(key(1), actor=NODE, moment=AT)
+    held.revoke(4, key(1).verifying_key)
+    with pytest.raises(NotAllowed, match="waits to be witnessed"):
+        again.rotate(key(2), actor=NODE, moment=AT)
+    carry(again, held)
+    again.rotate(key(2), actor=NODE, moment=AT)
+    carry(again, held)
+    last = Ledger(one.store, signer=key(2), keys=keys)
+    last.check()
+    assert (held.size, held.keys.eras) == (last.size, last.keys.eras)
+    # a control site that lost its disk gets all of it once more, though the key in between is gone: as it was cosigned
+    empty = Copy(SqliteStore(tmp_path / "empty.db", origin=ORIGIN), writer=keys, witness=WITNESS)
+    carry(last, empty)
+    assert (empty.size, empty.root) == (last.size, last.root)
+
+
+def test_a_stranger_s_key_does_not_open_a_revoked_ledger(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    note(one, 4)
+    keys = WriterKeys.first(ORIGIN, WRITER.verifying_key, revocations=[(2, None)])
+    with pytest.raises(NotTrusted, match="another key"):
+        Ledger(one.store, signer=signer("example.org/mallory"), keys=keys)
+    assert Ledger(one.store, signer=WRITER, keys=keys).revoked
+
+
+def test_a_thief_cannot_pass_the_pen_on(tmp_path: Path) -> None:
+    """After the revocation, a rotation by the stolen key is only bytes."""
+    one, held = ledger(tmp_path), copy(tmp_path)
+    note(one, 4)
+    carry(one, held)
+    held.revoke(4, key(1).verifying_key)
+    rotate(one, 9)
+    note(one, 2, first=4)
+    page = next_page(one, start=4)
+    assert page is not None
+    with pytest.raises(NotTrusted):
+        held.take(page, moment=AT)
+    one.revoke(4, key(1).verifying_key)
+    one.renew(key(1), actor=NODE, moment=AT)
+    carry(one, held)  # the honest site, whose own rotation was cut off like this, goes on with the new key
+    assert held.keys.at(held.size) == key(1).verifying_key
+
+
+def test_without_another_key_nothing_more_counts(tmp_path: Path) -> None:
+    held = copy(tmp_path)
+    held.revoke(0, None)
+    one = ledger(tmp_path)
+    note(one, 1)
+    page = next_page(one, start=0)
+    assert page is not None
+    with pytest.raises(NotTrusted, match="counts for 0 facts and no more"):
+        held.take(page, moment=AT)
+    held.revoke(0, key(1).verifying_key)
+    one.revoke(0, key(1).verifying_key)
+    one.renew(key(1), actor=NODE, moment=AT)
+    carry(one, held)
+    assert held.size == 2
+
+
+def test_what_is_witnessed_cannot_be_revoked(tmp_path: Path) -> None:
+    one, held = ledger(tmp_path), copy(tmp_path)
+    note(one, 4)
+    carry(one, held)
+    with pytest.raises(NotValid, match="4 are held"):
+        held.revoke(3, None)
+
+
+# --- promises ---
+
+
+def test_a_tail_that_was_told_in_a_heartbeat_cannot_be_rewritten_afterwards(tmp_path: Path) -> None:
+    one, held = ledger(tmp_path), copy(tmp_path)
+    note(one, 4)
+    held.promise(one.size, one.root)
+    thief = ledger(tmp_path, name="thief")
+    note(thief, 4, first=90)
+    note(thief, 2, first=4)
+    page = next_page(thief, start=0)
+    assert page is not None
+    with pytest.raises(NotTrusted, match="rewritten"):
+        held.take(page, moment=AT)
+    note(one, 2, first=4)
+    carry(one, held)
+    assert (held.size, held.promised) == (6, {})
+
+
+# --- any order, any bytes ---
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["note", "rotate", "revoke"]), st.integers(1, 40)), max_size=12), st.integers(0, 600))
+def test_every_size_has_the_key_that_its_history_says(acts: list[tuple[str, int]], asked: int) -> None:
+    keys, size, frontier, used, expected = FIRST, 0, Frontier(), 0, [WRITER]
+    mine = WRITER
+    for act, count in acts:
+        if act == "note":
+            size += count
+            expected += [mine] * count
+        elif act == "rotate":
+            used += 1
+            payload = sign_rotation(ORIGIN, size=size, root=frontier.root(), old=mine, new=key(used).verifying_key)
+            keys = keys.after_fact(_body(payload, size), size)
+            mine = key(used)
+            size += 1
+            expected.append(mine)
+        else:
+            used += 1
+            keys, mine = keys.revoked(size, key(used).verifying_key), key(used)
+    expected += [mine] * 700
+    assert keys.at(asked) == expected[asked].verifying_key
+    assert [keys.at(each) for each in range(size + 2)] == [each.verifying_key for each in expected[: size + 2]]
+
+
+def _body(payload: KeyRotated, position: int) -> bytes:
+    from isogenic.records.facts import FactRef, encode_fact
+
+    return encode_fact(payload, ref=FactRef(ORIGIN, position), actor=NODE, moment=AT)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200))
+def test_bytes_that_look_like_a_rotation_change_nothing(data: bytes) -> None:
+    assert FIRST.after_fact(b'"kind":"records.key_rotated"' + data, 3).eras == FIRST.eras
+    body = _body(sign_rotation(ORIGIN, size=3, root=b"r" * 32, old=WRITER, new=key(1).verifying_key), 3)
+    for at in range(0, len(body), 17):
+        broken = body[:at] + data + body[at + 1 :]
+        changed = FIRST.after_fact(broken, 3)
+        assert changed.eras == FIRST.eras or changed.eras == FIRST.after_fact(body, 3).eras
+
+
+def test_a_commit_of_several_pages_after_a_rotation_is_found_by_halving(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    for number in range(1, 6):
+        note(one, 1 + 300 * number)
+        rotate(one, number)
+    read: list[int] = []
+    store = one.store
+    bodies = store.bodies
+
+    def counted(start: int, stop: int) -> list[bytes]:
+        read.append(stop - start)
+        return bodies(start, stop)
+
+    store.bodies = counted  # type: ignore[method-assign]
+    assert FIRST.found_in(store).eras == one.keys.eras
+    assert sum(read) < 10, "a ledger opens without reading its facts"
