@@ -27,7 +27,7 @@ from isogenic.sites.loop import scan
 from isogenic.sites.node import SiteNode
 
 HOURS = 72.0
-SEEDS = 50
+SEEDS, NIGHTLY = 100, 500
 GROUP = 5
 
 # Each of these nights once broke an invariant, or ended a process that should have lived.
@@ -42,15 +42,38 @@ ONCE_BROKEN = (
 )
 
 
-@pytest.mark.parametrize("first", range(1, SEEDS + 1, GROUP))
-def test_every_invariant_holds_through_the_night(first: int) -> None:
+def some_nights(first: int) -> None:
     nights = [rehearse(seed, hours=HOURS) for seed in range(first, first + GROUP)]
     # A night in which nothing happened would prove nothing.
     assert sum(each.completed for each in nights) > 0
-    assert sum(each.released for each in nights) > 0
     assert sum(each.refusals for each in nights) > 0
     assert sum(each.kills + each.power_cuts for each in nights) > 0
     assert sum(each.noted_without_link for each in nights) > 0
+
+
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, GROUP))
+def test_every_invariant_holds_through_the_night(first: int) -> None:
+    some_nights(first)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("first", range(SEEDS + 1, SEEDS + NIGHTLY + 1, GROUP))
+def test_every_invariant_holds_through_many_more_nights(first: int) -> None:
+    some_nights(first)
+
+
+def test_every_invariant_holds_at_a_hundred_sites() -> None:
+    told = rehearse(1, hours=6, sites=100)
+    assert len(told.sites) == 100
+    assert told.batches > 50
+    assert told.kills + told.power_cuts > 0
+    assert told.slow_links > 0
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_every_invariant_holds_at_a_hundred_sites_for_a_day(seed: int) -> None:
+    assert rehearse(seed, hours=30, sites=100).completed > 50
 
 
 @pytest.mark.parametrize("seed", ONCE_BROKEN)

@@ -92,15 +92,7 @@ class VerifyingKey:
     @classmethod
     def parse(cls, text: str) -> VerifyingKey:
         """Read a vkey; the hash inside must match the key."""
-        name, _, rest = text.strip().partition("+")
-        hashed, _, encoded = rest.partition("+")
-        material = _unbase64(encoded, f"key {text[:40]!r}")
-        if not _NAME.fullmatch(name) or len(material) != 33 or material[0] not in (LOG, COSIGNER):
-            raise NotValid(f"cannot read key {text[:40]!r}", why="the form is name+hash+base64 of an Ed25519 key")
-        key = cls(name, material[0], material[1:])
-        if key.key_id.hex() != hashed:
-            raise NotValid(f"cannot read key {text[:40]!r}", why="its hash does not match the key")
-        return key
+        return _parsed(text)
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Raise `NotTrusted` unless this key signed `message`."""
@@ -108,6 +100,19 @@ class VerifyingKey:
             _public_key(self.public).verify(signature, message)
         except (InvalidSignature, ValueError) as trouble:
             raise NotTrusted(f"signature of {self.name} refused", why="it does not verify with the key on file") from trouble
+
+
+@lru_cache(maxsize=4_096)  # a directory of a hundred sites is read again with every fact that changes it
+def _parsed(text: str) -> VerifyingKey:
+    name, _, rest = text.strip().partition("+")
+    hashed, _, encoded = rest.partition("+")
+    material = _unbase64(encoded, f"key {text[:40]!r}")
+    if not _NAME.fullmatch(name) or len(material) != 33 or material[0] not in (LOG, COSIGNER):
+        raise NotValid(f"cannot read key {text[:40]!r}", why="the form is name+hash+base64 of an Ed25519 key")
+    key = VerifyingKey(name, material[0], material[1:])
+    if key.key_id.hex() != hashed:
+        raise NotValid(f"cannot read key {text[:40]!r}", why="its hash does not match the key")
+    return key
 
 
 class Signer:

@@ -8,7 +8,7 @@ where they are kept (`Signer.generate`) and never leave it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
@@ -137,7 +137,7 @@ def person_signer(seed: int, network: str, person: PersonId) -> Signer:
     return Signer.from_seed(f"{network}/people/{person}", _seeded(seed, f"person {person}"), algorithm=LOG)
 
 
-def directory_of(seed: int, plants: Mapping[SiteId, SitePlant], *, network: str = NETWORK) -> Directory:
+def directory_of(seed: int, plants: Mapping[SiteId, SitePlant], *, network: str = NETWORK, characters: Sequence[Character] = PEOPLE) -> Directory:
     """Everybody and every node of the demonstration."""
 
     def keys(node: str) -> NodeKeys:
@@ -149,7 +149,7 @@ def directory_of(seed: int, plants: Mapping[SiteId, SitePlant], *, network: str 
         sites={site: SiteEntry(site, plant.title, keys(site), plant.latitude, plant.longitude) for site, plant in plants.items()},
         people={
             each.id: Person(each.id, each.printed_name, each.roles, str(person_signer(seed, network, each.id).verifying_key), each.sites)
-            for each in PEOPLE
+            for each in characters
         },
     )
 

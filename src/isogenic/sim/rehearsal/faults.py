@@ -2,17 +2,18 @@
 
 Guarantees: a quiet night and a terrible one both occur; nothing here looks at what the
 nodes do, so a fault can meet any state.
-Leaves to others: making it happen (night).
+Leaves to others: making it happen (storm).
 
     fault                       what is left of it
     killed                      the process ends at an await point or in the middle of a write; what was written stays
     power cut                   as above, and what was not synced is lost or torn
     disk full                   writes are refused for some hours, the process lives
     link down                   for hours
+    link slow                   a page takes hours, and whatever else happens happens in the middle of it
     request lost, late,         see lines.py
      repeated, answer lost, slow
     module lost                 readings bad and set-points refused for hours
-    clock                       of each node wrong by minutes, and stepped when it starts
+    clock                       of each node wrong by minutes, stepped when it starts; jumps by up to a day, and jumps back
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Weather:
     late_people: float  # share of prompts that are answered a day late
     commands: float  # by people, of a running batch
     skew_s: float  # clocks are wrong by up to so many seconds
+    link_slow: float
+    clock_jumps: float
 
     @classmethod
     def of(cls, dice: Random) -> Weather:
@@ -55,4 +58,6 @@ class Weather:
             late_people=0.05 * dice.random(),
             commands=0.015 * dice.random(),
             skew_s=dice.choice([0.0, 2.0, 300.0]),
+            link_slow=0.05 * grim * dice.random(),
+            clock_jumps=0.02 * grim * dice.random(),
         )

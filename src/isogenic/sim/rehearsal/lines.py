@@ -3,6 +3,7 @@
 Guarantees: a request reaches the desk whole or not at all, once or more, now or hours later
 and then after newer ones; what a site is told is what the desk answered, or that nothing
 came back. Which of these happens follows from the dice alone.
+On a slow line a request and its answer take their time by the byte; it may go down meanwhile.
 Leaves to others: when a link is down (night), what the desk makes of it.
 """
 
@@ -20,6 +21,7 @@ from isogenic.sim.rehearsal.equipment import Killed, Pause
 
 __all__ = ["FaultyLine", "Request"]
 
+PACES_MAX = 60  # waits for one body: a block of readings passes within a night
 AFLOAT_MAX = 40  # requests that wait on a line to be delivered late; older ones are lost for good
 
 
@@ -42,6 +44,7 @@ class FaultyLine:
     alive: Callable[[], bool]
     badness: float  # share of requests to which something happens
     down: bool = False
+    pace: int = 0  # bytes that pass between two things that happen; 0: all at once
     afloat: list[Request] = field(default_factory=list)
     mishaps: Counter[str] = field(default_factory=Counter)
     carried: int = 0
@@ -54,6 +57,7 @@ class FaultyLine:
             raise NotReachable("the control site does not answer", why="the line is down")
         if luck == "slow":
             await Pause()
+        await self._pass(len(body))
         if self.down:
             raise NotReachable("the control site does not answer", why="the line went down")
         if luck in ("request lost", "request late"):
@@ -67,6 +71,7 @@ class FaultyLine:
             self._float(request)
         if luck == "answer slow":
             await Pause()
+        await self._pass(len(answer.body))
         self._point("before the answer")
         if luck == "answer lost" or self.down:
             raise NotReachable("the control site does not answer", why="no answer in time")
@@ -78,6 +83,15 @@ class FaultyLine:
             request = self.afloat.pop(self.dice.randrange(len(self.afloat)))
             with contextlib.suppress(NotReachable):
                 self._carry(request)
+
+    async def _pass(self, size: int) -> None:
+        """Wait while so many bytes go through, as long as the line is slow and up."""
+        passed = paces = 0
+        while self.pace and not self.down and passed < size and paces < PACES_MAX:
+            passed, paces = passed + self.pace, paces + 1
+            self.mishaps["slow"] += 1
+            await Pause()
+            self._point("while it is slow")
 
     def _luck(self) -> str:
         if self.dice.random() >= self.badness:

@@ -36,8 +36,8 @@ from isogenic.sim.rehearsal.book import Book, Place, WatchedStore
 from isogenic.sim.rehearsal.equipment import Machinery, Terminal
 from isogenic.sim.rehearsal.lines import FaultyLine, Request
 from isogenic.sim.rehearsal.people import People
-from isogenic.sim.rehearsal.scene import NETWORK, PRODUCT, model_bytes
-from isogenic.sim.world import document, signers
+from isogenic.sim.rehearsal.scene import NETWORK, PRODUCT, model_bytes, site_text
+from isogenic.sim.world import signers
 from isogenic.sites.hot import HotBuffer
 from isogenic.sites.node import SiteNode
 from isogenic.sites.state import SiteState
@@ -235,7 +235,7 @@ class ControlMachine(Machine):
         self.plants, self.directory, self.with_model = plants, directory, with_model
         self.node: ControlNode | None = None
         self.own = {audience: f"{NETWORK}/{CONTROL}/{audience}" for audience in (HOUSE, *map(str, plants))}
-        self.documents = {site: document(f"{site.lower()}.site.yaml") for site in plants}
+        self.documents = {site: site_text(site) for site in plants}
 
     @property
     def up(self) -> bool:

@@ -38,7 +38,8 @@ from isogenic.sim.rehearsal.faults import Weather
 from isogenic.sim.rehearsal.lines import FaultyLine, Request
 from isogenic.sim.rehearsal.machines import ControlMachine, Machine, Parts, Setting, SiteMachine
 from isogenic.sim.rehearsal.rehearsed import Rehearsed
-from isogenic.sim.rehearsal.scene import NETWORK, plants
+from isogenic.sim.rehearsal.scene import NETWORK, cast, many_plants, plants
+from isogenic.sim.rehearsal.storm import Storm
 from isogenic.sim.world import SITES, directory_of
 
 __all__ = ["Night"]
@@ -52,15 +53,16 @@ RESUMES_MAX = 5  # of a scan within its tick
 class Night:
     """All machines of one network, and what the night knows of them that no node can know."""
 
-    def __init__(self, seed: int, *, hours: float, parts: Parts | None = None) -> None:
+    def __init__(self, seed: int, *, hours: float, sites: int = 0, parts: Parts | None = None) -> None:
+        """`sites`: a large network of so many; otherwise two or three, as the dice say."""
         self.seed, self.hours = seed, hours
         dice = Random(f"rehearsal {seed}")
         self.dice = dice
         self.step_h = dice.choice([1.0, 1.0, 2.0])
         chosen = dice.sample(SITES, dice.choice([2, 2, 3]))
-        here = {site: plants()[site] for site in SITES if site in chosen}
-        self.weather = Weather.of(dice)
-        self.directory = directory_of(seed, here, network=NETWORK)
+        here = many_plants(sites) if sites else {site: plants()[site] for site in SITES if site in chosen}
+        self.storm = Storm(self, Weather.of(dice))
+        self.directory = directory_of(seed, here, network=NETWORK, characters=cast(here))
         self.clock = ManualClock(DUSK)
         self.book = Book()
         self.book.listeners.append(self._heard)
@@ -68,7 +70,6 @@ class Night:
         self.commanded: dict[SiteId, dict[str, set[float]]] = {site: {} for site in here}
         self.ordered: dict[SiteId, dict[tuple[UnitId, str, int], Fact]] = {site: {} for site in here}
         self._unit_of: dict[str, UnitId] = {}
-        self._until: dict[tuple[str, str], int] = {}  # (machine, fault) -> the tick in which it is over
         self.calm = False
         self.tick = 0
         setting = Setting(seed, self.clock, self.book, parts or Parts())
@@ -83,14 +84,14 @@ class Night:
                 dice=Random(f"{seed} line {site}"),
                 perils=self._perils,
                 alive=partial(_powered, machine),
-                badness=self.weather.badness,
+                badness=self.storm.weather.badness,
             )
             machine.machinery.on_execution = partial(invariants.check_i3_dose_was_ordered, self, site)
         self.machines: list[Machine] = [self.control, *self.sites.values()]
         for each in self.machines:
             each.on_opened = self._opened
-            each.clock.skew_s = dice.uniform(-1, 1) * self.weather.skew_s
-        self.people = setting.parts.people(seed, Random(f"people {seed}"), self.weather.late_people, self.weather.commands)
+            each.clock.skew_s = dice.uniform(-1, 1) * self.storm.weather.skew_s
+        self.people = setting.parts.people(seed, Random(f"people {seed}"), self.storm.weather.late_people, self.storm.weather.commands)
 
     # ---- the night ----
 
@@ -115,7 +116,7 @@ class Night:
         self.people.ticks = self.tick
         self.clock.advance(self.step_h * 3600.0)
         if not self.calm:
-            self._faults()
+            self.storm.strike()
         self._start_machines()
         for act in self._acts():
             act()
@@ -183,7 +184,7 @@ class Night:
                 moved = bool(done.value)
                 machine.scanned = machine.scanned or kind == "scan"
             except NotReachable as trouble:
-                if kind == "scan" and machine.powered and not self._lasting(machine, "disk full"):
+                if kind == "scan" and machine.powered and not self.storm.lasts(machine, "disk full"):
                     invariants.check_i6_scan_was_finished(self, machine, finished=False, why=str(trouble))
                 raise
             else:
@@ -199,7 +200,7 @@ class Night:
         try:
             work()
         except Killed:
-            self._end(machine, power=False)
+            self.end(machine, power=False)
         except NotReachable as trouble:
             self.book.happened(f"{machine.name}: {trouble.what}")
         except (Refusal, apsw.Error) as trouble:
@@ -211,9 +212,9 @@ class Night:
         """End every process whose disk has gone dark."""
         for machine in self.machines:
             if not machine.powered:
-                self._end(machine, power=machine.ends_by_power)
+                self.end(machine, power=machine.ends_by_power)
 
-    def _end(self, machine: Machine, *, power: bool) -> None:
+    def end(self, machine: Machine, *, power: bool) -> None:
         machine.end(self.dice, power=power)
         machine.resting = self.dice.choice([0, 0, 1, 2, 8])
         self.counts["power cuts" if power else "kills"] += 1
@@ -226,20 +227,20 @@ class Night:
                 machine.resting -= 1
                 continue
             if self.dice.random() < 0.1:
-                machine.clock.skew_s = self.dice.uniform(-1, 1) * self.weather.skew_s
+                machine.clock.skew_s = self.dice.uniform(-1, 1) * self.storm.weather.skew_s
             try:
                 machine.start()
             except (Refusal, apsw.Error) as trouble:
-                full = self._lasting(machine, "disk full")
+                full = self.storm.lasts(machine, "disk full")
                 if machine.powered and not (full and isinstance(trouble, NotReachable)):
                     raise InvariantBroken("I1", seed=self.seed, seen=f"{machine.name} cannot be started: {trouble!r}") from trouble
-                self._end(machine, power=not machine.powered and machine.ends_by_power)
+                self.end(machine, power=not machine.powered and machine.ends_by_power)
 
     # ---- the wire ----
 
     def _deliver(self, site: SiteId, request: Request) -> Answer:
         if self._perils("control site, before a request"):
-            self._end(self.control, power=self.dice.random() < self.weather.by_power)
+            self.end(self.control, power=self.dice.random() < self.storm.weather.by_power)
         self.book.happened(f"{site} {request.method} {request.path} {len(request.body)}")
         try:
             answer = self.control.answer(site, request)
@@ -248,7 +249,7 @@ class Night:
                 raise InvariantBroken("I1", seed=self.seed, seen=f"the desk broke down: {trouble!r}") from trouble
             raise NotReachable("the control site does not answer", why=str(trouble)) from trouble
         if self._perils("control site, before its answer"):
-            self._end(self.control, power=self.dice.random() < self.weather.by_power)
+            self.end(self.control, power=self.dice.random() < self.storm.weather.by_power)
             raise NotReachable("the control site does not answer", why="it ended")
         assert isinstance(answer, Answer)
         return answer
@@ -278,63 +279,12 @@ class Night:
     # ---- faults ----
 
     def _perils(self, where: str) -> bool:
-        return not self.calm and self.dice.random() < self.weather.killed
-
-    def _faults(self) -> None:
-        dice, weather = self.dice, self.weather
-        for (name, fault), until in sorted(self._until.items()):
-            if self.tick >= until:
-                self._mend(name, fault)
-        for machine in self.machines:
-            if dice.random() < weather.fuse:
-                machine.disk.cut_after(dice.randrange(60))
-                machine.ends_by_power = dice.random() < weather.by_power
-            if dice.random() < weather.disk_full and self._strike(machine.name, "disk full", dice.randrange(1, 5)):
-                machine.disk.quota = machine.disk.used() + dice.randrange(30_000)
-        if self.control.up and dice.random() < weather.control_ends:
-            self._end(self.control, power=dice.random() < weather.by_power)
-        for site in self.sites.values():
-            assert site.line is not None
-            if dice.random() < weather.link_down and self._strike(site.name, "link", dice.randrange(1, 24)):
-                site.line.down = True
-                self.counts["outages"] += 1
-            module = dice.choice(sorted({str(signal.module) for signal in site.plant.signals()}))
-            if dice.random() < weather.module_lost and self._strike(site.name, module, dice.randrange(1, 8)):
-                site.machinery.down.add(module)
-
-    def _strike(self, name: str, fault: str, ticks: int) -> bool:
-        """Whether a fault begins now; one that lasts is not made longer."""
-        if (name, fault) in self._until:
-            return False
-        self._until[name, fault] = self.tick + ticks
-        self.counts[fault] += 1
-        self.book.happened(f"{name}: {fault} for {ticks}")
-        return True
-
-    def _lasting(self, machine: Machine, fault: str) -> bool:
-        return (machine.name, fault) in self._until
-
-    def _mend(self, name: str, fault: str) -> None:
-        del self._until[name, fault]
-        machine = next(each for each in self.machines if each.name == name)
-        if fault == "disk full":
-            machine.disk.quota = None
-        elif isinstance(machine, SiteMachine):
-            assert machine.line is not None
-            if fault == "link":
-                machine.line.down = False
-            machine.machinery.down.discard(fault)
+        return not self.calm and self.dice.random() < self.storm.weather.killed
 
     def _calm_down(self) -> None:
         """Dawn: everything is mended, and what was afloat arrives."""
         self.calm = True
-        for name, fault in sorted(self._until):
-            self._mend(name, fault)
-        for machine in self.machines:
-            machine.disk.cut_after(1 << 60)
-        for site in self.sites.values():
-            assert site.line is not None
-            site.line.badness = 0.0
+        self.storm.pass_over()
         self._start_machines()
         for site in self.sites.values():
             assert site.line is not None
@@ -434,6 +384,8 @@ class Night:
             power_cuts=counts["power cuts"],
             full_disks=counts["disk full"],
             outages=counts["outages"],
+            slow_links=counts["slow link"],
+            clock_jumps=counts["clock"],
             noted_without_link=counts["noted without link"],
             mishaps=sum(machine.line.mishaps.total() for machine in self.sites.values() if machine.line is not None),
             checks=counts["checks"],

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 __all__ = ["Rehearsed"]
 
 
+NAMED_MAX = 3  # sites; of more it says how many
+
+
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
     """What a night was like. It says that every invariant held, because a broken one is raised."""
@@ -25,6 +28,8 @@ class Rehearsed:
     power_cuts: int
     full_disks: int
     outages: int
+    slow_links: int
+    clock_jumps: int
     noted_without_link: int
     mishaps: int
     checks: int
@@ -32,9 +37,14 @@ class Rehearsed:
 
     def __str__(self) -> str:
         return (
-            f"Night {self.seed}, {self.hours:g} h at {', '.join(self.sites)}: {self.batches} batches begun and {self.completed} completed with "
+            f"Night {self.seed}, {self.hours:g} h at {_named(self.sites)}: {self.batches} batches begun and {self.completed} completed with "
             f"{self.doses} doses, {self.released} lots released, {self.rejected} rejected, {self.refusals} releases refused. {self.kills} processes "
-            f"were killed, {self.power_cuts} power cuts, {self.full_disks} full disks, {self.outages} links lost for hours, {self.mishaps} requests "
-            f"lost, late or repeated. {self.noted_without_link} facts were noted without a link; {self.facts} facts stand in all, equal on both "
-            f"sides. I1, I3, I4, I6 and I8 held in {self.checks} checks. Trace {self.digest[:16]}."
+            f"were killed, {self.power_cuts} power cuts, {self.full_disks} full disks, {self.outages} links lost and {self.slow_links} slow for "
+            f"hours, {self.mishaps} requests lost, late, slow or repeated, {self.clock_jumps} clocks jumped. {self.noted_without_link} facts were "
+            f"noted without a link; {self.facts} facts stand in all, equal on both sides. I1, I3, I4, I6 and I8 held in {self.checks} checks. "
+            f"Trace {self.digest[:16]}."
         )
+
+
+def _named(sites: tuple[str, ...]) -> str:
+    return ", ".join(sites) if len(sites) <= NAMED_MAX else f"{len(sites)} sites"

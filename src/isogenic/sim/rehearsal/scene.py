@@ -7,20 +7,39 @@ Leaves to others: keys and directory, which each night makes from its own seed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
+from isogenic.authority.people import Role
 from isogenic.ids import LotId, PersonId, ProductId, RecipeId, SiteId
 from isogenic.monitoring.fitting import fit
 from isogenic.monitoring.tables import BatchTable, Variable
 from isogenic.plant.documents import load_plant
 from isogenic.plant.model import SitePlant
 from isogenic.sim.history import good_batches
-from isogenic.sim.world import PEOPLE, SITES, document
+from isogenic.sim.world import PEOPLE, SITES, Character, document
 
-__all__ = ["ADA", "ANA", "BEN", "NETWORK", "PRODUCT", "QUI", "RECIPE", "VERSION", "lot_name", "model_bytes", "operator_of", "plants", "recipe_text"]
+__all__ = [
+    "ADA",
+    "ANA",
+    "BEN",
+    "NETWORK",
+    "PRODUCT",
+    "QUI",
+    "RECIPE",
+    "VERSION",
+    "cast",
+    "lot_name",
+    "many_plants",
+    "model_bytes",
+    "operator_of",
+    "plants",
+    "recipe_text",
+    "site_text",
+]
 
 NETWORK = "rehearsal"
 RECIPE, VERSION, PRODUCT = RecipeId("MAB-FB"), 1, ProductId("MAB-A")
@@ -40,6 +59,33 @@ SHORTER = (
 def plants() -> Mapping[SiteId, SitePlant]:
     """The plants of the demonstration."""
     return {site: load_plant(document(f"{site.lower()}.plant.yaml"), name=f"{site.lower()}.plant.yaml") for site in SITES}
+
+
+@lru_cache(maxsize=2)
+def many_plants(count: int) -> Mapping[SiteId, SitePlant]:
+    """So many sites more: each one the like of one of the demonstration's."""
+    sites = (SiteId(f"S{number:03d}") for number in range(1, count + 1))
+    return {site: replace(plants()[_like(site)], site=site, title=f"Site {site}") for site in sites}
+
+
+def site_text(site: SiteId) -> str:
+    """The site recipe of a site."""
+    text = document(f"{_like(site).lower()}.site.yaml")
+    assert text.count(f"site: {_like(site)}\n") == 1
+    return text.replace(f"site: {_like(site)}\n", f"site: {site}\n")
+
+
+def _like(site: SiteId) -> SiteId:
+    """Which of the demonstration's sites this one is built like."""
+    return site if site in SITES else SITES[int(site[1:]) % len(SITES)]
+
+
+def cast(sites: Collection[SiteId]) -> tuple[Character, ...]:
+    """Everybody of a network of these sites: an operator for each, and an analyst for all."""
+    known = tuple(each for each in PEOPLE if each.id != ANA and (not each.sites or each.sites[0] in sites))
+    analyst = next(each for each in PEOPLE if each.id == ANA)
+    more = tuple(Character(operator_of(site), f"Operator of {site}", (Role.OPERATOR,), (site,)) for site in sites if site not in SITES)
+    return (*known, *more, replace(analyst, sites=tuple(sites)))
 
 
 @lru_cache(maxsize=1)
@@ -68,9 +114,9 @@ def model_bytes() -> bytes:
 
 def operator_of(site: SiteId) -> PersonId:
     """Who runs the batches of a site."""
-    return next(each.id for each in PEOPLE if each.sites == (site,))
+    return next((each.id for each in PEOPLE if each.sites == (site,)), PersonId(f"OP-{site}"))
 
 
 def lot_name(site: SiteId, number: int) -> LotId:
     """The lots of a night, numbered at each site."""
-    return LotId(f"LOT-{site[:2]}-{number:03d}")
+    return LotId(f"LOT-{site}-{number:03d}")

@@ -1,0 +1,107 @@
+"""The faults of a night as they begin and end.
+
+Guarantees: a fault that lasts is not begun again; at dawn every one of them is mended. What
+happens follows from the night's dice and weather alone, never from what nodes do.
+Leaves to others: how likely each is (faults), what it does to a request (lines) or a disk
+(sim/disk), what must hold in spite of it (invariants).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isogenic.sim.rehearsal.faults import Weather
+from isogenic.sim.rehearsal.machines import Machine, SiteMachine
+
+if TYPE_CHECKING:
+    from isogenic.sim.rehearsal.night import Night
+
+__all__ = ["Storm"]
+
+DISK_FULL, LINK_DOWN, LINK_SLOW, CLOCK_WRONG = "disk full", "link", "slow link", "clock"
+ROOM_MAX = 30_000  # bytes that still fit a disk that is filling up: a few commits
+FUSE_MAX = 60  # writes and syncs until the power goes: in the middle of some commit
+NEVER = 1 << 60
+
+
+class Storm:
+    """Strikes machines and lines, and mends them again."""
+
+    def __init__(self, night: Night, weather: Weather) -> None:
+        self.night, self.weather = night, weather
+        self._until: dict[tuple[str, str], int] = {}  # (machine, fault) -> the tick in which it is over
+        self._skew: dict[str, float] = {}  # of a clock before it jumped
+
+    def strike(self) -> None:
+        """What ends and what begins in this tick."""
+        for (name, fault), until in sorted(self._until.items()):
+            if self.night.tick >= until:
+                self._mend(name, fault)
+        for machine in self.night.machines:
+            self._strike_machine(machine)
+        if self.night.control.up and self.night.dice.random() < self.weather.control_ends:
+            self.night.end(self.night.control, power=self.night.dice.random() < self.weather.by_power)
+        for site in self.night.sites.values():
+            self._strike_site(site)
+
+    def lasts(self, machine: Machine, fault: str) -> bool:
+        """Whether a machine is under this fault now."""
+        return (machine.name, fault) in self._until
+
+    def pass_over(self) -> None:
+        """Mend everything."""
+        for name, fault in sorted(self._until):
+            self._mend(name, fault)
+        for machine in self.night.machines:
+            machine.disk.cut_after(NEVER)
+        for site in self.night.sites.values():
+            assert site.line is not None
+            site.line.badness = 0.0
+
+    def _strike_machine(self, machine: Machine) -> None:
+        dice, weather = self.night.dice, self.weather
+        if dice.random() < weather.fuse:
+            machine.disk.cut_after(dice.randrange(FUSE_MAX))
+            machine.ends_by_power = dice.random() < weather.by_power
+        if dice.random() < weather.disk_full and self._begin(machine.name, DISK_FULL, dice.randrange(1, 5)):
+            machine.disk.quota = machine.disk.used() + dice.randrange(ROOM_MAX)
+        if dice.random() < weather.clock_jumps and self._begin(machine.name, CLOCK_WRONG, dice.randrange(1, 12)):
+            self._skew[machine.name] = machine.clock.skew_s
+            machine.clock.skew_s += dice.choice([-1.0, 1.0]) * dice.choice([90.0, 3_600.0, 86_400.0]) * dice.random()
+
+    def _strike_site(self, site: SiteMachine) -> None:
+        dice, weather = self.night.dice, self.weather
+        assert site.line is not None
+        if dice.random() < weather.link_down and self._begin(site.name, LINK_DOWN, dice.randrange(1, 24)):
+            site.line.down = True
+            self.night.counts["outages"] += 1
+        if dice.random() < weather.link_slow and self._begin(site.name, LINK_SLOW, dice.randrange(2, 24)):
+            site.line.pace = dice.choice([200, 1_000, 5_000])
+        module = dice.choice(sorted({str(signal.module) for signal in site.plant.signals()}))
+        if dice.random() < weather.module_lost and self._begin(site.name, module, dice.randrange(1, 8)):
+            site.machinery.down.add(module)
+
+    def _begin(self, name: str, fault: str, ticks: int) -> bool:
+        """Whether a fault begins now; one that lasts is not made longer."""
+        if (name, fault) in self._until:
+            return False
+        self._until[name, fault] = self.night.tick + ticks
+        self.night.counts[fault] += 1
+        self.night.book.happened(f"{name}: {fault} for {ticks}")
+        return True
+
+    def _mend(self, name: str, fault: str) -> None:
+        del self._until[name, fault]
+        machine = next(each for each in self.night.machines if each.name == name)
+        if fault == DISK_FULL:
+            machine.disk.quota = None
+        elif fault == CLOCK_WRONG:
+            machine.clock.skew_s = self._skew.pop(name)
+        elif isinstance(machine, SiteMachine):
+            assert machine.line is not None
+            if fault == LINK_DOWN:
+                machine.line.down = False
+            elif fault == LINK_SLOW:
+                machine.line.pace = 0
+            else:
+                machine.machinery.down.discard(fault)
