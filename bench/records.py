@@ -10,15 +10,19 @@ ratio the median of the rounds' ratios (plain time / our time: 1 would be free).
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import apsw
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate
 
 from bench.report import Row
 from isogenic.clock import ManualClock
@@ -123,6 +127,68 @@ def noting(folder: Path, count: int, rounds: int, target: float) -> Row:
     return Row(f"{name}, fsynced, hashed into the tree", figure, beside, share, f">= {target} of it", share >= target)
 
 
+def hundred_to_a_commit(folder: Path, rounds: int = 200) -> Row:
+    """Facts a second, a hundred to a commit, in units of the disk: how often it can fsync one block in the same minute."""
+    block, at = os.urandom(4096), 0
+    ledger = Ledger(SqliteStore(folder / "hundred.db", origin=ORIGIN), signer=Signer.generate("example.org/leeds"))
+    bodies, _ = encode_facts(payloads(100), ledger=ORIGIN, start=0, actor=NODE, moment=NOW)
+    with (folder / "blocks").open("wb", buffering=0) as file:
+
+        def fsync() -> None:
+            nonlocal at
+            os.pwrite(file.fileno(), block, at)
+            at += len(block)
+            os.fsync(file.fileno())
+
+        limit, ours = take_turns([fsync, lambda: ledger.append_bytes(bodies)], rounds)
+    share = ratio(limit, ours) * 100
+    beside = f"{1 / median(limit):,.0f} fsyncs/s"
+    return Row("facts a second, 100 to a commit", f"{100 / median(ours):,.0f} facts/s", beside, share, ">= 20 fsyncs", share >= 20)
+
+
+def verifying(folder: Path, count: int = 100_000) -> Row:
+    """A ledger's file checked whole (every leaf, the tree, the signed root), beside SHA-256 of the same leaves one by one."""
+    ledger = Ledger(SqliteStore(folder / "verified.db", origin=ORIGIN), signer=Signer.generate("example.org/leeds"))
+    page = payloads(PAGE)
+    while ledger.size < count:
+        ledger.append(page, actor=NODE, moment=NOW)
+    bodies = ledger.store.bodies(0, ledger.size)
+
+    def hashing() -> None:
+        for body in bodies:
+            sha256(body).digest()
+
+    limit, ours = take_turns([hashing, ledger.check], 7)
+    share = ratio(limit, ours)
+    figure, beside = f"{count / median(ours):,.0f} facts/s", f"hashlib {count / median(limit):,.0f} leaves/s"
+    return Row("verifying a ledger from its file", figure, beside, share, ">= 0.4 of it", share >= 0.4)
+
+
+class PeerBatch(Aggregate):
+    class Commanded(Aggregate.Event):
+        batch: str
+        phase: str
+        setpoints: dict[str, float]
+        why: str
+
+
+def beside_eventsourcing(folder: Path, count: int = PAGE, rounds: int = 40) -> Row:
+    """The same events, from objects to disk, `count` to a transaction, by the library `eventsourcing`: SQLite, write-ahead log, synchronous=FULL."""
+    app = Application[object](env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(folder / "eventsourcing.db")})
+    ledger = Ledger(SqliteStore(folder / "same events.db", origin=ORIGIN), signer=Signer.generate("example.org/leeds"))
+    batch, page = PeerBatch(), payloads(count)
+
+    def theirs() -> None:
+        for each in page:
+            batch.trigger_event(PeerBatch.Commanded, batch=str(each.batch), phase=each.phase, setpoints=each.setpoints, why=each.why)
+        app.save(batch)
+
+    peer, ours = take_turns([theirs, lambda: ledger.append(page, actor=NODE, moment=NOW)], rounds)
+    share = ratio(peer, ours)
+    figure, beside = f"{count / median(ours):,.0f} facts/s", f"eventsourcing {count / median(peer):,.0f} events/s"
+    return Row(f"appending objects, {count} to a commit", figure, beside, share, ">= 3 of it", share >= 3)
+
+
 def receiving(folder: Path) -> None:
     signer = Signer.generate("example.org/leeds")
     one = Ledger(SqliteStore(folder / "sender.db", origin=ORIGIN), signer=signer)
@@ -163,8 +229,10 @@ def parts() -> None:
 
 def run(folder: Path | None = None) -> list[Row]:
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        rows = [noting(Path(place), PAGE, PAGE_ROUNDS, 0.6), noting(Path(place), 1, ONE_ROUNDS, 0.7)]
-        receiving(Path(place))
+        home = Path(place)
+        rows = [noting(home, PAGE, PAGE_ROUNDS, 0.75), noting(home, 1, ONE_ROUNDS, 0.85)]
+        rows += [hundred_to_a_commit(home), verifying(home), beside_eventsourcing(home)]
+        receiving(home)
     parts()
     return rows
 

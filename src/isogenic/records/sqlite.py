@@ -80,15 +80,21 @@ class SqliteStore:
         with suppress(apsw.FullError):  # a checkpoint syncs the log first; that there is no room to copy it loses nothing
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def _rows(self, sql: str, values: tuple[int, ...] = (), *, types: tuple[type, ...] = (int, bytes)) -> list[Any]:
-        """Rows of these column types; a rotten file can hold others, whatever the layout says."""
+    def _fetch(self, sql: str, values: tuple[int, ...]) -> list[Any]:
         try:
-            rows: list[Any] = self._db.execute(sql, values).fetchall()
+            return self._db.execute(sql, values).fetchall()
         except apsw.Error as trouble:
             raise NotReachable(f"cannot read ledger {self.origin}", why=str(trouble), possible="check the disk, or restore the file") from trouble
+
+    def _damaged(self) -> NotReachable:
+        return NotReachable(f"cannot read ledger {self.origin}", why="its file is damaged", possible="check the disk, or restore the file")
+
+    def _rows(self, sql: str, values: tuple[int, ...] = (), *, types: tuple[type, ...] = (int, bytes)) -> list[Any]:
+        """Rows of these column types; a rotten file can hold others, whatever the layout says."""
+        rows = self._fetch(sql, values)
         for row in rows:
             if tuple(map(type, row)) != types:
-                raise NotReachable(f"cannot read ledger {self.origin}", why="its file is damaged", possible="check the disk, or restore the file")
+                raise self._damaged()
         return rows
 
     def head(self) -> Head | None:
@@ -137,7 +143,10 @@ class SqliteStore:
             raise NotReachable(f"nothing was noted in {self.origin}", why=str(trouble), possible="free the disk and try again") from trouble
 
     def bodies(self, start: int, stop: int) -> list[bytes]:
-        return [row[0] for row in self._rows("SELECT body FROM log WHERE pos >= ? AND pos < ? ORDER BY pos", (start, stop), types=(bytes,))]
+        found = [body for (body,) in self._fetch("SELECT body FROM log WHERE pos >= ? AND pos < ? ORDER BY pos", (start, stop))]
+        if not set(map(type, found)) <= {bytes}:
+            raise self._damaged()
+        return found
 
     def checkpoint_at_or_before(self, size: int) -> tuple[int, bytes] | None:
         rows = self._rows("SELECT size, note FROM checkpoint WHERE size <= ? ORDER BY size DESC LIMIT 1", (size,))
