@@ -46,7 +46,7 @@ __all__ = ["COMMIT_MAX", "Copy", "Ledger", "Stage"]
 
 COMMIT_MAX = 512  # facts to a commit, so that one commit always fits one page of a slow satellite link
 READ_PAGE = 512  # facts read from the store at a time
-CHECK_PAGE = 8_192  # facts hashed at a time
+CHECK_PAGE = 512  # facts hashed at a time: what stays in the cache of a processor
 PROMISES_MAX = 100  # sizes that a writer has told and not yet brought: more than an hour of them, at the pace that they are kept
 RESTORE = "restore the file from a backup or from the other side's copy; keep this one as evidence"
 
