@@ -70,6 +70,7 @@ def place() -> str:
 
 OPEN_MAX = 20  # connections kept open for places asked for by path; one that was closed is made again when it is used
 _places: dict[Path, str] = {}
+_empty: dict[Path, str] = {}
 _open: dict[Path, Database] = {}
 
 
@@ -82,6 +83,13 @@ def database_of(path: Path) -> Database:
         if len(_open) > OPEN_MAX:
             _open.pop(next(iter(_open))).close()
     return _open[path]
+
+
+def empty_place_of(path: Path) -> str:
+    """The place without a layout that stands for a file of tables."""
+    if path not in _empty:
+        _empty[path] = empty_place()
+    return _empty[path]
 
 
 class Door:

@@ -21,3 +21,10 @@ def kept_in(request: pytest.FixtureRequest) -> Iterator[None]:
     records_setup.kept_in[0] = getattr(request, "param", "files")
     yield
     records_setup.kept_in[0] = "files"
+
+
+@pytest.fixture(autouse=True)
+def _closing() -> Iterator[None]:
+    yield
+    while records_setup.opened:
+        records_setup.opened.pop().close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from isogenic.clock import ClockQuality, Moment
 from isogenic.ids import BatchId, PersonId
+from isogenic.records.derived import FACTS, Derived, View
 from isogenic.records.facts import Actor, fact
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import COSIGNER, Signer
@@ -52,6 +53,7 @@ def steps(count: int, *, first: int = 0) -> list[StepDone]:
 
 
 Test = TypeVar("Test", bound=Callable[..., None])
+opened: list[Derived] = []  # tables in a database: closed after each test
 kept_in = ["files"]  # where the ledgers of the running test are kept; see conftest.py
 
 
@@ -69,6 +71,18 @@ def store(folder: Path, *, name: str = "ledger", origin: str = ORIGIN) -> Ledger
     from postgres_here import database_of
 
     return PostgresStore(database_of(folder / name), origin=origin)
+
+
+def derived_at(path: Path, *, views: Sequence[View] = (FACTS,)) -> Derived:
+    """Derived tables in a file, or in what stands for it."""
+    if kept_in[0] == "files":
+        return Derived(path, views=views)
+    from isogenic.records.derived_postgres import PostgresDerived
+    from postgres_here import empty_place_of
+
+    made = PostgresDerived(empty_place_of(path), views=views)
+    opened.append(made)
+    return made
 
 
 def ledger(folder: Path, *, name: str = "ledger", origin: str = ORIGIN, by: Signer = WRITER) -> Ledger:

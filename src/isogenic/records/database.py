@@ -56,12 +56,15 @@ def public_name(url: str) -> str:
 class Database:
     """A connection that is made when it is needed and made again when it was lost. For one thread."""
 
-    def __init__(self, url: str, *, search_path: str = "", durable: bool = True) -> None:
-        """`durable`: False for tables that can be built anew; their commits do not wait for the disk."""
+    def __init__(self, url: str, *, beside: str = "", durable: bool = True) -> None:
+        """`beside`: work in the schema of that ending beside the one that the URL names (`public`, if it names none).
+
+        `durable`: False for tables that can be built anew; their commits do not wait for the disk.
+        """
         if urlsplit(url).scheme not in SCHEMES:
             raise NotValid(f"cannot use {public_name(url)} as a store", why="the form is postgresql://user@host:port/database")
         self.psycopg = driver()
-        self.url, self.name, self.search_path, self.durable = url, public_name(url), search_path, durable
+        self.url, self.name, self.beside, self.durable = url, public_name(url), beside, durable
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._alone: set[int] = set()  # the locks held by `alone`
         self._lost: set[int] = set()  # those that went with a connection while they were thought held
@@ -98,8 +101,8 @@ class Database:
 
     def _prepare(self, connection: Any) -> None:
         settings = dict(LIMITS)
-        if self.search_path:
-            settings["search_path"] = self.search_path
+        if self.beside:
+            settings["search_path"] = f'"{connection.execute("SELECT current_schema()").fetchone()[0]}{self.beside}"'
         if not self.durable:
             settings["synchronous_commit"] = "off"
         for name, value in settings.items():

@@ -7,7 +7,9 @@ proves it. A file of other views, or a damaged one, is thrown away and built ane
 Leaves to others: the ground state; what a view means (its room hands it in).
 
 A `View` must depend on its ledger's facts only: rows that facts of two ledgers write
-are keyed by the ledger, or combined in a way that does not ask who came first.
+are keyed by the ledger, or combined in a way that does not ask who came first. It is
+written once for both databases, SQLite here and PostgreSQL (derived_postgres): columns are
+TEXT, INTEGER, REAL or BLOB, values are `?`, and a row is replaced by ON CONFLICT.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import apsw
 
@@ -29,11 +31,20 @@ from isogenic.records.durable import make_folder
 from isogenic.records.facts import Fact, FactRef, decode_fact
 from isogenic.records.ledger import Copy, Ledger
 
-__all__ = ["FACTS", "Derived", "FactPage", "FoundFact", "Place", "View"]
+__all__ = ["FACTS", "Derived", "FactPage", "FoundFact", "Place", "Tables", "View"]
 
 PAGE = 2_000  # facts to a transaction: large enough that committing costs nothing, small enough to stay in memory
 FIND_MAX = 500  # rows of one answer to a screen
 TEXT_MAX = 200  # characters of a search
+NAME_MAX = 400  # characters of a kind, subject or actor in the tables: an index has no room for more, and a fact may have 60,000
+
+
+class Tables(Protocol):
+    """What a view writes to: SQL that both databases know, with `?` for each value."""
+
+    def execute(self, sql: str, values: Sequence[Any] = (), /) -> Any:
+        """One statement."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +53,20 @@ class View:
 
     name: str
     ddl: str
-    apply: Callable[[apsw.Connection, Fact], None]
+    apply: Callable[[Tables, Fact], None]
     version: int = 1
 
 
-def _list_fact(db: apsw.Connection, fact: Fact) -> None:
+def _list_fact(db: Tables, fact: Fact) -> None:
     db.execute(
         "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             fact.ref.ledger,
             fact.ref.position,
-            fact.kind,
-            fact.subject,
-            fact.actor.id,
-            fact.actor.role,
+            fact.kind[:NAME_MAX],
+            fact.subject[:NAME_MAX],
+            fact.actor.id[:NAME_MAX],
+            fact.actor.role[:NAME_MAX],
             text_of_time(fact.at),
             str(fact.moment.quality),
             codec.dumps(fact.body()).decode(),
@@ -76,6 +87,7 @@ CREATE INDEX facts_by_kind ON facts (kind, at);
 CREATE INDEX facts_by_actor ON facts (actor, at);
 """,
     apply=_list_fact,
+    version=2,
 )
 
 _OWN = """
@@ -118,6 +130,8 @@ class FactPage:
 class Derived:
     """One SQLite file of derived tables."""
 
+    _HAS_TEXT = "instr(lower(kind || ' ' || subject || ' ' || actor || ' ' || body), lower(?)) > 0"  # letters beyond ASCII are as written
+
     def __init__(self, path: Path | str, *, views: Sequence[View] = (FACTS,), vfs: str | None = None) -> None:
         """Open; a file that is damaged or of other views is thrown away and built anew by `catch_up`."""
         self.path, self.views, self._vfs = Path(path), tuple(views), vfs
@@ -153,6 +167,9 @@ class Derived:
             if self._vfs is None:
                 self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
 
+    def _empty(self) -> None:
+        self._create(self._db)
+
     def _create(self, db: apsw.Connection) -> None:
         with db:
             for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
@@ -172,6 +189,8 @@ class Derived:
     def catch_up(self, ledger: Ledger | Copy) -> int:
         """Apply what the ledger has beyond the watermark; returns how many facts that were."""
         start = self.size(ledger.origin)
+        if start > ledger.size:
+            ledger.follow()
         if start > ledger.size:
             raise NotTrusted(
                 f"derived tables of {ledger.origin} refused",
@@ -194,14 +213,17 @@ class Derived:
         """
         try:
             with self._db as db:
+                self._check_next(ledger, start)
                 self._feed(db, bodies, ledger=ledger, start=start, decoded=decoded or {})
         except apsw.Error as trouble:
             raise NotReachable(f"derived tables do not follow {ledger}", why=str(trouble), possible="free the disk; they catch up") from trouble
 
-    def _feed(self, db: apsw.Connection, bodies: Sequence[bytes], *, ledger: str, start: int, decoded: Mapping[int, Fact]) -> None:
+    def _check_next(self, ledger: str, start: int) -> None:
         size = self.size(ledger)
         if start != size:
             raise NotValid(f"facts of {ledger} from {start} refused", why=f"{size} are applied", possible=f"go on from {size}")
+
+    def _feed(self, db: Tables, bodies: Sequence[bytes], *, ledger: str, start: int, decoded: Mapping[int, Fact]) -> None:
         for position, body in enumerate(bodies, start):
             try:
                 fact = decoded.get(position) or decode_fact(body)
@@ -212,11 +234,11 @@ class Derived:
                 continue
             for view in self.views:
                 view.apply(db, fact)
-        db.execute("INSERT OR REPLACE INTO watermark VALUES (?, ?)", (ledger, start + len(bodies)))
+        db.execute("INSERT INTO watermark VALUES (?, ?) ON CONFLICT (ledger) DO UPDATE SET size = excluded.size", (ledger, start + len(bodies)))
 
     def rebuild(self, ledgers: Iterable[Ledger | Copy]) -> None:
         """Drop everything and apply every ledger from its first fact."""
-        self._create(self._db)
+        self._empty()
         for ledger in ledgers:
             self.catch_up(ledger)
 
@@ -227,19 +249,26 @@ class Derived:
     def digest(self) -> str:
         """A digest of the content of every table: equal where the derived state is equal."""
         whole = sha256()
-        for (name,) in self._rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"):
-            count = len(self._rows(f'PRAGMA table_info("{name}")'))
-            order = ", ".join(str(column) for column in range(1, count + 1))
+        for name, columns in self._layout():
+            order = ", ".join(f"{column} NULLS FIRST" for column in range(1, columns + 1))
             part = sha256()
-            for row in self._db.execute(f'SELECT * FROM "{name}" ORDER BY {order}'):  # noqa: S608 - the name is from the schema
+            for row in self._each(f'SELECT * FROM "{name}" ORDER BY {order}'):  # noqa: S608 - the name is from the schema
                 part.update(repr(row).encode() + b"\n")
             whole.update(f"{name} {part.hexdigest()}\n".encode())
         return whole.hexdigest()
 
+    def _layout(self) -> list[tuple[str, int]]:
+        """Every table and how many columns it has, by name."""
+        names = self._rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+        return [(name, len(self._rows(f'PRAGMA table_info("{name}")'))) for (name,) in names]
+
+    def _each(self, sql: str) -> Iterable[tuple[Any, ...]]:
+        return self._db.execute(sql)
+
     # ---- asking ----
 
     @property
-    def db(self) -> apsw.Connection:
+    def db(self) -> Tables:
         """The tables, to ask with SQL. Whoever writes here breaks I8."""
         return self._db
 
@@ -257,11 +286,11 @@ class Derived:
         """Facts, newest first. Empty arguments ask for all; `kind` may end in `*`; `text` is looked for anywhere in the line."""
         if not 1 <= limit <= FIND_MAX or len(text) > TEXT_MAX:
             raise NotValid("cannot look for facts", why=f"a page has 1 to {FIND_MAX} facts, a text at most {TEXT_MAX} characters")
-        where, values = _conditions(ledger, kind, subject, actor, text)
+        where, values = self._conditions(ledger, kind, subject, actor, text)
         if after is not None:
             where.append("(at, ledger, position) < (?, ?, ?)")
             values += after
-        sql = f"SELECT * FROM facts WHERE {' AND '.join(where) or '1'} ORDER BY at DESC, ledger DESC, position DESC LIMIT ?"  # noqa: S608
+        sql = f"SELECT * FROM facts WHERE {' AND '.join(where) or 'TRUE'} ORDER BY at DESC, ledger DESC, position DESC LIMIT ?"  # noqa: S608
         rows = self._rows(sql, (*values, limit + 1))
         found = tuple(
             FoundFact(FactRef(row[0], row[1]), row[2], row[3], row[4], row[5], time_of_text(row[6]), row[7], row[8]) for row in rows[:limit]
@@ -272,6 +301,24 @@ class Derived:
     def kinds(self) -> dict[str, int]:
         """Every kind of fact there is, and how many."""
         return {row[0]: row[1] for row in self._rows("SELECT kind, count(*) FROM facts GROUP BY kind ORDER BY kind")}
+
+    def _conditions(self, ledger: str, kind: str, subject: str, actor: str, text: str) -> tuple[list[str], list[Any]]:
+        where: list[str] = []
+        values: list[Any] = []
+        for column, wanted in (("ledger", ledger), ("subject", subject), ("actor", actor)):
+            if wanted:
+                where.append(f"{column} = ?")
+                values.append(wanted[:NAME_MAX])
+        if kind.endswith("*"):
+            where.append("kind >= ? AND kind < ?")
+            values += [kind[:-1], kind[:-1] + "\U0010ffff"]
+        elif kind:
+            where.append("kind = ?")
+            values.append(kind)
+        if text:
+            where.append(self._HAS_TEXT)
+            values.append(text)
+        return where, values
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
@@ -285,22 +332,3 @@ class Derived:
         """Let go of the file."""
         with suppress(apsw.Error):
             self._db.close()
-
-
-def _conditions(ledger: str, kind: str, subject: str, actor: str, text: str) -> tuple[list[str], list[Any]]:
-    where: list[str] = []
-    values: list[Any] = []
-    for column, wanted in (("ledger", ledger), ("subject", subject), ("actor", actor)):
-        if wanted:
-            where.append(f"{column} = ?")
-            values.append(wanted)
-    if kind.endswith("*"):
-        where.append("kind >= ? AND kind < ?")
-        values += [kind[:-1], kind[:-1] + "\U0010ffff"]
-    elif kind:
-        where.append("kind = ?")
-        values.append(kind)
-    if text:
-        where.append("instr(lower(kind || ' ' || subject || ' ' || actor || ' ' || body), lower(?)) > 0")
-        values.append(text)
-    return where, values
