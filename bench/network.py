@@ -45,7 +45,7 @@ from isogenic.records.tls import issue_certificates
 from isogenic.sites.courier import Courier
 from isogenic.sites.link import HttpsLink
 
-FACTS, PAGE, TARGET = 100_000, 512, 25_000
+FACTS, PAGE, TARGET, WIRE, GROWTH = 1_000_000, 512, 45_000, 50, 1.25
 SITE = SiteId("LEEDS")
 SETPOINTS = {"temperature": 37.0, "ph": 7.0, "dissolved_oxygen": 40.0, "agitation": 140.0, "feed_flow": 35.0}
 ORIGIN, DIRECTED, HOUSE = "bench/LEEDS/ASTER-BIO", "bench/CONTROL/LEEDS", "bench/CONTROL/HOUSE"
@@ -135,6 +135,19 @@ async def control(folder: Path) -> None:
     print(json.dumps(told), flush=True)
 
 
+def resident(pid: int | str = "self") -> float:
+    """Megabytes of memory that a process has now."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+async def watch_memory(ledger: Ledger) -> None:
+    """Tell, as the backlog goes, how much memory this process has."""
+    while True:
+        print(json.dumps({"witnessed": ledger.witnessed, "site_mb": resident()}), flush=True)
+        await asyncio.sleep(0.5)
+
+
 class Counted:
     """The link, with the bytes of bodies counted."""
 
@@ -173,10 +186,12 @@ async def site(folder: Path, port: str) -> None:
         on_refused=lambda origin, why: print(origin, why, file=sys.stderr),
     )
     await link.call("GET", "/v1/control?from=999")  # the session stands, as it does in life
+    memory = asyncio.create_task(watch_memory(ledger))
     begun = perf_counter()
     while await courier.upload_backlog():
         pass
     seconds = perf_counter() - begun
+    memory.cancel()
     assert ledger.witnessed == ledger.size
     await link.link.close()
     print(json.dumps({"seconds": seconds, "facts": ledger.size, "sent": link.sent, "calls": link.calls}), flush=True)
@@ -227,7 +242,12 @@ def run(facts: int = FACTS) -> list[Row]:
             assert served.stdout
             assert served.stdin
             port = served.stdout.readline().strip()
-            said = json.loads(subprocess.run([*here, "site", str(folder / "LEEDS"), port], stdout=subprocess.PIPE, text=True, check=True).stdout)
+            told_mb = []
+            with subprocess.Popen([*here, "site", str(folder / "LEEDS"), port], stdout=subprocess.PIPE, text=True) as sender:
+                assert sender.stdout
+                for line in sender.stdout:
+                    said = json.loads(line)
+                    told_mb.append((said.get("witnessed", facts), said.get("site_mb", 0.0) + resident(served.pid)))
             served.stdin.write("\n")
             served.stdin.flush()
             told = json.loads(served.stdout.readline())
@@ -237,8 +257,20 @@ def run(facts: int = FACTS) -> list[Row]:
     print(f"backlog of {facts:,} facts of {size:.0f} bytes: {said['seconds']:.2f} s, {said['sent'] / facts:.0f} bytes a fact on the wire")
     print(f"  folding and tables, after the last receipt: {told['settle_s']:.2f} s")
     beside = f"plain SQLite twice + zstd {limit:,.0f} facts/s"
-    what = "backlog over HTTPS, verified, stored, cosigned"
-    return [Row(what, f"{pace:,.0f} facts/s", beside, pace / limit, f">= {TARGET:,}", pace >= TARGET)]
+    what, wire = "backlog over HTTPS, verified, stored, cosigned", said["sent"] / facts
+    early, late = (max(mb for done, mb in told_mb[:-1] if low <= done <= high) for low, high in ((0, facts // 4), (0, facts)))
+    return [
+        Row(what, f"{pace:,.0f} facts/s", beside, pace / limit, f">= {TARGET:,}", pace >= TARGET),
+        Row("the same, on the wire", f"{wire:.0f} bytes a fact", f"stored {size:.0f} bytes", size / wire, f"<= {WIRE}", wire <= WIRE),
+        Row(
+            "the same, memory of both processes",
+            f"{late:.0f} MB",
+            f"after a quarter {early:.0f} MB",
+            late / early,
+            f"<= {GROWTH}",
+            late <= GROWTH * early,
+        ),
+    ]
 
 
 def main(arguments: list[str]) -> None:
