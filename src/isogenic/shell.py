@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isogenic.network.home import ControlHome
     from isogenic.sites.home import SiteHome
 
-__all__ = ["replay_batch", "run_control", "run_simulated_facility", "run_site", "run_until_stopped", "verify_path"]
+__all__ = ["export_statement", "replay_batch", "run_control", "run_simulated_facility", "run_site", "run_until_stopped", "verify_path"]
 
 
 def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
@@ -215,6 +215,32 @@ def replay_batch(file: Path, *, batch: str, batch_column: str, out: Path | None,
     with contextlib.ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="isogenic-replay-")))
         print(asyncio.run(replay(file, batch=batch, batch_column=batch_column, out=folder, indicators=indicators)))
+
+
+def export_statement(folder: Path, kind: str, *, about: str, person: str, password: str, out: Path) -> None:
+    """Export a statement from a control site that does not run; the person signs in with the password."""
+    from isogenic.network.control import CONTROL
+    from isogenic.network.decisions import directory
+    from isogenic.network.home import ControlHome
+    from isogenic.network.statements import StatementKind
+    from isogenic.network.statements import export_statement as export
+    from isogenic.records.lock import sole_process
+    from isogenic.web.control_api import control_door
+    from isogenic.web.signin import AccountFolder
+
+    if kind not in list(StatementKind):
+        raise NotValid(f"cannot state {kind[:40]!r}", why="no such statement", possible=", ".join(StatementKind))
+    home = ControlHome.open(folder)
+    with sole_process(folder, who=CONTROL):
+        node = home.node(clock=SystemClock(), mint=RandomMint(), software=__version__)
+        node.start()
+        try:
+            session = asyncio.run(control_door(node, AccountFolder(folder / "accounts")).sign_in(person, password))
+            data = export(node, directory(node).person(session.person), StatementKind(kind), about=about)
+        finally:
+            node.stop()
+    write_whole(out, data)
+    print(f"{out}: {kind} of {about}")
 
 
 def verify_path(path: Path, *, keys: Path | None, as_json: bool = False) -> int:

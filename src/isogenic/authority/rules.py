@@ -10,6 +10,7 @@
     dispose_deviation       quality, qualified person          not an operator of the batch
     release_lot             qualified person                   not an operator of the batch
     reject_lot              quality, qualified person          not an operator of the batch
+    export_statement        quality, qualified person          of this site
     read                    everybody                          of this site
 
 Guarantees: `may` names every rule that is broken, not only the first; with none broken it
@@ -43,6 +44,7 @@ class Act(StrEnum):
     DISPOSE_DEVIATION = "dispose_deviation"
     RELEASE_LOT = "release_lot"
     REJECT_LOT = "reject_lot"
+    EXPORT_STATEMENT = "export_statement"
     READ = "read"
 
     @property
@@ -61,6 +63,7 @@ _WORDS: Mapping[Act, str] = {
     Act.DISPOSE_DEVIATION: "dispose of the deviation",
     Act.RELEASE_LOT: "release the lot",
     Act.REJECT_LOT: "reject the lot",
+    Act.EXPORT_STATEMENT: "export a statement for strangers",
     Act.READ: "read",
 }
 
@@ -117,6 +120,7 @@ _ROLES: Mapping[Act, tuple[Role, ...]] = {
     Act.DISPOSE_DEVIATION: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.RELEASE_LOT: (Role.QUALIFIED_PERSON,),
     Act.REJECT_LOT: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.EXPORT_STATEMENT: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.READ: tuple(Role),
 }
 _ALSO: Mapping[Act, tuple[Rule, ...]] = {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from isogenic.cli.verbs import app
+from isogenic.cli.verbs import Folder, app, read_text
 
 
 @app.command()
@@ -22,3 +22,39 @@ def verify(
     from isogenic.shell import verify_path
 
     raise SystemExit(verify_path(path, keys=keys, as_json=as_json))
+
+
+statement_app = typer.Typer(help="Statements for strangers: export and verify.", no_args_is_help=True)
+app.add_typer(statement_app, name="statement")
+
+
+@statement_app.command("export")
+def statement_export(
+    folder: Folder,
+    kind: Annotated[str, typer.Argument(help="recipe_release, batch_complete, lot_decision or model_release.", show_default=False)],
+    about: Annotated[str, typer.Argument(help="A recipe and its version (MAB-FB/1), a batch, a lot, or a product.", show_default=False)],
+    person: Annotated[str, typer.Option(help="Who asks for it, by id.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="ISOGENIC_PASSWORD", help="Of the person.", show_default=False)],
+) -> None:
+    """Export a signed statement with its receipt from a control site's folder; it is noted there. A running control site does it over its API."""
+    from isogenic.shell import export_statement
+
+    export_statement(folder, kind, about=about, person=person, password=password, out=out)
+
+
+@statement_app.command("verify")
+def statement_verify(
+    path: Annotated[Path, typer.Argument(help="A statement.", show_default=False)],
+    keys: Annotated[Path, typer.Option(help="The public keys you trust, one to a line.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Verify a statement and its receipt from files only. Exit code 0: verified; 4: not to be believed, and why."""
+    from isogenic.errors import NotTrusted
+    from isogenic.records import codec
+    from isogenic.records.folder import read_file
+    from isogenic.records.statements import verify_statement
+
+    report = verify_statement(read_file(path), keys=read_text(keys), name=path.name)
+    print(codec.dumps(report.plain()).decode() if as_json else report)
+    raise SystemExit(0 if report.ok else NotTrusted.exit_code)

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from isogenic.ids import NodeId, PersonId, SiteId
 from isogenic.records.facts import fact
 
-__all__ = ["ControlStarted", "ControlStopped", "PageRefused", "PersonRefused", "PersonSignInRefused", "PersonSignedIn", "SiteSilent"]
+__all__ = [
+    "ControlStarted",
+    "ControlStopped",
+    "PageRefused",
+    "PersonRefused",
+    "PersonSignInRefused",
+    "PersonSignedIn",
+    "SiteSilent",
+    "StatementIssued",
+]
 
 
 @fact("network.control_started", subject="node", house=True)
@@ -72,3 +81,14 @@ class PersonRefused:
     person: PersonId
     act: str
     reasons: tuple[str, ...]
+
+
+@fact("network.statement_issued", subject="subject")
+@dataclass(frozen=True, slots=True)
+class StatementIssued:
+    """A statement for strangers was signed: its digest, so that a receipt can prove that it was noted."""
+
+    subject: str  # what it is about, as its header says
+    statement: str  # its kind
+    digest: str  # hex SHA-256 of the COSE message without receipts
+    by: PersonId

@@ -23,6 +23,7 @@ __all__ = [
     "inclusion_proof",
     "leaf_hash",
     "leaf_hashes",
+    "root_of_inclusion",
     "verify_consistency",
     "verify_inclusion",
 ]
@@ -122,6 +123,12 @@ def inclusion_proof(leaf: Callable[[int], bytes], index: int, size: int) -> list
 
 def verify_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """Raise `NotTrusted` unless `proof` shows leaf digest `leaf` at `index` under `root`. RFC 9162 2.1.3.2."""
+    if root_of_inclusion(leaf, index=index, size=size, proof=proof) != root:
+        raise NotTrusted(f"leaf {index} is not proven", why="the path does not lead to the root")
+
+
+def root_of_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """The root to which an audit path leads from leaf digest `leaf`; `NotTrusted` where the path is not one of such a leaf."""
     if not 0 <= index < size:
         raise NotValid(f"cannot check leaf {index}", why=f"the tree has {size} leaves")
     node, last, digest = index, size - 1, leaf
@@ -135,8 +142,9 @@ def verify_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[byte
         else:
             digest = node_hash(digest, sibling)
         node, last = node >> 1, last >> 1
-    if last != 0 or digest != root:
+    if last != 0:
         raise NotTrusted(f"leaf {index} is not proven", why="the path does not lead to the root")
+    return digest
 
 
 def consistency_proof(leaf: Callable[[int], bytes], old: int, new: int) -> list[bytes]:

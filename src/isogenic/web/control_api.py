@@ -24,6 +24,7 @@ from isogenic.ids import DeviationId, LotId, NodeId, RecipeId, SiteId, UnitId
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
 from isogenic.network.facts import PersonRefused, PersonSignedIn, PersonSignInRefused
+from isogenic.network.statements import StatementKind, export_statement
 from isogenic.records.facts import Actor, Payload
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
@@ -45,6 +46,7 @@ from isogenic.web.messages import (
     Release,
     SignRecipe,
     SiteText,
+    StatementAbout,
     UnitText,
     Version,
 )
@@ -56,6 +58,7 @@ __all__ = ["control_app", "control_door"]
 FACTS_MAX = 500
 REASONS_MAX, REASON_MAX = 20, 400
 ZIP = "application/zip"
+COSE = 'application/cose; cose-type="cose-sign1"'
 
 
 def control_door(node: ControlNode, accounts: AccountFolder) -> Door:
@@ -115,6 +118,7 @@ def control_app(
     _streaming(app, desk, door)
     _deciding(app, desk, door)
     _releasing(app, desk, door, dossier)
+    _stating(app, desk)
     nothing_else(app)
     if screens:
         from isogenic.web.pages import mount_pages  # brings NiceGUI, 1.6 s: only where somebody looks
@@ -295,3 +299,19 @@ def _releasing(app: FastAPI, desk: ControlDesk, door: Door, dossier: DossierBuil
             raise NotFound(f"no lot {lot}", why="no site has told of it")
         data = dossier(node, record.lot)
         return Response(data, media_type=ZIP, headers={"Content-Disposition": f'attachment; filename="{record.lot}.dossier.zip"'})
+
+
+def _stating(app: FastAPI, desk: ControlDesk) -> None:
+    @app.post(
+        "/api/statements",
+        status_code=201,
+        responses=PROBLEMS | {201: {"description": "a COSE message that `isogenic statement verify` reads", "content": {COSE: {}}}},
+        response_class=Response,
+        tags=["release"],
+        summary="Export a statement for strangers",
+    )
+    async def state(body: StatementAbout, guest: Asker) -> Response:
+        """Signed, noted, and with the receipt that it was noted."""
+        with noting_refusals(desk.node, guest.person, Act.EXPORT_STATEMENT):
+            data = export_statement(desk.node, guest.person, StatementKind(body.kind), about=body.about)
+        return Response(data, status_code=201, media_type=COSE, headers={"Content-Disposition": f'attachment; filename="{body.kind}.cose"'})

@@ -47,6 +47,7 @@ __all__ = [
     "SignedInAs",
     "SiteText",
     "Start",
+    "StatementAbout",
     "UnitText",
     "Version",
     "fact_line",
@@ -190,6 +191,13 @@ class Rejection(Body):
 
     reason: Words
     password: Password
+
+
+class StatementAbout(Body):
+    """What to state to strangers: of a lot, a batch, a product, or a recipe and its version."""
+
+    kind: Literal["recipe_release", "batch_complete", "lot_decision", "model_release"]
+    about: Annotated[str, Field(min_length=1, max_length=48, pattern=r"^[A-Z0-9][A-Z0-9-]*(/[0-9]{1,6})?$")]
 
 
 # ---- answered ----
