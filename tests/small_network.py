@@ -28,18 +28,15 @@ from isogenic.network.home import ControlHome, publish_documents
 from isogenic.plant.model import SitePlant
 from isogenic.plant.readings import Frame, Quality, TagIndex
 from isogenic.quality.deviations import Disposition
-from isogenic.records.blobs import BlobStore
 from isogenic.records.facts import Actor, Fact
 from isogenic.records.link import Answer
-from isogenic.records.notes import Signer, VerifyingKey
+from isogenic.records.notes import Signer
 from isogenic.sim.facility import Facility
 from isogenic.sim.lines import DirectLine
 from isogenic.sim.world import build_world, document, person_signer
 from isogenic.sites import requests
 from isogenic.sites.home import SiteHome
-from isogenic.sites.hot import HotBuffer
 from isogenic.sites.node import SiteNode
-from isogenic.sites.state import SiteState
 
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
 SEED = 7
@@ -163,18 +160,8 @@ class Network:
         home = SiteHome.open(self.folder / site)
         self.vessels.setdefault(site, Vessels(home.plant, faults=self.faults))
         self.lines.setdefault(site, Line(self.control.desk, NodeId(site)))
-        self.nodes[site] = SiteNode(
-            SiteState(home.plant),
-            ledgers=home.ledgers(),
-            control=home.control(),
-            witness=VerifyingKey.parse(home.trust.witness),
-            blobs=BlobStore(home.folder / "blobs"),
-            hot=HotBuffer(home.folder / "hot.sqlite"),
-            clock=self.clock,
-            mint=SeededMint(f"{site} {self.clock.at}"),
-            equipment=self.vessels[site],
-            link=self.lines[site],
-            software="test",
+        self.nodes[site] = home.node(
+            clock=self.clock, mint=SeededMint(f"{site} {self.clock.at}"), equipment=self.vessels[site], link=self.lines[site], software="test"
         )
         self.nodes[site].start()
         return self.nodes[site]

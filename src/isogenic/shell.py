@@ -137,14 +137,9 @@ async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control
     import uvicorn
 
     from isogenic.network.server import quiet_server, started
-    from isogenic.records.blobs import BlobStore
-    from isogenic.records.notes import VerifyingKey
     from isogenic.sites.courier import POLL_WAIT_S
     from isogenic.sites.drivers.opcua import OpcUaDriver
-    from isogenic.sites.hot import HotBuffer
     from isogenic.sites.link import HttpsLink
-    from isogenic.sites.node import SiteNode
-    from isogenic.sites.state import SiteState
     from isogenic.web.signin import AccountFolder
     from isogenic.web.site_api import site_app
 
@@ -152,19 +147,7 @@ async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control
     link = HttpsLink(control_url or home.settings.control_url, home=folder, wait_s=POLL_WAIT_S)
     driver = OpcUaDriver(home.plant, clock=clock, answer_limit_s=home.settings.module_timeout_s)
     await driver.start()
-    node = SiteNode(
-        SiteState(home.plant),
-        ledgers=home.ledgers(),
-        control=home.control(),
-        witness=VerifyingKey.parse(home.trust.witness),
-        blobs=BlobStore(folder / "blobs"),
-        hot=HotBuffer(folder / "hot.sqlite"),
-        clock=clock,
-        mint=RandomMint(),
-        equipment=driver,
-        link=link,
-        software=__version__,
-    )
+    node = home.node(clock=clock, mint=RandomMint(), equipment=driver, link=link, software=__version__)
     node.start()
     page = quiet_server(
         uvicorn.Config(

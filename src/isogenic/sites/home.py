@@ -20,15 +20,21 @@ from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from isogenic.authority.people import NodeKeys
+from isogenic.clock import Clock
 from isogenic.errors import NotValid
-from isogenic.ids import ModuleId, SiteId
+from isogenic.ids import Mint, ModuleId, SiteId
 from isogenic.plant.documents import load_plant, with_endpoints
 from isogenic.plant.model import SitePlant
 from isogenic.records import codec
+from isogenic.records.blobs import BlobStore
 from isogenic.records.folder import NodeSettings, read_file
 from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.link import Link
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.sqlite import SqliteStore
+from isogenic.sites.hot import HotBuffer
+from isogenic.sites.node import Equipment, SiteNode
+from isogenic.sites.state import SiteState
 
 __all__ = ["SiteHome", "SiteSettings", "control_origin", "site_origin"]
 
@@ -105,3 +111,19 @@ class SiteHome:
         origin = control_origin(self.settings.network, self.settings.site)
         store = SqliteStore(self.folder / "ledgers" / f"{CONTROL}.sqlite", origin=origin)
         return Copy(store, writer=VerifyingKey.parse(self.trust.ledger), witness=self.witness)
+
+    def node(self, *, clock: Clock, mint: Mint, equipment: Equipment, link: Link, software: str) -> SiteNode:
+        """The site on this folder, not yet started."""
+        return SiteNode(
+            SiteState(self.plant),
+            ledgers=self.ledgers(),
+            control=self.control(),
+            witness=VerifyingKey.parse(self.trust.witness),
+            blobs=BlobStore(self.folder / "blobs"),
+            hot=HotBuffer(self.folder / "hot.sqlite"),
+            clock=clock,
+            mint=mint,
+            equipment=equipment,
+            link=link,
+            software=software,
+        )
