@@ -143,8 +143,9 @@ class Network:
         return node
 
     def close_control(self) -> None:
-        derived = self.control.derived
-        for ledger in (*self.control.ledgers.values(), *(copy for _, copy in self.control.copies.values())):
+        derived, journal = self.control.derived, self.control.journal
+        assert journal is not None
+        for ledger in (journal.ledger, *self.control.ledgers.values(), *(copy for _, copy in self.control.copies.values())):
             ledger.store.close()
         if derived is not None:
             derived.close()
@@ -168,7 +169,8 @@ class Network:
 
     def close_site(self, site: SiteId) -> None:
         node = self.nodes.pop(site)
-        for ledger in (*node.ledgers.values(), node.control):
+        assert node.journal is not None
+        for ledger in (*node.ledgers.values(), node.control, node.journal.ledger):
             ledger.store.close()
         node.hot.close()
 

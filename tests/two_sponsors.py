@@ -6,14 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.small_network import ADA, BEN, GENERAL, LEEDS, OPERATORS, RECIPE, UNITS, Network, signer_of, world_folder
-
 from isogenic.authority.rules import Act
 from isogenic.ids import BatchId, LotId, RecipeId
 from isogenic.network import decisions
 from isogenic.records.facts import Actor
 from isogenic.sim.world import document
 from isogenic.sites import requests
+from small_network import ADA, BEN, GENERAL, LEEDS, OPERATORS, RECIPE, UNITS, Network, signer_of, world_folder
 
 ASTER, BORAGE = "ASTER-BIO", "BORAGE"
 OTHER_RECIPE = RecipeId("BRG-FB")

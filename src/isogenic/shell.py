@@ -104,6 +104,7 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         while True:
             with contextlib.suppress(Refusal):  # a disk that refuses is told where people act; it must not end the node
                 node.note_silence(clock.now().at, silent_s=SILENT_S * speed)
+                node.close_talk()
             await asyncio.sleep(1.0)
 
     tasks = [asyncio.create_task(wire.serve()), asyncio.create_task(page.serve()), asyncio.create_task(watch_silence())]

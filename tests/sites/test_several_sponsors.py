@@ -6,8 +6,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.small_network import GENERAL, LEEDS, RECIPE, Network
-from tests.two_sponsors import ASTER, BORAGE, OF_ASTER, OF_BORAGE, OTHER_RECIPE, publish, publish_both, run_and_abort, start, two_sponsors
 
 from isogenic.errors import NotAllowed, NotValid
 from isogenic.ids import BatchId, LotId, PersonId, RecipeId, SampleId, UnitId
@@ -17,6 +15,8 @@ from isogenic.plant.documents import load_plant
 from isogenic.sim.world import document
 from isogenic.sites.audiences import audience_of
 from isogenic.sites.facts import BatchRefused
+from small_network import GENERAL, LEEDS, RECIPE, Network
+from two_sponsors import ASTER, BORAGE, OF_ASTER, OF_BORAGE, OTHER_RECIPE, publish, publish_both, run_and_abort, start, two_sponsors
 
 
 async def both(network: Network) -> tuple[BatchId, BatchId]:

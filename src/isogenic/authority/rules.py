@@ -11,6 +11,7 @@
     release_lot             qualified person                   not an operator of the batch
     reject_lot              quality, qualified person          not an operator of the batch
     export_statement        quality, qualified person          of this site
+    decide_entitlement      quality, qualified person
     read                    everybody                          of this site
 
 Guarantees: `may` names every rule that is broken, not only the first; with none broken it
@@ -45,6 +46,7 @@ class Act(StrEnum):
     RELEASE_LOT = "release_lot"
     REJECT_LOT = "reject_lot"
     EXPORT_STATEMENT = "export_statement"
+    DECIDE_ENTITLEMENT = "decide_entitlement"
     READ = "read"
 
     @property
@@ -64,6 +66,7 @@ _WORDS: Mapping[Act, str] = {
     Act.RELEASE_LOT: "release the lot",
     Act.REJECT_LOT: "reject the lot",
     Act.EXPORT_STATEMENT: "export a statement for strangers",
+    Act.DECIDE_ENTITLEMENT: "say who may have a ledger",
     Act.READ: "read",
 }
 
@@ -121,6 +124,7 @@ _ROLES: Mapping[Act, tuple[Role, ...]] = {
     Act.RELEASE_LOT: (Role.QUALIFIED_PERSON,),
     Act.REJECT_LOT: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.EXPORT_STATEMENT: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.DECIDE_ENTITLEMENT: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.READ: tuple(Role),
 }
 _ALSO: Mapping[Act, tuple[Rule, ...]] = {

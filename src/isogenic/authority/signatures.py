@@ -44,6 +44,7 @@ MEANINGS: Mapping[Act, str] = {
     Act.DISPOSE_DEVIATION: "disposed",
     Act.RELEASE_LOT: "released",
     Act.REJECT_LOT: "rejected",
+    Act.DECIDE_ENTITLEMENT: "entitlement decided",
 }
 
 MEANING_MAX = 120  # characters; a meaning is a few words, reasons belong into the thing that is signed

@@ -20,11 +20,13 @@ from isogenic.clock import Clock
 from isogenic.errors import NotFound, NotReachable
 from isogenic.ids import BatchId, Mint, NodeId, SiteId
 from isogenic.network.desk import Desk
+from isogenic.network.disclosing import Leaving
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
 from isogenic.network.inbox import Inbox
 from isogenic.network.state import ClaimRefused, ControlState, Place, fold
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
+from isogenic.records.disclosures import Journal
 from isogenic.records.facts import UNREADABLE, Actor, Fact, Payload, fact_in_place
 from isogenic.records.ledger import Copy, Ledger, Stage
 from isogenic.records.notes import VerifyingKey
@@ -89,8 +91,9 @@ class ControlNode:
         mint: Mint,
         software: str,
         site_documents: Mapping[SiteId, str] | None = None,
+        journal: Journal | None = None,
     ) -> None:
-        """`ledgers` by audience: `HOUSE` and one for each site. `copies` by origin, with the site that writes it."""
+        """`ledgers` by audience: `HOUSE` and one for each site. `copies` by origin, with the site that writes it. `journal`: of what leaves."""
         self.ledgers, self.copies = dict(ledgers), dict(copies)
         self.blobs, self.clock, self.mint, self.software = blobs, clock, mint, software
         self._derived = derived
@@ -103,6 +106,7 @@ class ControlNode:
         self._silent: set[SiteId] = set()
         self._running = False  # while everything is folded from the first fact on, who came first is not to be judged
         self.changed = asyncio.Event()  # set and replaced whenever state changed: screens wait on it
+        self.journal = journal
         inbox = Inbox(
             {origin: copy for origin, (_, copy) in copies.items()},
             {origin: NodeId(site) for origin, (site, _) in copies.items()},
@@ -117,6 +121,7 @@ class ControlNode:
             taken=self._taken,
             wanted=self._wanted,
             offered=self._offered,
+            leaving=Leaving(entitlements=lambda: self._state.entitlements, journal=journal, clock=clock),
         )
 
     def _keep_evidence(self, peer: NodeId, why: str, page: bytes) -> None:
@@ -139,6 +144,8 @@ class ControlNode:
             ledger.check()
         for _, copy in self.copies.values():
             copy.check()
+        if self.journal is not None:
+            self.journal.start()
         self._due = dict.fromkeys(self.copies)
         self._settle()
         for audience in self.ledgers:
@@ -153,6 +160,7 @@ class ControlNode:
         if self._later is not None:
             self._later.cancel()
         self._settle()
+        self.close_talk(at_end=True)
         self.note([ControlStopped(CONTROL)])
 
     def note(self, payloads: Sequence[Payload], *, site: SiteId | None = None, actor: Actor | None = None) -> list[Fact]:
@@ -313,6 +321,12 @@ class ControlNode:
         raise NotFound(f"no ledger {origin[:80]!r} here", why="no site of this network writes it")
 
     # ---- watching ----
+
+    def close_talk(self, *, at_end: bool = False) -> None:
+        """Note how much small talk there was with whom, when it is time, and in the house how the journal of what left stands."""
+        if self.journal is not None and (parties := self.journal.open() if at_end else self.journal.due()):
+            self.journal.close(*parties)
+            self.note([self.journal.anchor()])
 
     def note_silence(self, now: datetime, *, silent_s: float) -> None:
         """Note each site that has gone silent, once for each silence."""

@@ -17,6 +17,7 @@ from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, Recip
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.monitoring.model import Model
 from isogenic.network.control import CONTROL, ControlNode
+from isogenic.network.entitling import derive_entitlements
 from isogenic.quality.deviations import DeviationDisposed, Disposition, dispose, disposition_digest
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import (
@@ -76,6 +77,7 @@ def _role(person: Person, act: Act) -> Role:
 def publish_directory(node: ControlNode, people: Directory) -> None:
     """Publish who is trusted, to every site and to the house."""
     _publish(node, DirectoryPublished(CONTROL, people))
+    derive_entitlements(node, people)
 
 
 def publish_specification(node: ControlNode, text: str) -> None:

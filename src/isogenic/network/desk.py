@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from isogenic.clock import Clock, monotonic_seconds, time_of_text
 from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import NodeId
+from isogenic.network.disclosing import Leaving
 from isogenic.network.inbox import Inbox
 from isogenic.records import codec
 from isogenic.records.blobs import BLOB_BYTES_MAX, BlobStore
@@ -66,13 +67,14 @@ class Desk:
         taken: Callable[[str], None],
         wanted: Callable[[NodeId, str], bool],
         offered: Callable[[str], bool],
+        leaving: Leaving,
     ) -> None:
         """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored.
 
         `wanted(site, digest)` says whether a fact of that site names the blob, `offered(digest)` whether it was published.
         """
         self.inbox, self.outgoing, self.witnesses, self.blobs, self.clock, self._taken = inbox, outgoing, witnesses, blobs, clock, taken
-        self._wanted, self._offered = wanted, offered
+        self._wanted, self._offered, self.leaving = wanted, offered, leaving
         self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}
         self._news: dict[NodeId, asyncio.Event] = {}
         self._early: dict[NodeId, int] = {}
@@ -90,7 +92,13 @@ class Desk:
             self.published(node)
 
     async def handle(self, peer: NodeId, method: str, target: str, body: bytes = b"") -> Answer:
-        """One request of one site."""
+        """One request of one site, answered once what leaves with it is listed."""
+        answer = await self._answer(peer, method, target, body)
+        if peer not in self.outgoing:  # a stranger: refused, and no party of this network
+            return answer
+        return await self.leaving.listed(peer, method, target.partition("?")[0], answer)
+
+    async def _answer(self, peer: NodeId, method: str, target: str, body: bytes) -> Answer:
         if peer not in self.outgoing:
             return problem(NotTrusted(f"{peer} is not served", why="the directory does not name it as a site of this network"))
         self.live[peer].heard = self.clock.now().at
@@ -138,11 +146,13 @@ class Desk:
     async def _control(self, peer: NodeId, query: Mapping[str, str]) -> Answer:
         start, wait = _whole(query.get("from", "0")), min(float(_whole(query.get("wait", "0"))), WAIT_MAX_S)
         store = self.outgoing[peer].store
+        self.leaving.require(peer, store.origin)
         page = next_page(store, start=start)
         if page is None and wait > 0 and not self.closing:
             event = self._news.setdefault(peer, asyncio.Event())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), wait)
+            self.leaving.require(peer, store.origin)  # it may have ended meanwhile
             page = next_page(store, start=start)
         return Answer(200, page.to_bytes()) if page else Answer(204)
 
@@ -156,6 +166,7 @@ class Desk:
     def _blob(self, peer: NodeId, verb: str, digest: str, body: bytes) -> Answer:
         self.blobs.path(digest)
         if verb == "GET":
+            self.leaving.require(peer, self.outgoing[peer].origin)  # its facts name what may be fetched
             if not self._offered(digest):
                 raise NotFound(f"no bytes {digest}", why="none were published under that digest")
             return Answer(200, self.blobs.get(digest))

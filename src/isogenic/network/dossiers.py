@@ -11,8 +11,10 @@ A ledger travels whole or not at all, so a dossier goes to the sponsor whose led
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from isogenic.authority.entitlements import party_of_sponsor
 from isogenic.authority.people import Directory
 from isogenic.batches.record import executed_record, record_text
 from isogenic.checks import stops
@@ -23,7 +25,7 @@ from isogenic.network.control import CONTROL, ControlNode
 from isogenic.quality.certificate import as_pdf, as_text, certificate_of
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotReleased, check_released_by_signature
-from isogenic.records.dossier import Key, KeyRole, LedgerPart, write_dossier
+from isogenic.records.dossier import Key, KeyRole, LedgerPart, audience_of, write_dossier
 from isogenic.records.facts import Fact
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import VerifyingKey
@@ -52,6 +54,7 @@ def write_lot_dossier(node: ControlNode, lot: LotId, folder: Path) -> Path:
     if record.site is None or not record.ledger:
         raise NotFound(f"no dossier of {lot}", why="its record names no site yet")
     site_ledger, directed = node.ledger(record.ledger), node.ledgers[str(record.site)]
+    require_entitled(node, audience_of(record.ledger), [site_ledger.origin, directed.origin])
     people = decisions.directory(node)
     keys = network_keys(people, origins={record.ledger: str(record.site)}, control_origins=[directed.origin])
     return write_dossier(
@@ -65,6 +68,12 @@ def write_lot_dossier(node: ControlNode, lot: LotId, folder: Path) -> Path:
         about=f"lot {lot} of {record.product}, made at {record.site} as {record.batch}",
         made_at=node.clock.now().at,
     )
+
+
+def require_entitled(node: ControlNode, sponsor: str, ledgers: Sequence[str]) -> None:
+    """A dossier goes to one sponsor: each of its ledgers must be one that this sponsor may have, whole (I7)."""
+    for ledger in ledgers:
+        node.state.entitlements.require(ledger, party_of_sponsor(sponsor), node.clock.now().at)
 
 
 def dossier_bytes(node: ControlNode, lot: LotId) -> bytes:

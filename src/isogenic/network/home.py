@@ -7,6 +7,7 @@ keys/ tls/       this node's private keys and certificate
 accounts/        sign-in and sealed signing keys of the people who work here, outside all ledgers
 ledgers/         HOUSE and one for each site; copies/ of every ledger that a site writes
 blobs/           reading blocks, models, evidence, by digest
+disclosures.sqlite  what left this node, when and to whom: a ledger that is never sent
 derived.sqlite   tables for searching: may be deleted, is rebuilt
 node.lock        held while the node runs: one process to a folder
 """
@@ -27,10 +28,13 @@ from isogenic.ids import Mint, ProductId, SiteId
 from isogenic.monitoring.model import Model
 from isogenic.network import decisions
 from isogenic.network.control import CONTROL, HOUSE, ControlNode
+from isogenic.network.entitling import derive_entitlements
 from isogenic.quality.specifications import read_specification
 from isogenic.records import codec
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
+from isogenic.records.disclosures import DISCLOSURES, Journal
+from isogenic.records.facts import Actor
 from isogenic.records.folder import NodeSettings, read_file
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import Signer, VerifyingKey
@@ -108,6 +112,11 @@ class ControlHome:
             mint=mint,
             software=software,
             site_documents=self.documents,
+            journal=Journal(
+                Ledger(SqliteStore(folder / "disclosures.sqlite", origin=f"{network}/{CONTROL}/{DISCLOSURES}"), signer=self.signer),
+                actor=Actor.node(CONTROL),
+                clock=clock,
+            ),
         )
 
 
@@ -115,6 +124,7 @@ def publish_documents(node: ControlNode, home: ControlHome) -> None:
     """Publish what the folder holds and no ledger says yet: the directory, specifications, reference models."""
     if node.state.directory != home.directory:
         decisions.publish_directory(node, home.directory)
+    derive_entitlements(node, home.directory)  # a site may keep a ledger more than before
     for path in sorted((home.folder / "documents").glob("*.specification.yaml")):
         text = _text(path)
         specification = read_specification(text)

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, Entitlements
+from isogenic.authority.entitlements import apply as entitle
 from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteId
@@ -37,6 +39,8 @@ FOREIGN_SHOWN = 100  # of each ledger: enough to see what is going on, whatever 
 # What only the control site says; the words of a site on these are kept as foreign.
 OURS_TO_SAY = DECISIONS | {
     "authority.directory_published",
+    "authority.entitlement_ended",
+    "authority.entitlement_granted",
     "monitoring.model_published",
     "network.claim_refused",
     "quality.release_refused",
@@ -101,6 +105,7 @@ class ControlState:
     foreign: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by ledger: the first words on what is not its to say
     decisions: Mapping[LotId, LotReleased | LotRejected] = field(default_factory=dict)
     refusals: Mapping[LotId, tuple[ReleaseRefused, ...]] = field(default_factory=dict)
+    entitlements: Entitlements = field(default_factory=Entitlements)  # who may have which ledger
 
     def lot(self, lot: LotId) -> LotRecord:
         """The record of a lot, or `NotFound`."""
@@ -238,6 +243,8 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
             return replace(state, specifications={**state.specifications, payload.product: read_specification(payload.text)})
         case ModelPublished():
             return replace(state, models={**state.models, payload.product: payload})
+        case EntitlementGranted() | EntitlementEnded():
+            return replace(state, entitlements=entitle(state.entitlements, fact))
         case ClaimRefused():
             return replace(state, refused=state.refused | {(payload.ledger, payload.batch)})
     return state

@@ -77,6 +77,7 @@ class Courier:
         self._held = {origin: ledger.witnessed for origin, ledger in ledgers.items()}  # what the other side holds, as far as we know
         self._sent_blobs: set[str] = set()
         self._owed = _receipt_kept(control)  # our cosignature of the control ledger, until the other side has it
+        self.withheld: dict[str, str] = {}  # ledgers to which the control site is no longer entitled, and why
         self._told: set[tuple[str, str]] = set()  # refusals that were noted: once for each reason, not for each try
 
     # ---- up ----
@@ -84,7 +85,7 @@ class Courier:
     async def upload_once(self) -> bool:
         """Send one page of the first ledger that has one, then blobs; True if anything moved."""
         for origin, ledger in self.ledgers.items():
-            if origin in self.state.stopped:
+            if origin in self.state.stopped or origin in self.withheld:
                 continue
             page = next_page(ledger, start=self._held[origin])
             if page is not None:
@@ -97,7 +98,7 @@ class Courier:
         The first page after a break goes alone: its answer tells where to go on from.
         """
         for origin, ledger in self.ledgers.items():
-            if self.state.up and origin not in self.state.stopped and await self._stream(ledger):
+            if self.state.up and origin not in self.state.stopped and origin not in self.withheld and await self._stream(ledger):
                 return True
         return await self.upload_once()
 
@@ -224,7 +225,7 @@ class Courier:
         body = codec.dumps(
             {
                 "at": text_of_time(self.clock.now().at),
-                "noted": {origin: ledger.size for origin, ledger in self.ledgers.items()},
+                "noted": {origin: ledger.size for origin, ledger in self.ledgers.items() if origin not in self.withheld},
                 "values": codec.plain(values),
             }
         )

@@ -8,6 +8,7 @@ accounts/        sign-in and sealed signing keys of the people who work here, ou
 ledgers/         HOUSE and one for each sponsor, and the copy of the control ledger
 blobs/           reading blocks and models by digest
 hot.sqlite       readings not yet sealed
+disclosures.sqlite  what left this node, when and to whom: a ledger that is never sent
 node.lock        held while the node runs: one process to a folder (equipment.lock: simulated equipment)
 """
 
@@ -27,6 +28,8 @@ from isogenic.plant.documents import load_plant, with_endpoints
 from isogenic.plant.model import SitePlant
 from isogenic.records import codec
 from isogenic.records.blobs import BlobStore
+from isogenic.records.disclosures import DISCLOSURES, Journal
+from isogenic.records.facts import Actor
 from isogenic.records.folder import NodeSettings, read_file
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Link
@@ -106,6 +109,12 @@ class SiteHome:
         origin = site_origin(self.settings.network, self.settings.site, audience)
         return Ledger(SqliteStore(self.folder / "ledgers" / f"{audience}.sqlite", origin=origin), signer=self.signer)
 
+    def journal(self, clock: Clock) -> Journal:
+        """What left this node, listed before it leaves."""
+        origin = site_origin(self.settings.network, self.settings.site, DISCLOSURES)
+        ledger = Ledger(SqliteStore(self.folder / "disclosures.sqlite", origin=origin), signer=self.signer)
+        return Journal(ledger, actor=Actor.node(self.settings.site), clock=clock)
+
     def control(self) -> Copy:
         """The copy of the ledger that the control site writes for this site."""
         origin = control_origin(self.settings.network, self.settings.site)
@@ -126,4 +135,5 @@ class SiteHome:
             equipment=equipment,
             link=link,
             software=software,
+            journal=self.journal(clock),
         )

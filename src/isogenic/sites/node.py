@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from isogenic.authority.entitlements import party_of_node
 from isogenic.batches.engine import BatchState
 from isogenic.batches.facts import BatchClosed
 from isogenic.clock import Clock, Moment
@@ -27,12 +28,14 @@ from isogenic.monitoring.model import Model
 from isogenic.plant.readings import Frame, Sink, Source
 from isogenic.records.blobs import BlobStore
 from isogenic.records.blocks import ReadingsSealed, seal
+from isogenic.records.disclosures import Journal
 from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Link
 from isogenic.records.notes import VerifyingKey
 from isogenic.sites.audiences import audience_of
 from isogenic.sites.courier import RETRY_MAX_S, RETRY_S, Courier
+from isogenic.sites.disclosing import DisclosingLink
 from isogenic.sites.facts import LedgerRefused, LinkLost, LinkRestored, ModuleLost, ModuleRestored, NodeStarted, NodeStopped, SetpointRefused
 from isogenic.sites.hot import HotBuffer
 from isogenic.sites.loop import Site, scan
@@ -42,6 +45,7 @@ __all__ = ["Equipment", "SiteNode"]
 
 log = logging.getLogger(__name__)
 HOUSE = "HOUSE"
+WITNESS = party_of_node("CONTROL")
 WHY_MAX = 400  # characters of a reason that is noted
 IDLE_S = 1.0  # wall seconds without news after which the upload loop looks again by itself
 
@@ -79,8 +83,9 @@ class SiteNode:
         equipment: Equipment,
         link: Link,
         software: str,
+        journal: Journal | None = None,
     ) -> None:
-        """`ledgers` by audience, `HOUSE` among them. `witness` is the control site's cosigning key."""
+        """`ledgers` by audience, `HOUSE` among them. `witness` is the control site's cosigning key. `journal`: of what leaves."""
         self.ledgers, self.control, self.blobs, self.hot = dict(ledgers), control, blobs, hot
         self.clock, self.mint, self.equipment, self.software = clock, mint, equipment, software
         self.site = Site(state)
@@ -95,6 +100,10 @@ class SiteNode:
         self._to_seal: set[BatchId] = set()  # closed, readings not yet in a block
         self._unusable: set[str] = set()  # published models whose right bytes are no model
         self._news = asyncio.Event()
+        self.journal = journal
+        withheld: dict[str, str] = {}  # one table, for the courier and for the link
+        if journal is not None:
+            link = DisclosingLink(link, journal, to=WITNESS, withheld=withheld)
         self.courier = Courier(
             ledgers={ledger.origin: ledger for ledger in ledgers.values()},
             control=control,
@@ -107,6 +116,7 @@ class SiteNode:
             on_control=self.fold_control,
             on_refused=self._ledger_refused,
         )
+        self.courier.withheld = withheld
 
     @property
     def state(self) -> SiteState:
@@ -120,6 +130,8 @@ class SiteNode:
         for ledger in self.ledgers.values():
             ledger.check()
         self.control.check()
+        if self.journal is not None:
+            self.journal.start()
         for ledger in self.ledgers.values():
             for fact in ledger.facts():
                 self._fold(fact)
@@ -148,9 +160,23 @@ class SiteNode:
         for fact in self.control.facts(self._control_folded):
             self._fold(fact)
             self._control_folded = fact.position + 1
+        self._withhold()
         for digest in self._models_needed():
             if digest not in self.site.models and self.blobs.has(digest):
                 self._take_up_model(digest)
+
+    def _withhold(self) -> None:
+        """What the control site may no longer have does not leave. That it may have the rest is what `trust.json` says."""
+        ended = self.state.entitlements.ended
+        said = {origin: end.why for (origin, who), end in ended.items() if who == WITNESS}
+        self.courier.withheld.clear()
+        self.courier.withheld.update({ledger.origin: said[ledger.origin] for ledger in self.ledgers.values() if ledger.origin in said})
+
+    def withheld(self, batch: BatchId) -> bool:
+        """Whether a batch is of a sponsor whose ledger does not leave: then its readings and live values do not either."""
+        known = self.state.batches.get(batch)
+        ledger = self.ledgers.get(str(known.sponsor)) if known else None
+        return ledger is not None and ledger.origin in self.courier.withheld
 
     def _models_needed(self) -> set[str]:
         """The newest of each product, and those that watch a batch now."""
@@ -258,7 +284,7 @@ class SiteNode:
 
     def blobs_to_send(self) -> list[str]:
         """The digests of sealed blocks."""
-        return [sealed.digest for sealed in self.state.sealed.values()]
+        return [sealed.digest for batch, sealed in self.state.sealed.items() if not self.withheld(batch)]
 
     def blobs_to_fetch(self) -> list[str]:
         """The digests of published models that are not here yet."""
@@ -276,6 +302,8 @@ class SiteNode:
             return {}
         units: dict[str, dict[str, float]] = {}
         for batch in self.state.running():
+            if self.withheld(batch.control.batch):
+                continue
             readings = self.frame.unit(batch.control.unit)
             values = {name: reading.value for name, reading in readings.items() if reading.good}
             judgement = self.judgements.get(batch.control.batch)
@@ -299,7 +327,15 @@ class SiteNode:
                 tasks.create_task(self._download_for_ever())
                 tasks.create_task(self._heartbeat_for_ever(heartbeat_s))
         finally:
+            self._close_talk(self.journal.open() if self.journal else [])
             self.note([NodeStopped(self.state.site)])
+
+    def _close_talk(self, parties: Sequence[str]) -> None:
+        """Note how much small talk there was, and in the house how the journal stands."""
+        if self.journal is not None and parties:
+            with contextlib.suppress(Refusal):  # a full disk: tried again at the next heartbeat, or told as not counted after the next start
+                self.journal.close(*parties)
+                self.note([self.journal.anchor()])
 
     async def _scan_for_ever(self, scan_s: float) -> None:
         while True:
@@ -344,4 +380,5 @@ class SiteNode:
         while True:
             with contextlib.suppress(Refusal):  # the upload loop tells of a lost link; a missed heartbeat is only silence
                 await self.courier.heartbeat(self.live())
+            self._close_talk(self.journal.due() if self.journal else [])
             await asyncio.sleep(heartbeat_s)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, Entitlements
+from isogenic.authority.entitlements import apply as entitle
 from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.batches.engine import BatchState, outputs
 from isogenic.batches.engine import apply as apply_to_batch
@@ -24,6 +26,7 @@ from isogenic.quality.deviations import DeviationOpened
 from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
 from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipePublished
 from isogenic.records.blocks import ReadingsSealed
+from isogenic.records.dossier import CONTROL, written_by
 from isogenic.records.facts import Fact
 
 __all__ = ["SiteState", "apply"]
@@ -49,6 +52,7 @@ class SiteState:
     watched: Mapping[BatchId, str] = field(default_factory=dict)  # digest of the model that watches
     deviations: Mapping[BatchId, tuple[DeviationOpened, ...]] = field(default_factory=dict)
     sealed: Mapping[BatchId, ReadingsSealed] = field(default_factory=dict)
+    entitlements: Entitlements = field(default_factory=Entitlements)  # those that the control site told this site of
 
     @property
     def site(self) -> SiteId:
@@ -108,6 +112,8 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
         case DeviationOpened():
             known = state.deviations.get(payload.batch, ())
             return replace(state, deviations={**state.deviations, payload.batch: (*known, payload)})
+        case EntitlementGranted() | EntitlementEnded() if written_by(fact.ref.ledger) == CONTROL:  # a site entitles nobody
+            return replace(state, entitlements=entitle(state.entitlements, fact))
         case ReadingsSealed():
             return replace(state, sealed={**state.sealed, BatchId(payload.batch): payload})
     return state

@@ -1,0 +1,39 @@
+"""What leaves a site is listed before it leaves: the link, with the journal in front of it.
+
+Guarantees: a page or a block is in the journal, durably, before its first byte is on the wire; a ledger that may not leave does
+not, whoever asks; where the journal cannot be written, nothing goes out, and the courier finds the link lost.
+Leaves to others: carrying (the link inside), what is withheld (node), the journal itself (records.disclosures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from isogenic.errors import NotAllowed
+from isogenic.records.disclosures import Journal, bytes_disclosed, page_disclosed
+from isogenic.records.link import Answer, Link
+
+__all__ = ["DisclosingLink"]
+
+_TALK = {"heartbeat": "heartbeats", "cosignatures": "receipts"}
+
+
+class DisclosingLink:
+    """A link that tells the journal first. `withheld`: ledgers that must not leave, each with its reason."""
+
+    def __init__(self, link: Link, journal: Journal, *, to: str, withheld: Mapping[str, str]) -> None:
+        self.link, self.journal, self.to, self.withheld = link, journal, to, withheld
+
+    async def call(self, method: str, path: str, body: bytes = b"") -> Answer:
+        parts = urlsplit(path).path.strip("/").split("/")
+        if (method, parts[-1]) == ("POST", "pages"):
+            said = page_disclosed(self.to, body)
+            if said.ledger in self.withheld:
+                raise NotAllowed(f"nothing of {said.ledger} leaves", why=self.withheld[said.ledger])
+            await self.journal.noted(said)
+        elif method == "PUT":
+            await self.journal.noted(bytes_disclosed(self.to, body))
+        else:
+            self.journal.talk(self.to, _TALK.get(parts[-1], "messages") if method == "POST" else "polls", len(body))
+        return await self.link.call(method, path, body)
