@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from isogenic.network.home import ControlHome
     from isogenic.sites.home import SiteHome
 
-__all__ = ["export_statement", "replay_batch", "run_control", "run_simulated_facility", "run_site", "run_until_stopped", "verify_path"]
+__all__ = [
+    "disclosure_report",
+    "export_statement",
+    "replay_batch",
+    "run_control",
+    "run_simulated_facility",
+    "run_site",
+    "run_until_stopped",
+    "verify_path",
+]
 
 
 def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
@@ -225,6 +234,29 @@ def export_statement(folder: Path, kind: str, *, about: str, person: str, passwo
             node.stop()
     write_whole(out, data)
     print(f"{out}: {kind} of {about}")
+
+
+def disclosure_report(folder: Path, *, since: str = "", to: str = "") -> list[str]:
+    """What left a node, read from its journal once its signatures and tree are verified."""
+    from isogenic.clock import time_of_text
+    from isogenic.errors import NotFound
+    from isogenic.records.disclosures import DISCLOSURES, disclosures
+    from isogenic.records.ledger import Ledger
+    from isogenic.records.notes import Signer
+    from isogenic.records.sqlite import SqliteStore
+
+    path = folder / "disclosures.sqlite"
+    if not path.exists():
+        raise NotFound(f"no disclosures in {folder}", why="no node of this folder has kept a journal of what leaves")
+    signer = Signer.load(folder / "keys" / "ledger.key")  # named NETWORK/NODE
+    ledger = Ledger(SqliteStore(path, origin=f"{signer.name}/{DISCLOSURES}"), signer=signer)
+    try:
+        ledger.check()
+        found = disclosures(ledger.facts(), since=time_of_text(since) if since else None, to=to)
+        total = sum(each.size for each in found)
+        return [*map(str, found), f"{len(found)} disclosures, {total:,} bytes; the journal of {ledger.size} facts verifies, root {ledger.root.hex()}"]
+    finally:
+        ledger.store.close()
 
 
 def verify_path(path: Path, *, keys: Path | None, as_json: bool = False) -> int:

@@ -43,7 +43,7 @@ class Leaving:
             elif answer.status == 200 and method == "GET" and kind == "blobs":
                 await self.journal.noted(bytes_disclosed(to, answer.body))
             else:
-                self.journal.talk(to, "answers", len(answer.body))
+                self.journal.talk(to, "answers", 0 if method == "HEAD" else len(answer.body))
         except Refusal as refusal:
             return problem(refusal)
         return answer

@@ -37,7 +37,7 @@ from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import Signer, VerifyingKey, sign_note
 from isogenic.records.store import LedgerStore
 
-__all__ = ["CONTROL", "FORMAT", "Key", "KeyRole", "LedgerPart", "audience_of", "pack", "parse_keys", "write_dossier", "written_by"]
+__all__ = ["CONTROL", "FORMAT", "MANIFEST", "Key", "KeyRole", "LedgerPart", "audience_of", "pack", "parse_keys", "write_dossier", "written_by"]
 
 FORMAT = "isogenic dossier 1"
 CONTROL = "CONTROL"  # how origins name the control site

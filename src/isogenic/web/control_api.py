@@ -28,6 +28,7 @@ from isogenic.network.statements import StatementKind, export_statement
 from isogenic.records.facts import Actor, Payload
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
+from isogenic.web.disclosures import disclosure_routes, entitlement_routes, hand_over, ledgers_of_dossier
 from isogenic.web.dossiers import DossierBuilder, dossier_of
 from isogenic.web.guard import READER, Asker, actor_for, nothing_else, sign_in_routes
 from isogenic.web.live import Streams
@@ -119,6 +120,8 @@ def control_app(
     _deciding(app, desk, door)
     _releasing(app, desk, door, dossier)
     _stating(app, desk)
+    disclosure_routes(app, node.journal)
+    entitlement_routes(app, node, door, noting=noting_refusals)
     nothing_else(app)
     if screens:
         from isogenic.web.pages import mount_pages  # brings NiceGUI, 1.6 s: only where somebody looks
@@ -298,6 +301,7 @@ def _releasing(app: FastAPI, desk: ControlDesk, door: Door, dossier: DossierBuil
         if record.lot is None:
             raise NotFound(f"no lot {lot}", why="no site has told of it")
         data = dossier(node, record.lot)
+        hand_over(node.journal, guest.person, data, what="dossier", about=str(record.lot), ledgers=ledgers_of_dossier(data))
         return Response(data, media_type=ZIP, headers={"Content-Disposition": f'attachment; filename="{record.lot}.dossier.zip"'})
 
 

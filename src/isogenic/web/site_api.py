@@ -23,6 +23,7 @@ from isogenic.records.ledger import Ledger, Stage
 from isogenic.sites import requests
 from isogenic.sites.facts import RequestRefused, SignedIn, SignInRefused
 from isogenic.sites.node import SiteNode
+from isogenic.web.disclosures import disclosure_routes
 from isogenic.web.guard import READER, Asker, Guest, actor_for, nothing_else, sign_in_routes
 from isogenic.web.messages import (
     AnswerBody,
@@ -223,6 +224,7 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     sign_in_routes(app, door)
     _reading(app, desk, door)
     _acting(app, desk, door)
+    disclosure_routes(app, node.journal)
     nothing_else(app)
     if screens:
         from isogenic.web.tasks import tasks_page  # only where somebody looks
