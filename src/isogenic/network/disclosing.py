@@ -2,21 +2,22 @@
 
 Guarantees: a site that is not entitled to the ledger written for it gets nothing of it; a page or a model is in the journal,
 durably, before it is answered; where the journal cannot be written, the answer is a refusal.
-Leaves to others: answering (desk), the journal itself (records.disclosures), files for people (web).
+Leaves to others: answering (desk), the journal itself (records.disclosures), who asks for a file (web, statements).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from isogenic.authority.entitlements import Entitlements, party_of_node
+from isogenic.authority.entitlements import Entitlements, party_of_node, party_of_person
+from isogenic.authority.people import Person
 from isogenic.clock import Clock
 from isogenic.errors import Refusal
 from isogenic.ids import NodeId
-from isogenic.records.disclosures import Journal, bytes_disclosed, page_disclosed
+from isogenic.records.disclosures import Journal, bytes_disclosed, file_disclosed, page_disclosed
 from isogenic.records.link import Answer, problem
 
-__all__ = ["Leaving"]
+__all__ = ["Leaving", "hand_over"]
 
 PAGES = ("control", "held")  # what answers with a page of a ledger
 
@@ -47,3 +48,10 @@ class Leaving:
         except Refusal as refusal:
             return problem(refusal)
         return answer
+
+
+def hand_over(journal: Journal | None, person: Person, data: bytes, *, what: str, about: str, ledgers: Mapping[str, int] | None = None) -> bytes:
+    """The bytes of a file for a person, once the journal says that they leave."""
+    if journal is not None:
+        journal.note(file_disclosed(party_of_person(person.id), data, what=what, about=about, ledgers=ledgers))
+    return data

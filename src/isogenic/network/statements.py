@@ -27,6 +27,7 @@ from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SiteId
 from isogenic.network.control import HOUSE, ControlNode
 from isogenic.network.decisions import release_case
+from isogenic.network.disclosing import hand_over
 from isogenic.network.facts import StatementIssued
 from isogenic.quality.release import (
     LotReleased,
@@ -70,7 +71,7 @@ def export_statement(node: ControlNode, person: Person, kind: StatementKind, *, 
     role = next(each for each in roles_that_may(Act.EXPORT_STATEMENT) if each in person.roles)
     issued = StatementIssued(subject, str(kind), statement_digest(statement), person.id)
     (noted,) = node.note([issued], site=site, actor=Actor(str(person.id), str(role), method))
-    return with_receipts(statement, _receipt(ledger, noted))
+    return hand_over(node.journal, person, with_receipts(statement, _receipt(ledger, noted)), what="statement", about=subject)
 
 
 def _receipt(ledger: Ledger, noted: Fact) -> Sign1:

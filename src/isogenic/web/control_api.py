@@ -23,12 +23,13 @@ from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import DeviationId, LotId, NodeId, RecipeId, SiteId, UnitId
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
+from isogenic.network.disclosing import hand_over
 from isogenic.network.facts import PersonRefused, PersonSignedIn, PersonSignInRefused
 from isogenic.network.statements import StatementKind, export_statement
 from isogenic.records.facts import Actor, Payload
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
-from isogenic.web.disclosures import disclosure_routes, entitlement_routes, hand_over, ledgers_of_dossier
+from isogenic.web.disclosures import disclosure_routes, entitlement_routes, ledgers_of_dossier
 from isogenic.web.dossiers import DossierBuilder, dossier_of
 from isogenic.web.guard import READER, Asker, actor_for, nothing_else, sign_in_routes
 from isogenic.web.live import Streams

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Annotated
 
 from fastapi import FastAPI, Query
 from pydantic import BaseModel, Field
 
-from isogenic.authority.entitlements import party_of_person
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act
 from isogenic.clock import text_of_time, time_of_text
@@ -24,13 +23,13 @@ from isogenic.errors import NotFound
 from isogenic.network import entitling
 from isogenic.network.control import ControlNode
 from isogenic.records import codec
-from isogenic.records.disclosures import Disclosure, Journal, disclosures, file_disclosed
+from isogenic.records.disclosures import Disclosure, Journal, disclosures
 from isogenic.records.dossier import MANIFEST
 from isogenic.web.guard import READER, Asker
 from isogenic.web.problems import PROBLEMS
 from isogenic.web.signin import Door
 
-__all__ = ["DisclosureLine", "disclosure_routes", "entitlement_routes", "hand_over", "ledgers_of_dossier"]
+__all__ = ["DisclosureLine", "disclosure_routes", "entitlement_routes", "ledgers_of_dossier"]
 
 LINES_MAX = 5_000  # of a report over HTTP, newest kept; `isogenic disclosures` gives all
 
@@ -64,13 +63,6 @@ class Entitlement(BaseModel):
     party: str = Field(max_length=60, description="for example sponsor ASTER-BIO")
     why: str = Field(min_length=1, max_length=300)
     password: str = Field(max_length=256)
-
-
-def hand_over(journal: Journal | None, person: Person, data: bytes, *, what: str, about: str, ledgers: Mapping[str, int] | None = None) -> bytes:
-    """The bytes of a file for a person, once the journal says that they leave."""
-    if journal is not None:
-        journal.note(file_disclosed(party_of_person(person.id), data, what=what, about=about, ledgers=ledgers))
-    return data
 
 
 def ledgers_of_dossier(data: bytes) -> dict[str, int]:
