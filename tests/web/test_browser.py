@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import uvicorn
 from network_story import GHENT, LEEDS, NOW, Network
 from web_setup import app_of, password, site_application, site_node
 
+from isogenic.authority.signatures import check_every_signature
+from isogenic.checks import stops
 from isogenic.quality.deviations import Severity
 
 pytestmark = pytest.mark.browser
@@ -36,6 +39,7 @@ SCREENS = {
     "/lots/LOT-B1": "LOT-B1",
     "/recipes": "Recipes",
     "/records": "Records",
+    "/people": "People",
 }
 
 
@@ -198,6 +202,8 @@ def test_deviation_is_disposed_of_by_signature(chromium: Any, shown: tuple[Netwo
     page.fill("textarea[name=justification]", "The pump head was exchanged; the product is unaffected.")
     page.click("text=Sign the disposition")
     assert "Benedict Okafor" in page.text_content("dialog[open] .who")
+    page.check("dialog[open] input[name=meaning]")
+    page.fill("dialog[open] input[name=person]", "BEN")
     page.fill("dialog[open] input[type=password]", "not the password")
     page.click("dialog[open] button[type=submit]")
     page.wait_for_selector("dialog[open] .refusal.shown")
@@ -209,25 +215,83 @@ def test_deviation_is_disposed_of_by_signature(chromium: Any, shown: tuple[Netwo
     assert (disposed.kind, disposed.actor.id, str(disposed.payload.disposition)) == ("quality.deviation_disposed", "BEN", "accept")
 
 
-def test_lot_is_released_by_signature_and_its_dossier_downloaded(chromium: Any, shown: tuple[Network, str], tmp_path: Path) -> None:
+def test_lot_is_rejected_by_signature_with_id_and_password(chromium: Any, shown: tuple[Network, str], tmp_path: Path) -> None:
     network, url = shown
     page = _page(chromium, url, "QUI")
-    page.goto(url + "/lots/LOT-A1")
-    page.wait_for_selector("text=LOT-A1 may be released")
-    assert page.locator("tr:has-text('in order')").count() == len(network.node.state.decisions) + 18
-    page.click("button:has-text('Release')")
+    page.goto(url + "/lots/LOT-C1")
+    page.wait_for_selector("text=LOT-C1 cannot be released")
+    page.click("button:has-text('Reject')")
     dialog = page.text_content("dialog[open]")
-    for words in ("Quillon Marsh", "qualified person", "Released: as qualified person I certify", "UTC"):  # 21 CFR 11.50(a)
+    for words in ("Quillon Marsh", "qualified person", "this lot is not to be used", "UTC"):  # 21 CFR 11.50(a)
         assert words in dialog
+    page.fill("dialog[open] textarea", "Titre below its limit.")
+    page.fill("dialog[open] input[name=person]", "QUI")
     page.fill("dialog[open] input[type=password]", password("QUI"))
-    page.screenshot(path=tmp_path / "release.png")
+    page.click("dialog[open] button[type=submit]")
+    assert page.evaluate("document.querySelector('dialog[open] input[name=meaning]').validity.valueMissing")  # the meaning is asked for
+    page.check("dialog[open] input[name=meaning][value=rejected]")
+    page.screenshot(path=tmp_path / "reject.png")
     page.click("dialog[open] button[type=submit]")
     page.wait_for_selector(".signature:has-text('Quillon Marsh')")
-    assert str(network.node.state.lot("LOT-A1").lot_state) == "released"
-    assert network.node.state.decisions["LOT-A1"].signature.digest in page.text_content("main")
+    page.screenshot(path=tmp_path / "rejected.png", full_page=True)
+    assert str(network.node.state.lot("LOT-C1").lot_state) == "rejected"
+    assert network.node.state.decisions["LOT-C1"].signature.digest in page.text_content("main")
+
+
+def test_a_passkey_is_enrolled_signs_in_releases_a_lot_and_a_tampered_record_is_refused(
+    chromium: Any, shown: tuple[Network, str], tmp_path: Path
+) -> None:
+    network = shown[0]
+    url = shown[1].replace("127.0.0.1", "localhost")  # passkeys belong to names, not to addresses
+    page = _page(chromium, url, "QUI")
+    devices = page.context.new_cdp_session(page)
+    devices.send("WebAuthn.enable")
+    device = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True}
+    authenticator = devices.send("WebAuthn.addVirtualAuthenticator", {"options": {**device, "automaticPresenceSimulation": True}})
+    page.goto(url + "/people")
+    page.fill("form.enrol input[name=title]", "Laptop of Quillon Marsh")
+    page.fill("form.enrol input[name=person]", "QUI")
+    page.fill("form.enrol input[name=password]", password("QUI"))
+    page.click("text=Enrol a passkey")
+    page.wait_for_selector("td:has-text('Laptop of Quillon Marsh')")
+    page.screenshot(path=tmp_path / "people.png", full_page=True)
+    page.click("text=Sign out")
+    page.wait_for_selector("input[name=password]")
+    page.click("text=Sign in with a passkey")
+    page.wait_for_selector("main h1:has-text('Network')")
+    page.goto(url + "/lots/LOT-A1")
+    page.wait_for_selector("text=LOT-A1 may be released")
+    assert page.locator("tr:has-text('in order')").count() == 18
+    page.click("button:has-text('Release')")
+    dialog = page.text_content("dialog[open]")
+    for words in ("Quillon Marsh", "qualified person", "as qualified person I certify", "UTC"):  # 21 CFR 11.50(a)
+        assert words in dialog
+    page.check("dialog[open] input[name=meaning]")
+    page.screenshot(path=tmp_path / "release-by-passkey.png")
+    # An authenticator that does not verify the person signs nothing.
+    verified = {"authenticatorId": authenticator["authenticatorId"]}
+    devices.send("WebAuthn.setUserVerified", {**verified, "isUserVerified": False})
+    page.click("dialog[open] >> text=Sign with a passkey")
+    page.wait_for_selector("dialog[open] .refusal.shown:has-text('the passkey did not answer')")
+    devices.send("WebAuthn.setUserVerified", {**verified, "isUserVerified": True})
+    page.click("dialog[open] >> text=Sign with a passkey")
+    page.wait_for_selector(".signature:has-text('passkey, person verified by the authenticator')")
+    page.screenshot(path=tmp_path / "released.png", full_page=True)
     with page.expect_download() as download:
         page.click("text=Download the dossier")
     assert Path(download.value.path()).read_bytes()[:2] == b"PK"
+    assert page.complaints == []
+    facts = list(network.node.ledgers["LEEDS"].facts())
+    released = facts[-1].payload
+    assert (facts[-1].kind, released.signature.method, facts[-1].actor.method) == ("quality.lot_released", "passkey", "passkey")
+    assert stops(check_every_signature(facts)) == []
+    for tampered in (
+        replace(released.signature, at=released.signature.at + timedelta(seconds=1)),
+        replace(released.signature, digest="0" * 64),
+        replace(released.signature, evidence=replace(released.signature.evidence, client_data="e30=")),
+    ):
+        changed = [*facts[:-1], replace(facts[-1], payload=replace(released, signature=tampered))]
+        assert stops(check_every_signature(changed)) != []
 
 
 def test_release_of_a_lot_with_an_open_deviation_cannot_be_signed(chromium: Any, shown: tuple[Network, str]) -> None:

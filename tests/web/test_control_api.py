@@ -7,7 +7,7 @@ from typing import Any
 
 from httpx2 import AsyncClient
 from network_story import LEEDS, Network
-from web_setup import app_of, password, signed_in
+from web_setup import app_of, signed_in, signs
 
 from isogenic.sim.world import document
 
@@ -111,7 +111,7 @@ def test_facts_are_paged_and_searched_and_carry_their_stage(standing: Network) -
 
 def test_deviation_is_disposed_of_by_signature_of_quality(network: Network) -> None:
     async def walk(guest: AsyncClient) -> Any:
-        body = {"disposition": "accept", "justification": "Pump head exchanged; product unaffected.", "password": password("BEN")}
+        body = {"disposition": "accept", "justification": "Pump head exchanged; product unaffected.", **signs("BEN", "disposed")}
         return await guest.post("/api/deviations/DEV-B1-1/disposition", json=body), await guest.post(
             "/api/deviations/DEV-B1-1/disposition", json=body
         )
@@ -125,7 +125,7 @@ def test_deviation_is_disposed_of_by_signature_of_quality(network: Network) -> N
 
 def test_a_process_engineer_cannot_dispose_of_a_deviation_and_the_attempt_is_noted(network: Network) -> None:
     async def walk(guest: AsyncClient) -> Any:
-        body = {"disposition": "accept", "justification": "Fine.", "password": password("ADA")}
+        body = {"disposition": "accept", "justification": "Fine.", **signs("ADA", "disposed")}
         return await guest.post("/api/deviations/DEV-B1-1/disposition", json=body)
 
     answer = as_person(network, "ADA", walk)
@@ -137,7 +137,9 @@ def test_a_process_engineer_cannot_dispose_of_a_deviation_and_the_attempt_is_not
 def test_nothing_is_signed_with_a_wrong_password(network: Network) -> None:
     async def walk(guest: AsyncClient) -> Any:
         page = (await guest.get("/api/lots/LOT-A1/release")).json()
-        return await guest.post("/api/lots/LOT-A1/release", json={"digest": page["digest"], "password": "not the password"})
+        return await guest.post(
+            "/api/lots/LOT-A1/release", json={"digest": page["digest"], **signs("QUI", "released"), "password": "not the password"}
+        )
 
     answer = as_person(network, "QUI", walk)
     assert (answer.status_code, answer.json()["title"]) == (401, "NotTrusted")
@@ -147,8 +149,8 @@ def test_nothing_is_signed_with_a_wrong_password(network: Network) -> None:
 def test_lot_is_released_over_the_page_that_was_shown(network: Network) -> None:
     async def walk(guest: AsyncClient) -> Any:
         page = (await guest.get("/api/lots/LOT-A1/release")).json()
-        other = await guest.post("/api/lots/LOT-A1/release", json={"digest": "0" * 64, "password": password("QUI")})
-        signed = await guest.post("/api/lots/LOT-A1/release", json={"digest": page["digest"], "password": password("QUI")})
+        other = await guest.post("/api/lots/LOT-A1/release", json={"digest": "0" * 64, **signs("QUI", "released")})
+        signed = await guest.post("/api/lots/LOT-A1/release", json={"digest": page["digest"], **signs("QUI", "released")})
         lots = {each["lot"]: each["state"] for each in (await guest.get("/api/lots")).json()}
         return page, other, signed, lots
 
@@ -163,7 +165,7 @@ def test_lot_is_released_over_the_page_that_was_shown(network: Network) -> None:
 def test_lot_is_not_released_while_a_deviation_is_open(network: Network) -> None:
     async def walk(guest: AsyncClient) -> Any:
         page = (await guest.get("/api/lots/LOT-B1/release")).json()
-        return page, await guest.post("/api/lots/LOT-B1/release", json={"digest": page["digest"], "password": password("QUI")})
+        return page, await guest.post("/api/lots/LOT-B1/release", json={"digest": page["digest"], **signs("QUI", "released")})
 
     page, answer = as_person(network, "QUI", walk)
     assert not page["allowed"]
@@ -175,7 +177,7 @@ def test_lot_is_not_released_while_a_deviation_is_open(network: Network) -> None
 def test_lot_with_a_result_outside_its_limit_is_rejected_with_the_reason(network: Network) -> None:
     async def walk(guest: AsyncClient) -> Any:
         lots = {each["lot"]: each["failed_results"] for each in (await guest.get("/api/lots")).json()}
-        signed = await guest.post("/api/lots/LOT-C1/rejection", json={"reason": "Titre 3.1 g/L is below 3.5 g/L.", "password": password("BEN")})
+        signed = await guest.post("/api/lots/LOT-C1/rejection", json={"reason": "Titre 3.1 g/L is below 3.5 g/L.", **signs("BEN", "rejected")})
         after = {each["lot"]: (each["state"], each["reason"]) for each in (await guest.get("/api/lots")).json()}
         return lots["LOT-C1"], signed.json()["meaning"], after["LOT-C1"]
 
@@ -190,10 +192,10 @@ def test_recipe_takes_effect_by_two_signatures(network: Network) -> None:
         ada, ben = await signed_in(app, "ADA"), await signed_in(app, "BEN")
         said = [(await ada.post("/api/recipes", json={"text": text})).status_code]
         path = "/api/recipes/MAB-FB/2"
-        author = {"act": "sign_recipe_as_author", "password": password("ADA")}
+        author = {"act": "sign_recipe_as_author", **signs("ADA", "authored")}
         said.append((await ada.post(f"{path}/signatures", json=author)).status_code)
         said.append((await ben.post(f"{path}/publication")).status_code)
-        said.append((await ben.post(f"{path}/signatures", json={"act": "approve_recipe", "password": password("BEN")})).status_code)
+        said.append((await ben.post(f"{path}/signatures", json={"act": "approve_recipe", **signs("BEN", "approved")})).status_code)
         published = await ben.post(f"{path}/publication")
         return said, published.status_code, published.json()
 
@@ -215,7 +217,7 @@ def test_dossier_of_a_released_lot_is_a_zip_file(network: Network) -> None:
     async def walk(guest: AsyncClient) -> Any:
         early = await guest.get("/api/lots/LOT-A1/dossier")
         page = (await guest.get("/api/lots/LOT-A1/release")).json()
-        await guest.post("/api/lots/LOT-A1/release", json={"digest": page["digest"], "password": password("QUI")})
+        await guest.post("/api/lots/LOT-A1/release", json={"digest": page["digest"], **signs("QUI", "released")})
         return early, await guest.get("/api/lots/LOT-A1/dossier")
 
     early, dossier = as_person(network, "QUI", walk)

@@ -68,6 +68,11 @@ def password(person: str) -> str:
     return password_of(PersonId(person), SEED)
 
 
+def signs(person: str, meaning: str) -> dict[str, str]:
+    """What a signature with a password takes at the first signing of a session."""
+    return {"person": person, "password": password(person), "meaning": meaning}
+
+
 def client(app: FastAPI) -> AsyncClient:
     return AsyncClient(transport=ASGITransport(app=app), base_url="http://node.test")
 

@@ -40,6 +40,8 @@ __all__ = [
     "Cost",
     "Entropy",
     "SealedKey",
+    "change_password",
+    "check_in_force",
     "check_not_locked",
     "check_password_is_long",
     "check_password_is_not_obvious",
@@ -48,6 +50,7 @@ __all__ = [
     "open_account",
     "password_notes",
     "read_account",
+    "renewal",
     "text_of_account",
 ]
 
@@ -99,6 +102,9 @@ class Account:
     person: PersonId
     password_hash: str  # PHC string of argon2id
     sealed_key: SealedKey
+    changed_at: datetime | None = None  # since when this password stands; accounts of before this was kept do not say
+    temporary_until: datetime | None = None  # a password that somebody else gave out: changed at the first sign-in, and soon
+    revoked: str = ""  # why this account opens to nobody: its password was lost or stolen
 
 
 def check_password_is_long(password: str) -> list[Note]:
@@ -127,7 +133,16 @@ def password_notes(password: str, person: PersonId) -> list[Note]:
     return check_password_is_long(password) + check_password_is_not_obvious(password, person)
 
 
-def new_account(person: PersonId, password: str, signer: Signer, *, entropy: Entropy, cost: Cost = SAFE) -> Account:
+def new_account(
+    person: PersonId,
+    password: str,
+    signer: Signer,
+    *,
+    entropy: Entropy,
+    cost: Cost = SAFE,
+    at: datetime | None = None,
+    temporary_until: datetime | None = None,
+) -> Account:
     """Seal a private key under a password. Raises `NotValid` with every rule that the password breaks."""
     against = stops(password_notes(password, person))
     if against:
@@ -138,7 +153,35 @@ def new_account(person: PersonId, password: str, signer: Signer, *, entropy: Ent
     hashed = _hasher(cost).hash(secret, salt=entropy(SALT_BYTES))
     salt, nonce, key = entropy(SALT_BYTES), entropy(NONCE_BYTES), str(signer.verifying_key)
     box = ChaCha20Poly1305(_derived(secret, salt, cost)).encrypt(nonce, signer.seed(), _bound_to(person, key))
-    return Account(person, hashed, SealedKey(key, _text(salt), _text(nonce), _text(box), cost))
+    return Account(person, hashed, SealedKey(key, _text(salt), _text(nonce), _text(box), cost), at, temporary_until)
+
+
+def change_password(account: Account, old: str, new: str, *, at: datetime, entropy: Entropy, cost: Cost = SAFE) -> Account:
+    """The same person and the same key behind another password (21 CFR 11.300(b))."""
+    signer = open_account(account, old)
+    if _secret(new) == _secret(old):
+        raise NotValid(
+            "cannot use this password", why="it is the one that it is to replace", possible="four or five words that do not belong together"
+        )
+    return new_account(account.person, new, signer, entropy=entropy, cost=cost, at=at)
+
+
+def renewal(account: Account, now: datetime, *, days: float) -> str:
+    """Why the password must be changed before anything else is done, or nothing."""
+    if account.temporary_until is not None:
+        return "it is a temporary one"
+    if account.changed_at is not None and now - account.changed_at > timedelta(days=days):
+        return f"it is older than {days:g} days"
+    return ""
+
+
+def check_in_force(account: Account, now: datetime) -> None:
+    """Raise `NotAllowed` for a revoked account, and for a temporary password that nobody used in time."""
+    ask = "an administrator gives out a new one"
+    if account.revoked:
+        raise NotAllowed("cannot sign in", why=f"the password was revoked: {account.revoked}", possible=ask)
+    if account.temporary_until is not None and now > account.temporary_until:
+        raise NotAllowed("cannot sign in", why=f"the temporary password ended at {text_of_time(account.temporary_until)}", possible=ask)
 
 
 def check_sign_in(account: Account, password: str) -> None:

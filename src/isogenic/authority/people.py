@@ -1,13 +1,20 @@
 """Who is known to the network: people, sites and their public keys.
 
 Guarantees: a `Directory` is one frozen value that can be noted as a fact and read back
-equal; every key in it can be read, no two people or nodes share one, and every entry is filed under its own id.
-Leaves to others: what a role may do (rules), passwords and private keys (accounts).
+equal; every key in it can be read, no two people or nodes share one, passkeys and former keys
+included, and every entry is filed under its own id.
+Leaves to others: what a role may do (rules), passwords and private keys (accounts), how a
+directory follows another (identities).
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from isogenic.errors import NotFound, NotValid
@@ -15,9 +22,12 @@ from isogenic.ids import NodeId, PersonId, SiteId
 from isogenic.records.facts import fact
 from isogenic.records.notes import VerifyingKey
 
-__all__ = ["Directory", "DirectoryPublished", "NodeKeys", "Person", "Role", "SiteEntry"]
+__all__ = ["Directory", "DirectoryPublished", "FormerKey", "NodeKeys", "Passkey", "Person", "Role", "SiteEntry", "check_printed"]
 
 NAME_MAX = 80  # characters of a printed name: what fits the signature block of a page
+KEY_BYTES_MAX = 2_048  # of a passkey's public key: RSA with 8192 bits has about 1,050
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_-]{16,1364}")  # base64url of at most 1,023 bytes (WebAuthn level 3, 5.8.3)
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?")
 
 
 class Role(StrEnum):
@@ -38,6 +48,49 @@ class Role(StrEnum):
         return self.value.replace("_", " ")
 
 
+def check_printed(text: str, *, what: str) -> None:
+    """Raise `NotValid` unless the text is one line of a page."""
+    if not text.strip() or text != text.strip() or len(text) > NAME_MAX or not text.isprintable():
+        raise NotValid(what, why=f"a printed name is 1 to {NAME_MAX} printable characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A passkey on file: a key that an authenticator keeps, and uses only after it has verified the person."""
+
+    id: str  # credential id, base64url without padding
+    key: str  # public key, SubjectPublicKeyInfo in DER, base64
+    domain: str  # the WebAuthn RP ID that it is bound to
+    title: str  # what the person calls the thing that holds it
+    removed_at: datetime | None = None  # what it signed before stays signed
+
+    def __post_init__(self) -> None:
+        refused = "cannot put a passkey on file"
+        check_printed(self.title, what=refused)
+        if not _CREDENTIAL.fullmatch(self.id) or not _DOMAIN.fullmatch(self.domain):
+            raise NotValid(refused, why="its id is not base64url, or its domain is not a host name")
+        if len(self.der()) > KEY_BYTES_MAX:
+            raise NotValid(refused, why=f"its key has more than {KEY_BYTES_MAX} bytes")
+
+    def der(self) -> bytes:
+        """The public key's bytes."""
+        try:
+            return base64.b64decode(self.key, validate=True)
+        except (binascii.Error, ValueError) as trouble:
+            raise NotValid("cannot put a passkey on file", why="its key is not base64") from trouble
+
+
+@dataclass(frozen=True, slots=True)
+class FormerKey:
+    """A personal key that was replaced: it verifies what it signed before, and nothing after."""
+
+    key: str  # vkey
+    until: datetime
+
+    def __post_init__(self) -> None:
+        VerifyingKey.parse(self.key)
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """A person on file. Ids are never reused; who leaves becomes inactive, and old signatures still verify."""
@@ -48,14 +101,26 @@ class Person:
     key: str  # vkey of the personal signing key
     sites: tuple[SiteId, ...] = ()  # empty: the control site, so every site
     active: bool = True
+    passkeys: tuple[Passkey, ...] = ()
+    former_keys: tuple[FormerKey, ...] = ()
+    former_names: tuple[str, ...] = ()  # a name may change; what was signed under the old one stays signed
+    disabled: str = ""  # why an administrator shut the person out until further notice
 
     def __post_init__(self) -> None:
-        name = self.printed_name
-        if not name.strip() or name != name.strip() or len(name) > NAME_MAX or not name.isprintable():
-            raise NotValid(f"cannot put {self.id} on file", why=f"a printed name is 1 to {NAME_MAX} printable characters")
+        for name in (self.printed_name, *self.former_names):
+            check_printed(name, what=f"cannot put {self.id} on file")
         if not self.roles:
             raise NotValid(f"cannot put {self.id} on file", why="a person has at least one role", possible=", ".join(Role))
         VerifyingKey.parse(self.key)
+
+    @property
+    def may_enter(self) -> bool:
+        """Whether the person is on file and not shut out."""
+        return self.active and not self.disabled
+
+    def passkey(self, credential: str) -> Passkey | None:
+        """The passkey of this id, removed or not."""
+        return next((each for each in self.passkeys if each.id == credential), None)
 
     def works_at(self, site: SiteId) -> bool:
         """Whether the person is assigned to this site."""
@@ -99,18 +164,26 @@ class Directory:
         for key, entry in filed:
             if key != entry:
                 raise NotValid(f"cannot read a directory: {entry} is filed under {key}", why="an entry is filed under its own id")
-        keys = [self.control.ledger, self.control.witness]
-        keys += [key for site in self.sites.values() for key in (site.keys.ledger, site.keys.witness)]
-        keys += [person.key for person in self.people.values()]
         # One key, one holder: else a signature would not say whose it is (21 CFR 11.100(a)).
         seen: set[bytes] = set()
-        for text in keys:
-            public = VerifyingKey.parse(text).public
+        for text, public, _ in self.holdings():
             if public in seen:
                 raise NotValid(
                     f"cannot read a directory: key {text[:40]} is there twice", why="every person and every use of a node has a key of its own"
                 )
             seen.add(public)
+
+    def holdings(self) -> Iterator[tuple[str, bytes, str]]:
+        """Every key there is or was: as written, its bytes, and whose it is."""
+        yield from ((text, VerifyingKey.parse(text).public, "the control site") for text in (self.control.ledger, self.control.witness))
+        for site in self.sites.values():
+            yield from ((text, VerifyingKey.parse(text).public, str(site.id)) for text in (site.keys.ledger, site.keys.witness))
+        for person in self.people.values():
+            for text in (person.key, *(each.key for each in person.former_keys)):
+                yield text, VerifyingKey.parse(text).public, str(person.id)
+            for passkey in person.passkeys:
+                yield passkey.key, passkey.der(), str(person.id)
+                yield passkey.id, passkey.id.encode(), str(person.id)
 
     def person(self, person: PersonId) -> Person:
         """The person, or `NotFound`."""

@@ -47,6 +47,9 @@ class Act(StrEnum):
     REJECT_LOT = "reject_lot"
     EXPORT_STATEMENT = "export_statement"
     DECIDE_ENTITLEMENT = "decide_entitlement"
+    REVIEW_TRAIL = "review_trail"
+    ENROL_PASSKEY = "enrol_passkey"
+    KEEP_ACCOUNTS = "keep_accounts"
     READ = "read"
 
     @property
@@ -67,6 +70,9 @@ _WORDS: Mapping[Act, str] = {
     Act.REJECT_LOT: "reject the lot",
     Act.EXPORT_STATEMENT: "export a statement for strangers",
     Act.DECIDE_ENTITLEMENT: "say who may have a ledger",
+    Act.REVIEW_TRAIL: "review the audit trail",
+    Act.ENROL_PASSKEY: "enrol a passkey",
+    Act.KEEP_ACCOUNTS: "keep the accounts",
     Act.READ: "read",
 }
 
@@ -90,7 +96,7 @@ class Rule:
     kept: Callable[[Person, Circumstances], bool]
 
 
-ACTIVE = Rule("check_person_is_active", "21 CFR 11.10(d)", "the person is no longer active", lambda person, at: person.active)
+ACTIVE = Rule("check_person_is_active", "21 CFR 11.10(d)", "the person is no longer active", lambda person, at: person.may_enter)
 OF_THIS_SITE = Rule(
     "check_person_is_of_the_site",
     "21 CFR 11.10(d)",
@@ -125,6 +131,9 @@ _ROLES: Mapping[Act, tuple[Role, ...]] = {
     Act.REJECT_LOT: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.EXPORT_STATEMENT: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.DECIDE_ENTITLEMENT: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.REVIEW_TRAIL: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.ENROL_PASSKEY: tuple(Role),
+    Act.KEEP_ACCOUNTS: (Role.ADMINISTRATOR,),
     Act.READ: tuple(Role),
 }
 _ALSO: Mapping[Act, tuple[Rule, ...]] = {
@@ -132,6 +141,7 @@ _ALSO: Mapping[Act, tuple[Rule, ...]] = {
     Act.DISPOSE_DEVIATION: (NOT_AN_OPERATOR,),
     Act.RELEASE_LOT: (NOT_AN_OPERATOR,),
     Act.REJECT_LOT: (NOT_AN_OPERATOR,),
+    Act.REVIEW_TRAIL: (NOT_AN_OPERATOR,),  # EU Annex 11, draft of 2025, 12.6: nobody reviews the trail of their own work
 }
 RULES: Mapping[Act, tuple[Rule, ...]] = {act: (ACTIVE, _role(*roles), OF_THIS_SITE, *_ALSO.get(act, ())) for act, roles in _ROLES.items()}
 

@@ -8,9 +8,10 @@ noted unless everything is in order; a refusal to release is itself noted.
 from __future__ import annotations
 
 from isogenic.authority.gate import check_two_people_approved
+from isogenic.authority.identities import check_no_identity_is_reused, follow
 from isogenic.authority.people import Directory, DirectoryPublished, Person, Role
 from isogenic.authority.rules import Act, require, roles_that_may
-from isogenic.authority.signatures import MEANINGS, sign
+from isogenic.authority.signatures import MEANINGS, Pen, sign
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, RecipeId, SiteId, SponsorId
@@ -42,6 +43,7 @@ from isogenic.records.dossier import audience_of
 from isogenic.records.facts import Actor, Payload
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import Signer
+from isogenic.records.signatures import PASSWORD, Signature
 
 __all__ = [
     "approve_recipe",
@@ -65,8 +67,8 @@ def directory(node: ControlNode) -> Directory:
     return node.state.directory
 
 
-def _actor(person: Person, role: Role) -> Actor:
-    return Actor(str(person.id), str(role), "password")
+def _actor(person: Person, role: Role, signature: Signature | None = None) -> Actor:
+    return Actor(str(person.id), str(role), signature.method if signature is not None else PASSWORD)
 
 
 def _role(person: Person, act: Act) -> Role:
@@ -75,7 +77,14 @@ def _role(person: Person, act: Act) -> Role:
 
 
 def publish_directory(node: ControlNode, people: Directory) -> None:
-    """Publish who is trusted, to every site and to the house."""
+    """Publish who is trusted, to every site and to the house. A directory that gives an id or a key to somebody else is refused."""
+    in_force = follow(node.state.directory, DirectoryPublished(CONTROL, people))  # with the keys and passkeys that changed since the last one
+    assert in_force is not None
+    against = stops(check_no_identity_is_reused(node.state.directories, in_force))
+    if against:
+        raise NotAllowed(
+            "cannot publish the directory", why="; ".join(note.text for note in against), possible="give a new person a new id and a new key"
+        )
     _publish(node, DirectoryPublished(CONTROL, people))
     derive_entitlements(node, people)
 
@@ -123,7 +132,7 @@ def submit_recipe(node: ControlNode, person: Person, text: str) -> RecipeSubmitt
     return submitted
 
 
-def approve_recipe(node: ControlNode, person: Person, signer: Signer, *, recipe: RecipeId, version: int, act: Act) -> RecipeApproved:
+def approve_recipe(node: ControlNode, person: Person, signer: Signer | Pen, *, recipe: RecipeId, version: int, act: Act) -> RecipeApproved:
     """Sign a submitted recipe, as its author or as its approver: two different people."""
     submitted = _submitted(node, recipe, version)
     before = node.state.approvals.get((recipe, version), ())
@@ -134,7 +143,7 @@ def approve_recipe(node: ControlNode, person: Person, signer: Signer, *, recipe:
     role = _role(person, act)
     signature = sign(signer, person, role=role, meaning=MEANINGS[act], at=node.clock.now().at, digest=submitted.digest)
     approved = RecipeApproved(recipe, version, submitted.digest, signature)
-    node.note([approved], actor=_actor(person, role))
+    node.note([approved], actor=_actor(person, role, signature))
     return approved
 
 
@@ -183,7 +192,7 @@ def _submitted(node: ControlNode, recipe: RecipeId, version: int) -> RecipeSubmi
 def dispose_deviation(
     node: ControlNode,
     person: Person,
-    signer: Signer,
+    signer: Signer | Pen,
     *,
     deviation: DeviationId,
     disposition: Disposition,
@@ -201,7 +210,7 @@ def dispose_deviation(
     digest = disposition_digest(found.opened, disposition, justification)
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.DISPOSE_DEVIATION], at=node.clock.now().at, digest=digest)
     disposed = dispose(found, disposition, justification=justification, signature=signature, directory=directory(node), operators=record.operators)
-    node.note([disposed], site=record.site, actor=_actor(person, role))
+    node.note([disposed], site=record.site, actor=_actor(person, role, signature))
     return disposed
 
 
@@ -248,7 +257,7 @@ def _held(node: ControlNode, digest: str) -> bool:
 
 
 def release_lot(
-    node: ControlNode, person: Person, signer: Signer, *, lot: LotId, shown: str | None = None
+    node: ControlNode, person: Person, signer: Signer | Pen, *, lot: LotId, shown: str | None = None
 ) -> tuple[LotReleased | None, ReleaseNotes]:
     """Release by signature if no check stands against it; else note the refusal with its reasons.
 
@@ -267,11 +276,11 @@ def release_lot(
         raise NotAllowed(f"cannot release {lot}", why="its record has changed since the page was shown", possible="look at the page again, then sign")
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.RELEASE_LOT], at=node.clock.now().at, digest=digest)
     released = decide_release(case, signature)
-    node.note([released], site=case.record.site, actor=_actor(person, role))
+    node.note([released], site=case.record.site, actor=_actor(person, role, signature))
     return released, notes
 
 
-def reject_lot(node: ControlNode, person: Person, signer: Signer, *, lot: LotId, reason: str) -> LotRejected:
+def reject_lot(node: ControlNode, person: Person, signer: Signer | Pen, *, lot: LotId, reason: str) -> LotRejected:
     """Reject a lot by signature, with the reason."""
     record: LotRecord = node.state.lot(lot)
     if record.site is None:
@@ -281,5 +290,5 @@ def reject_lot(node: ControlNode, person: Person, signer: Signer, *, lot: LotId,
     digest = rejection_digest(record, reason)
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.REJECT_LOT], at=node.clock.now().at, digest=digest)
     rejected = reject(record, reason, signature=signature, directory=directory(node))
-    node.note([rejected], site=record.site, actor=_actor(person, role))
+    node.note([rejected], site=record.site, actor=_actor(person, role, signature))
     return rejected

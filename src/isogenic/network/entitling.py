@@ -13,7 +13,7 @@ from datetime import datetime
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, derived, entitlement_digest, party
 from isogenic.authority.people import Directory, Person
 from isogenic.authority.rules import Act, require, roles_that_may
-from isogenic.authority.signatures import MEANINGS, sign
+from isogenic.authority.signatures import MEANINGS, Pen, sign
 from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import SiteId
@@ -33,7 +33,7 @@ def derive_entitlements(node: ControlNode, people: Directory) -> list[Payload]:
 
 
 def grant_entitlement(
-    node: ControlNode, person: Person, signer: Signer, *, ledger: str, to: str, why: str, since: datetime | None = None
+    node: ControlNode, person: Person, signer: Signer | Pen, *, ledger: str, to: str, why: str, since: datetime | None = None
 ) -> EntitlementGranted:
     """Let a party have a ledger, whole, from a day on: by signature."""
     require(person, Act.DECIDE_ENTITLEMENT)
@@ -48,7 +48,7 @@ def grant_entitlement(
     return granted
 
 
-def end_entitlement(node: ControlNode, person: Person, signer: Signer, *, ledger: str, to: str, why: str) -> EntitlementEnded:
+def end_entitlement(node: ControlNode, person: Person, signer: Signer | Pen, *, ledger: str, to: str, why: str) -> EntitlementEnded:
     """From now on nothing more of the ledger leaves for the party: by signature."""
     require(person, Act.DECIDE_ENTITLEMENT)
     _known(node, ledger)

@@ -122,7 +122,7 @@ class ControlHome:
 
 def publish_documents(node: ControlNode, home: ControlHome) -> None:
     """Publish what the folder holds and no ledger says yet: the directory, specifications, reference models."""
-    if node.state.directory != home.directory:
+    if node.state.published != home.directory:
         decisions.publish_directory(node, home.directory)
     derive_entitlements(node, home.directory)  # a site may keep a ledger more than before
     for path in sorted((home.folder / "documents").glob("*.specification.yaml")):

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, Entitlements
 from isogenic.authority.entitlements import apply as entitle
+from isogenic.authority.identities import KeyReplaced, PasskeyEnrolled, PasskeyRemoved, PersonDisabled, PersonEnabled, follow
 from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteId
@@ -41,6 +42,11 @@ OURS_TO_SAY = DECISIONS | {
     "authority.directory_published",
     "authority.entitlement_ended",
     "authority.entitlement_granted",
+    "authority.key_replaced",
+    "authority.passkey_enrolled",
+    "authority.passkey_removed",
+    "authority.person_disabled",
+    "authority.person_enabled",
     "monitoring.model_published",
     "network.claim_refused",
     "quality.release_refused",
@@ -91,7 +97,8 @@ class SiteView:
 class ControlState:
     """The network as its ledgers tell it."""
 
-    directory: Directory | None = None  # in force
+    directory: Directory | None = None  # in force: as published, with every passkey, key and person that changed since
+    published: Directory | None = None  # as the newest publication says it
     directories: tuple[Directory, ...] = ()  # every one that was: what was signed under it stays signed
     submitted: Mapping[RecipeKey, RecipeSubmitted] = field(default_factory=dict)
     approvals: Mapping[RecipeKey, tuple[RecipeApproved, ...]] = field(default_factory=dict)
@@ -233,7 +240,9 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
     payload = fact.payload
     match payload:
         case DirectoryPublished():
-            return replace(state, directory=payload.directory, directories=(*state.directories, payload.directory))
+            return _with_directory(replace(state, published=payload.directory), payload)
+        case PasskeyEnrolled() | PasskeyRemoved() | KeyReplaced() | PersonDisabled() | PersonEnabled():
+            return _with_directory(state, payload)
         case RecipeSubmitted():
             return replace(state, submitted={(payload.recipe, payload.version): payload, **state.submitted})  # the first text of a version stays
         case RecipeApproved():
@@ -248,6 +257,13 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
         case ClaimRefused():
             return replace(state, refused=state.refused | {(payload.ledger, payload.batch)})
     return state
+
+
+def _with_directory(state: ControlState, payload: records.Payload) -> ControlState:
+    after = follow(state.directory, payload)
+    if after is None or after is state.directory:
+        return state
+    return replace(state, directory=after, directories=(*state.directories, after))
 
 
 def _of_directed(state: ControlState, fact: Fact, site: SiteId, evidence: Mapping[Claim, LotRecord]) -> ControlState:

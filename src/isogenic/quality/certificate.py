@@ -158,6 +158,11 @@ def meaning_in_words(signature: Signature) -> str:
     return f"{signature.meaning.capitalize()}: as {role} I certify that this lot was made and tested as recorded, and release it from quarantine."
 
 
+def _signed_with(signature: Signature) -> str:
+    key = VerifyingKey.parse(signature.key).fingerprint
+    return key if signature.evidence is None else f"passkey {signature.evidence.credential[:24]}…, enrolled with {key}"
+
+
 def _page(certificate: Certificate) -> dict[str, object]:
     """What the page shows, all of it texts: numbers and times are formatted here, so that text and PDF say the same."""
     c, signed = certificate, certificate.signature
@@ -183,7 +188,7 @@ def _page(certificate: Certificate) -> dict[str, object]:
             ["Role", signed.role.replace("_", " ")],
             ["Meaning", meaning_in_words(signed)],
             ["Signed digest", signed.digest],
-            ["Key", VerifyingKey.parse(signed.key).fingerprint],
+            ["Key", _signed_with(signed)],
         ],
         "record": [
             ["Ledger", c.ledger],

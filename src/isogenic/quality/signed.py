@@ -6,6 +6,7 @@
     quality.deviation_disposed    dispose_deviation                the deviation as opened, disposition, justification
     recipe.approved               sign as author, or approve       digest of the text
     recipe.published              both, by two people              digest of the text that the fact holds
+    authority.passkey_enrolled    enrol_passkey, by that person    person, passkey, domain
 
 Guarantees: works from facts alone, so a stranger with a dossier can run it; a signature in
 any other kind of fact, or in a ledger that the control site does not write for the fact's
@@ -18,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from isogenic.authority.identities import PasskeyEnrolled
+from isogenic.authority.passkeys import passkey_digest
 from isogenic.authority.rules import Act, roles_that_may
 from isogenic.authority.signatures import MEANINGS, signatures_in
 from isogenic.batches.facts import BatchStarted
@@ -30,12 +33,21 @@ from isogenic.recipes.model import digest_of
 from isogenic.records.dossier import CONTROL, Key, audience_of, written_by
 from isogenic.records.facts import Fact, UnknownPayload
 from isogenic.records.report import RootAt
-from isogenic.records.signatures import Signature
+from isogenic.records.signatures import PASSWORD, Signature
 
 __all__ = ["WITH_SIGNATURES", "check_record_roots", "check_signed_facts"]
 
 _FOR_RECIPES = (Act.SIGN_RECIPE_AS_AUTHOR, Act.APPROVE_RECIPE)
-WITH_SIGNATURES = frozenset({"quality.lot_released", "quality.lot_rejected", "quality.deviation_disposed", "recipe.approved", "recipe.published"})
+WITH_SIGNATURES = frozenset(
+    {
+        "authority.passkey_enrolled",
+        "quality.deviation_disposed",
+        "quality.lot_rejected",
+        "quality.lot_released",
+        "recipe.approved",
+        "recipe.published",
+    }
+)
 _Opened = dict[DeviationId, list[DeviationOpened]]
 
 
@@ -81,6 +93,10 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
                 yield "an author and an approver must have signed"
             if len({each.person for each in payload.approvals}) < len(_FOR_RECIPES):
                 yield "two different people must have signed"
+        case PasskeyEnrolled():
+            yield from _does(payload.signature, (Act.ENROL_PASSKEY,), passkey_digest(payload.person, payload.passkey))
+            if payload.signature.person != payload.person or payload.signature.method != PASSWORD:
+                yield f"a passkey is enrolled with the personal key of {payload.person}, and with nothing else"
         case UnknownPayload():
             yield f"version {payload.version} of its form is not known here, so what was signed cannot be checked"
         case _:

@@ -56,6 +56,7 @@ PEOPLE = (
     Character(PersonId("BEN"), "Benedict Okafor", (Role.QUALITY,)),
     Character(PersonId("QUI"), "Quillon Marsh", (Role.QUALIFIED_PERSON,)),
     Character(PersonId("INA"), "Ina Sorel", (Role.INSPECTOR,)),
+    Character(PersonId("OSK"), "Oskar Brandt", (Role.ADMINISTRATOR,)),
     Character(PersonId("LEA"), "Lea Hargreave", (Role.OPERATOR,), (SITES[0],)),
     Character(PersonId("GUS"), "Gus De Smet", (Role.OPERATOR,), (SITES[1],)),
     Character(PersonId("PIA"), "Pia Carvalho", (Role.OPERATOR,), (SITES[2],)),

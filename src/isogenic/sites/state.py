@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, Entitlements
 from isogenic.authority.entitlements import apply as entitle
+from isogenic.authority.identities import KeyReplaced, PasskeyEnrolled, PasskeyRemoved, PersonDisabled, PersonEnabled, follow
 from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.batches.engine import BatchState, outputs
 from isogenic.batches.engine import apply as apply_to_batch
@@ -87,8 +88,8 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
         if folded is not None:
             state = replace(state, batches={**state.batches, batch: folded})
     match payload:
-        case DirectoryPublished():
-            return replace(state, directory=payload.directory)
+        case DirectoryPublished() | PasskeyEnrolled() | PasskeyRemoved() | KeyReplaced() | PersonDisabled() | PersonEnabled():
+            return replace(state, directory=follow(state.directory, payload))
         case RecipePublished():
             return replace(state, published={**state.published, (payload.recipe, payload.version): payload})
         case SpecificationPublished():

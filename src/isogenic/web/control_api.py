@@ -1,7 +1,7 @@
 """The control site over HTTP: the network, its records, and what people decide.
 
 Guarantees: every decision is taken by `network.decisions`, by a person who is signed in and
-gives the password again to sign; what the rules refuse is noted with the person's name. The
+gives the password again to sign, or answers with a passkey; what the rules refuse is noted with the person's name. The
 release page carries a digest; a release that does not bring the digest of the page as it
 stands is refused, so nobody signs what they did not see.
 Leaves to others: deciding (decisions), reading (control_desk), looks (screens).
@@ -29,6 +29,7 @@ from isogenic.network.statements import StatementKind, export_statement
 from isogenic.records.facts import Actor, Payload
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
+from isogenic.web.credentials_api import credential_routes
 from isogenic.web.disclosures import disclosure_routes, entitlement_routes, ledgers_of_dossier
 from isogenic.web.dossiers import DossierBuilder, dossier_of
 from isogenic.web.guard import READER, Asker, actor_for, nothing_else, sign_in_routes
@@ -52,8 +53,9 @@ from isogenic.web.messages import (
     UnitText,
     Version,
 )
+from isogenic.web.passkeys import Pens, passkey_sign_in
 from isogenic.web.problems import PROBLEMS, answer_refusals
-from isogenic.web.signin import AccountFolder, Door
+from isogenic.web.signin import AccountFolder, Door, Keeping
 
 __all__ = ["control_app", "control_door"]
 
@@ -63,7 +65,7 @@ ZIP = "application/zip"
 COSE = 'application/cose; cose-type="cose-sign1"'
 
 
-def control_door(node: ControlNode, accounts: AccountFolder) -> Door:
+def control_door(node: ControlNode, accounts: AccountFolder, *, keeping: Keeping | None = None) -> Door:
     """The sign-in of the control site."""
 
     def note(payload: Payload, actor: Actor | None) -> None:
@@ -75,6 +77,7 @@ def control_door(node: ControlNode, accounts: AccountFolder) -> Door:
         note=note,
         signed_in=lambda person, method: PersonSignedIn(person, method),
         refused=lambda person, why: PersonSignInRefused(person, why),
+        keeping=keeping,
     )
 
 
@@ -98,6 +101,7 @@ def control_app(
     places: Mapping[SiteId, tuple[float, float]] | None = None,
     silent_s: float | None = None,
     dossier: DossierBuilder = dossier_of,
+    keeping: Keeping | None = None,
 ) -> FastAPI:
     """The control site's API, and with `screens` the pages for people.
 
@@ -112,17 +116,20 @@ def control_app(
         redoc_url=None,
     )
     answer_refusals(app)
-    door = door or control_door(node, accounts)
+    door = door or control_door(node, accounts, keeping=keeping)
+    pens = Pens(door)
     desk = ControlDesk(node, silent_s=silent_s, places=places)
     app.state.door, app.state.desk = door, desk
     sign_in_routes(app, door)
+    passkey_sign_in(app, door, pens)
+    credential_routes(app, node, door, pens)
     _reading(app, desk, door)
     _streaming(app, desk, door)
-    _deciding(app, desk, door)
-    _releasing(app, desk, door, dossier)
+    _deciding(app, desk, pens)
+    _releasing(app, desk, pens, dossier)
     _stating(app, desk)
     disclosure_routes(app, node.journal)
-    entitlement_routes(app, node, door, noting=noting_refusals)
+    entitlement_routes(app, node, pens, noting=noting_refusals)
     nothing_else(app)
     if screens:
         from isogenic.web.pages import mount_pages  # brings NiceGUI, 1.6 s: only where somebody looks
@@ -222,7 +229,7 @@ def _streaming(app: FastAPI, desk: ControlDesk, door: Door) -> None:
         }
 
 
-def _deciding(app: FastAPI, desk: ControlDesk, door: Door) -> None:
+def _deciding(app: FastAPI, desk: ControlDesk, pens: Pens) -> None:
     node = desk.node
 
     @app.post("/api/recipes", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Put a recipe forward")
@@ -235,7 +242,7 @@ def _deciding(app: FastAPI, desk: ControlDesk, door: Door) -> None:
     @app.post("/api/recipes/{recipe}/{version}/signatures", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Sign a recipe")
     async def sign(recipe: RecipeIdText, version: Version, body: SignRecipe, guest: Asker) -> SignatureLine:
         """As its author, or as its approver: two different people."""
-        signer = await door.signer(guest.session, body.password)
+        signer = await pens.pen(guest, body, Act(body.act))
         with noting_refusals(node, guest.person, body.act):
             approved = decisions.approve_recipe(node, guest.person, signer, recipe=RecipeId(recipe), version=version, act=Act(body.act))
         return signature_line(approved.signature)
@@ -250,7 +257,7 @@ def _deciding(app: FastAPI, desk: ControlDesk, door: Door) -> None:
     @app.post("/api/deviations/{deviation}/disposition", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Dispose of a deviation")
     async def dispose(deviation: DeviationText, body: Disposition, guest: Asker) -> SignatureLine:
         """Say by signature what it means for its lot."""
-        signer = await door.signer(guest.session, body.password)
+        signer = await pens.pen(guest, body, Act.DISPOSE_DEVIATION)
         with noting_refusals(node, guest.person, Act.DISPOSE_DEVIATION):
             disposed = decisions.dispose_deviation(
                 node,
@@ -263,7 +270,7 @@ def _deciding(app: FastAPI, desk: ControlDesk, door: Door) -> None:
         return signature_line(disposed.signature)
 
 
-def _releasing(app: FastAPI, desk: ControlDesk, door: Door, dossier: DossierBuilder) -> None:
+def _releasing(app: FastAPI, desk: ControlDesk, pens: Pens, dossier: DossierBuilder) -> None:
     node = desk.node
 
     @app.get("/api/lots/{lot}/release", responses=PROBLEMS, tags=["release"], summary="Release page")
@@ -274,7 +281,7 @@ def _releasing(app: FastAPI, desk: ControlDesk, door: Door, dossier: DossierBuil
     @app.post("/api/lots/{lot}/release", status_code=201, responses=PROBLEMS, tags=["release"], summary="Release a lot")
     async def release(lot: LotText, body: Release, guest: Asker) -> SignatureLine:
         """By signature, over the page that was shown. A refusal is noted with every reason."""
-        signer = await door.signer(guest.session, body.password)
+        signer = await pens.pen(guest, body, Act.RELEASE_LOT)
         with noting_refusals(node, guest.person, Act.RELEASE_LOT):
             released, notes = decisions.release_lot(node, guest.person, signer, lot=LotId(lot), shown=body.digest)
         if released is None:  # noted already, with every reason
@@ -284,7 +291,7 @@ def _releasing(app: FastAPI, desk: ControlDesk, door: Door, dossier: DossierBuil
     @app.post("/api/lots/{lot}/rejection", status_code=201, responses=PROBLEMS, tags=["release"], summary="Reject a lot")
     async def reject(lot: LotText, body: Rejection, guest: Asker) -> SignatureLine:
         """By signature, with the reason."""
-        signer = await door.signer(guest.session, body.password)
+        signer = await pens.pen(guest, body, Act.REJECT_LOT)
         with noting_refusals(node, guest.person, Act.REJECT_LOT):
             rejected = decisions.reject_lot(node, guest.person, signer, lot=LotId(lot), reason=body.reason)
         return signature_line(rejected.signature)

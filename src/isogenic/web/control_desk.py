@@ -437,6 +437,7 @@ def signature_line(signature: Signature) -> SignatureLine:
         meaning=signature.meaning,
         at=time(signature.at) or "",
         digest=signature.digest,
+        method=signature.method,
     )
 
 
@@ -458,6 +459,8 @@ def deviation_line(deviation: Deviation) -> DeviationLine:
         justification=disposed.justification if disposed else None,
         disposed_by=disposed.signature.printed_name if disposed else None,
         disposed_at=time(disposed.signature.at) if disposed else None,
+        disposed_role=disposed.signature.role if disposed else None,
+        disposed_method=disposed.signature.method if disposed else None,
     )
 
 

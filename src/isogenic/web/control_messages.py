@@ -74,6 +74,7 @@ class SignatureLine(BaseModel):
     meaning: str
     at: str
     digest: str
+    method: str = Field(default="password", description="password or passkey")
 
 
 class RecipeLine(BaseModel):

@@ -26,8 +26,9 @@ from isogenic.records import codec
 from isogenic.records.disclosures import Disclosure, Journal, disclosures
 from isogenic.records.dossier import MANIFEST
 from isogenic.web.guard import READER, Asker
+from isogenic.web.messages import Signing
+from isogenic.web.passkeys import Pens
 from isogenic.web.problems import PROBLEMS
-from isogenic.web.signin import Door
 
 __all__ = ["DisclosureLine", "disclosure_routes", "entitlement_routes", "ledgers_of_dossier"]
 
@@ -56,13 +57,12 @@ class EntitlementLine(BaseModel):
     by: str = Field(description="the person who signed; directory: it follows from the directory")
 
 
-class Entitlement(BaseModel):
-    """A decision about a ledger."""
+class Entitlement(Signing):
+    """A decision about a ledger, by signature."""
 
     ledger: str = Field(max_length=200)
     party: str = Field(max_length=60, description="for example sponsor ASTER-BIO")
     why: str = Field(min_length=1, max_length=300)
-    password: str = Field(max_length=256)
 
 
 def ledgers_of_dossier(data: bytes) -> dict[str, int]:
@@ -93,7 +93,7 @@ def disclosure_routes(app: FastAPI, journal: Journal | None) -> None:
 
 
 def entitlement_routes(
-    app: FastAPI, node: ControlNode, door: Door, *, noting: Callable[[ControlNode, Person, str], AbstractContextManager[None]]
+    app: FastAPI, node: ControlNode, pens: Pens, *, noting: Callable[[ControlNode, Person, str], AbstractContextManager[None]]
 ) -> None:
     """Who may have which ledger. `noting` notes what a person asked for and was not allowed."""
 
@@ -128,7 +128,7 @@ def entitlement_routes(
     @app.post("/api/entitlements", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Grant a ledger")
     async def grant(body: Entitlement, guest: Asker) -> str:
         """Let a party have a ledger, whole, from now on: by signature."""
-        signer = await door.signer(guest.session, body.password)
+        signer = await pens.pen(guest, body, Act.DECIDE_ENTITLEMENT)
         with noting(node, guest.person, Act.DECIDE_ENTITLEMENT):
             granted = entitling.grant_entitlement(node, guest.person, signer, ledger=body.ledger, to=body.party, why=body.why)
         return f"{granted.party} may have {granted.ledger}"
@@ -136,7 +136,7 @@ def entitlement_routes(
     @app.post("/api/entitlements/end", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="End an entitlement")
     async def end(body: Entitlement, guest: Asker) -> str:
         """Nothing more of the ledger leaves for the party: by signature."""
-        signer = await door.signer(guest.session, body.password)
+        signer = await pens.pen(guest, body, Act.DECIDE_ENTITLEMENT)
         with noting(node, guest.person, Act.DECIDE_ENTITLEMENT):
             ended = entitling.end_entitlement(node, guest.person, signer, ledger=body.ledger, to=body.party, why=body.why)
         return f"nothing more of {ended.ledger} leaves for {ended.party}"

@@ -15,16 +15,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, roles_that_may
-from isogenic.errors import NotFound
+from isogenic.errors import NotAllowed, NotFound
 from isogenic.records.facts import Actor
 from isogenic.web.bodies import BoundedBodies
-from isogenic.web.messages import Me, SignedInAs, SignIn
+from isogenic.web.messages import Me, NewPassword, SignedInAs, SignIn
 from isogenic.web.problems import PROBLEMS
 from isogenic.web.signin import METHOD, Door, Session
 
-__all__ = ["READER", "SECURITY_HEADERS", "Asker", "Guest", "actor_for", "asked_by", "guest_of", "nothing_else", "sign_in_routes"]
+__all__ = ["READER", "SECURITY_HEADERS", "Asker", "Guest", "actor_for", "asked_by", "guest_of", "let_in", "nothing_else", "sign_in_routes"]
 
 BEARER = "bearer "
+RENEWING = {"/api/password", "/api/me", "/password"}  # all that can be done before a password is renewed
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -38,12 +39,15 @@ class Guest:
 
     session: Session
     person: Person
+    host: str = ""  # the name under which this node was asked: what a passkey is bound to
 
 
 def guest_of(door: Door, request: Request) -> Guest:
     """The person behind a request, or `NotTrusted`."""
     session = door.session(_token(door, request))
-    return Guest(session, door.person(session))
+    if session.renew and request.url.path not in RENEWING:
+        raise NotAllowed("nothing can be done yet", why=f"your password has to be changed: {session.renew}", possible="change it, then go on")
+    return Guest(session, door.person(session), request.headers.get("host", ""))
 
 
 async def asked_by(request: Request) -> Guest:
@@ -66,10 +70,10 @@ def _token(door: Door, request: Request) -> str | None:
     return request.cookies.get(door.cookie)
 
 
-def actor_for(person: Person, act: Act) -> Actor:
+def actor_for(person: Person, act: Act, method: str = METHOD) -> Actor:
     """The person in the role in which they do this: the first of theirs that the act is open to."""
     role = next((role for role in roles_that_may(act) if role in person.roles), person.roles[0])
-    return Actor(str(person.id), str(role), METHOD)
+    return Actor(str(person.id), str(role), method)
 
 
 def sign_in_routes(app: FastAPI, door: Door) -> None:
@@ -78,11 +82,12 @@ def sign_in_routes(app: FastAPI, door: Door) -> None:
     @app.post("/api/sign-in", responses=PROBLEMS, tags=["sign-in"], summary="Sign in")
     async def sign_in(body: SignIn, request: Request, response: Response) -> SignedInAs:
         """A session for a person with an account at this node. Five wrong passwords in a row lock it for a while."""
-        session = await door.sign_in(body.person, body.password)
-        person = door.person(session)
-        # Strict: no other site's page can act with this session, so no route needs a token of its own against that.
-        response.set_cookie(door.cookie, session.token, httponly=True, samesite="strict", secure=request.url.scheme == "https", path="/")
-        return SignedInAs(person=person.id, printed_name=person.printed_name, roles=[str(role) for role in person.roles], token=session.token)
+        return let_in(door, await door.sign_in(body.person, body.password), request, response)
+
+    @app.post("/api/password", status_code=204, responses=PROBLEMS, tags=["sign-in"], summary="Renew the password")
+    async def renew(body: NewPassword, guest: Asker) -> None:
+        """Another password for the same key. Every other session of the person ends."""
+        await door.renew(guest.session, body.password, body.new_password)
 
     @app.post("/api/sign-out", status_code=204, responses=PROBLEMS, tags=["sign-in"], summary="Sign out")
     async def sign_out(request: Request, response: Response) -> None:
@@ -98,6 +103,15 @@ def sign_in_routes(app: FastAPI, door: Door) -> None:
 
     app.add_middleware(BoundedBodies)
     app.add_middleware(_Headers)
+
+
+def let_in(door: Door, session: Session, request: Request, response: Response) -> SignedInAs:
+    """The answer to a sign-in, with the session's cookie."""
+    person = door.person(session)
+    # Strict: no other site's page can act with this session, so no route needs a token of its own against that.
+    response.set_cookie(door.cookie, session.token, httponly=True, samesite="strict", secure=request.url.scheme == "https", path="/")
+    roles = [str(role) for role in person.roles]
+    return SignedInAs(person=person.id, printed_name=person.printed_name, roles=roles, token=session.token, renew=session.renew)
 
 
 class _Headers:

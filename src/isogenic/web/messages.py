@@ -164,33 +164,83 @@ class RecipeText(Body):
     text: Annotated[str, Field(min_length=1, max_length=60_000)]
 
 
-class SignRecipe(Body):
+class PasskeyResponse(BaseModel):
+    """What an authenticator answered, in base64url (WebAuthn level 3, 5.2): of signing, or of enrolling."""
+
+    clientDataJSON: Annotated[str, Field(min_length=1, max_length=6_000)]  # noqa: N815 (the name in the standard)
+    authenticatorData: Annotated[str, Field(max_length=6_000)] = ""  # noqa: N815 (the name in the standard)
+    signature: Annotated[str, Field(max_length=3_000)] = ""
+    userHandle: Annotated[str, Field(max_length=200)] | None = None  # noqa: N815 (the name in the standard)
+    attestationObject: Annotated[str, Field(max_length=40_000)] = ""  # noqa: N815 (the name in the standard)
+
+
+class PasskeyAnswer(BaseModel):
+    """A browser's `PublicKeyCredential` as JSON; what else it holds is passed over."""
+
+    id: Annotated[str, Field(min_length=1, max_length=1_364)]
+    rawId: Annotated[str, Field(min_length=1, max_length=1_364)]  # noqa: N815 (the name in the standard)
+    type: Literal["public-key"]
+    response: PasskeyResponse
+
+
+class Signing(Body):
+    """An electronic signature: who, with what, and meaning what (21 CFR 11.50, 11.200).
+
+    With a password: `password`, and at the first signature of a session `person`, too. With a passkey: first `passkey` is
+    `ask`, and the answer (202) says what is signed and what the authenticator is to be asked; then the same again with its answer.
+    """
+
+    meaning: Annotated[str, Field(min_length=1, max_length=40, description="what the signature means, said by who signs")]
+    person: Annotated[str, Field(max_length=40)] = ""
+    password: Annotated[str, Field(max_length=256)] = ""
+    passkey: Literal["", "ask"] | PasskeyAnswer = ""
+
+
+class SignRecipe(Signing):
     """A signature under a recipe: as its author, or as its approver."""
 
     act: Literal["sign_recipe_as_author", "approve_recipe"]
-    password: Password
 
 
-class Disposition(Body):
+class Disposition(Signing):
     """What a deviation means for its lot, by signature."""
 
     disposition: DeviationDisposition
     justification: Words
-    password: Password
 
 
-class Release(Body):
+class Release(Signing):
     """A lot is released by signature. `digest` is that of the page that was looked at."""
 
     digest: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
-    password: Password
 
 
-class Rejection(Body):
+class Rejection(Signing):
     """A lot is rejected by signature."""
 
     reason: Words
+
+
+class EnrolPasskey(Body):
+    """A passkey is put on file, signed with the personal key."""
+
+    title: Annotated[str, Field(min_length=1, max_length=80)]
+    person: Annotated[str, Field(max_length=40)] = ""
     password: Password
+    passkey: PasskeyAnswer
+
+
+class PasskeySignIn(Body):
+    """Somebody signs in with a passkey."""
+
+    passkey: PasskeyAnswer
+
+
+class NewPassword(Body):
+    """A person renews the password."""
+
+    password: Password
+    new_password: Password
 
 
 class StatementAbout(Body):
@@ -210,6 +260,7 @@ class SignedInAs(BaseModel):
     printed_name: str
     roles: list[str]
     token: str
+    renew: str = Field(default="", description="why the password must be changed before anything else is done")
 
 
 class Me(BaseModel):
@@ -292,6 +343,8 @@ class DeviationLine(BaseModel):
     justification: str | None = None
     disposed_by: str | None = None
     disposed_at: str | None = None
+    disposed_role: str | None = None
+    disposed_method: str | None = None
 
 
 class BatchLine(BaseModel):

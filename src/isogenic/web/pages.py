@@ -23,7 +23,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from nicegui import ui
 
-from isogenic.authority.people import Person
+from isogenic.authority.people import Person, Role
 from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.checks import stops
 from isogenic.clock import monotonic_seconds
@@ -33,6 +33,7 @@ from isogenic.plant.classes import STIRRED_BIOREACTOR
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotRejected, LotReleased, check_lot_is_in_quarantine
 from isogenic.web.control_desk import ControlDesk, deviation_line, signature_line
+from isogenic.web.credentials_api import Watch, person_lines
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import NoteLine, time
 from isogenic.web.screens.batches import batch_screen, batches_screen
@@ -40,6 +41,7 @@ from isogenic.web.screens.doors import sign_in_page
 from isogenic.web.screens.markup import Markup, h
 from isogenic.web.screens.network import RunningBatch, network_head, network_map, network_running, network_sites
 from isogenic.web.screens.parts import Nav, empty, panel, rail
+from isogenic.web.screens.people import alarm_notice, password_page, people_screen
 from isogenic.web.screens.recipes import recipes_screen
 from isogenic.web.screens.records import records_screen
 from isogenic.web.screens.release import lot_screen
@@ -70,6 +72,7 @@ class Screens:
 
     desk: ControlDesk
     door: Door
+    watch: Watch
     glances: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def glance(self, name: str, render: Render) -> str:
@@ -98,13 +101,21 @@ class _Screens:
 
 def mount_pages(app: FastAPI, desk: ControlDesk, door: Door) -> None:
     """Add the pages to the API's application."""
-    app.add_middleware(_Screens, screens=Screens(desk, door))
+    app.add_middleware(_Screens, screens=Screens(desk, door, app.state.watch))
     app.mount("/static", StaticFiles(directory=str(files("isogenic.web") / "static")), name="static")
 
     @app.get("/sign-in", include_in_schema=False)
     async def sign_in(request: Request) -> HTMLResponse:
         then = request.query_params.get("then", "/")
         return HTMLResponse(sign_in_page("Control site", then=inside(then)), headers={"Cache-Control": "no-store"})
+
+    @app.get("/password", include_in_schema=False)
+    async def password(request: Request) -> Response:
+        try:
+            why = guest_of(door, request).session.renew
+        except Refusal:
+            return RedirectResponse("/sign-in", status_code=303)
+        return HTMLResponse(password_page("Control site", why or "you asked for it"), headers={"Cache-Control": "no-store"})
 
     ui.run_with(app, title="Isogenic", favicon=ICON, tailwind=False, show_welcome_message=False, language="en-US", reconnect_timeout=10.0)
 
@@ -148,6 +159,9 @@ class Page:
         with ui.element("div").classes("frame"):
             self.rail = self.part(self._rail, tag="aside", classes="rail")
             self.main = ui.element("main").classes("page")
+        if {Role.ADMINISTRATOR, Role.QUALITY, Role.QUALIFIED_PERSON} & set(guest.person.roles):
+            with self.main:
+                self.part(lambda: alarm_notice(screens.watch.alarm()), name="alarm")
         ui.timer(LOOK_S, self._look)
 
     def _rail(self) -> Markup:
@@ -316,6 +330,7 @@ def deviation_page(request: Request, deviation: str) -> Response | None:
             why_not="; ".join(note.text for note in against),
             now=time(desk.now) or "",
             role=_role(person, Act.DISPOSE_DEVIATION),
+            first=not screens.door.has_signed(guest.session),
         )
 
     with page.main:
@@ -353,6 +368,7 @@ def lot_page(request: Request, lot: str) -> Response | None:
             signature=signature_line(decided.signature) if decided else None,
             may_release=_may(person, Act.RELEASE_LOT, record),
             may_reject=_may(person, Act.REJECT_LOT, record),
+            first=not screens.door.has_signed(guest.session),
         )
 
     with page.main:
@@ -407,6 +423,31 @@ def records_page(request: Request) -> Response | None:
         ledgers = desk.ledgers()
         return records_screen(
             found, asked=asked, ledgers=[each.origin for each in ledgers], kinds=derived.kinds(), total=sum(each.size for each in ledgers)
+        )
+
+    with page.main:
+        page.part(content, follow=False)
+    return None
+
+
+@ui.page("/people")
+def people_page(request: Request) -> Response | None:
+    """People and their credentials. It does not follow the node, so that nothing moves under a person who types."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk, door, person = Page(screens, guest, here="/people", title="People"), screens.desk, screens.door, guest.person
+
+    def content() -> Markup:
+        return people_screen(
+            person_lines(desk.node, door),
+            screens.watch.lines(),
+            person=person,
+            keeps=not stops(may(person, Act.KEEP_ACCOUNTS)),
+            answers=bool({Role.ADMINISTRATOR, Role.QUALITY, Role.QUALIFIED_PERSON} & set(person.roles)),
+            first=not door.has_signed(guest.session),
+            domain=door.keeping.domain,
         )
 
     with page.main:

@@ -42,8 +42,9 @@ from isogenic.web.messages import (
     fact_line,
     time,
 )
+from isogenic.web.passkeys import Pens, passkey_sign_in
 from isogenic.web.problems import PROBLEMS, answer_refusals
-from isogenic.web.signin import AccountFolder, Door
+from isogenic.web.signin import AccountFolder, Door, Keeping
 from isogenic.web.site_messages import LinkLine, SiteSummary, UnitLine
 from isogenic.web.story import Stories, Story
 
@@ -54,7 +55,7 @@ REASONS_MAX = 20
 REASON_MAX = 400  # characters of a reason that is noted
 
 
-def site_door(node: SiteNode, accounts: AccountFolder) -> Door:
+def site_door(node: SiteNode, accounts: AccountFolder, *, keeping: Keeping | None = None) -> Door:
     """The sign-in of a site."""
 
     def note(payload: Payload, actor: Actor | None) -> None:
@@ -67,6 +68,7 @@ def site_door(node: SiteNode, accounts: AccountFolder) -> Door:
         signed_in=lambda person, method: SignedIn(person, method),
         refused=lambda person, why: SignInRefused(person, why),
         site=SiteId(node.state.site),
+        keeping=keeping,
     )
 
 
@@ -195,12 +197,12 @@ class SiteDesk:
 
     def note(self, payloads: Sequence[Payload], *, by: Guest, act: Act) -> Reasoned:
         """Note a person's act."""
-        noted = self.node.note(payloads, actor=actor_for(by.person, act))
+        noted = self.node.note(payloads, actor=actor_for(by.person, act, by.session.method))
         return Reasoned(noted=[str(fact.ref) for fact in noted])
 
 
 def _reader(guest: Guest) -> Actor:
-    return actor_for(guest.person, Act.READ)
+    return actor_for(guest.person, Act.READ, guest.session.method)
 
 
 def _phase(story: Story) -> str | None:
@@ -208,7 +210,7 @@ def _phase(story: Story) -> str | None:
     return phase.title if phase else None
 
 
-def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = None, screens: bool = True) -> FastAPI:
+def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = None, screens: bool = True, keeping: Keeping | None = None) -> FastAPI:
     """The site's API, and with `screens` the page of tasks for the tablet at the unit."""
     app = FastAPI(
         title=f"Isogenic site {node.state.site}",
@@ -218,10 +220,11 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
         redoc_url=None,
     )
     answer_refusals(app)
-    door = door or site_door(node, accounts)
+    door = door or site_door(node, accounts, keeping=keeping)
     desk = SiteDesk(node)
     app.state.door, app.state.desk = door, desk
     sign_in_routes(app, door)
+    passkey_sign_in(app, door, Pens(door))
     _reading(app, desk, door)
     _acting(app, desk, door)
     disclosure_routes(app, node.journal)

@@ -33,14 +33,14 @@ async def tell_recipe(story: Story) -> str:
     ada, ben = await story.sign_in(PersonId("ADA"), story.screens), await story.sign_in(PersonId("BEN"), story.screens)
     await ada.post("/api/recipes", {"text": text})
     path = f"/api/recipes/{RECIPE}/{VERSION}"
-    await ada.post(f"{path}/signatures", {"act": "sign_recipe_as_author", "password": ada.password})
+    await ada.post(f"{path}/signatures", {"act": "sign_recipe_as_author", **ada.signs("authored")})
     try:
-        await ada.post(f"{path}/signatures", {"act": "approve_recipe", "password": ada.password})
+        await ada.post(f"{path}/signatures", {"act": "approve_recipe", **ada.signs("approved")})
     except NotTold:
         pass  # as it must be: nobody approves what they wrote
     else:
         raise NotTold("the author of the recipe could approve it")
-    await ben.post(f"{path}/signatures", {"act": "approve_recipe", "password": ben.password})
+    await ben.post(f"{path}/signatures", {"act": "approve_recipe", **ben.signs("approved")})
     await ben.post(f"{path}/publication", {})
 
     async def accepted() -> bool:
@@ -161,7 +161,7 @@ async def tell_release(story: Story) -> str:
         except NotTold:
             page = await qui.get(f"/api/lots/{site.lot}/release")
             raise NotTold(f"{site.lot} cannot be released: {'; '.join(_reasons(page))}") from None
-        await qui.post(f"/api/lots/{site.lot}/release", {"digest": page["digest"], "password": qui.password})
+        await qui.post(f"/api/lots/{site.lot}/release", {"digest": page["digest"], **qui.signs("released")})
     poor = story.sites[FOUL_SITE]
 
     async def only_deviations_left() -> dict[str, Any] | None:
@@ -170,7 +170,7 @@ async def tell_release(story: Story) -> str:
 
     page = await until(only_deviations_left, what=f"the record of {poor.lot}", seconds=30)
     try:
-        await qui.post(f"/api/lots/{poor.lot}/release", {"digest": page["digest"], "password": qui.password})
+        await qui.post(f"/api/lots/{poor.lot}/release", {"digest": page["digest"], **qui.signs("released")})
     except NotTold as refusal:
         refused = str(refusal)
     else:
@@ -178,9 +178,9 @@ async def tell_release(story: Story) -> str:
     justification = "The feed pump fouled and the culture was starved; the lot is not made as approved."
     for each in await ben.get("/api/deviations"):
         if each["lot"] == poor.lot and each["state"] == "open":
-            body = {"disposition": "reject", "justification": justification, "password": ben.password}
+            body = {"disposition": "reject", "justification": justification, **ben.signs("disposed")}
             await ben.post(f"/api/deviations/{each['deviation']}/disposition", body)
-    await qui.post(f"/api/lots/{poor.lot}/rejection", {"reason": "Feed pump fouled; deviation disposed of as reject.", "password": qui.password})
+    await qui.post(f"/api/lots/{poor.lot}/rejection", {"reason": "Feed pump fouled; deviation disposed of as reject.", **qui.signs("rejected")})
     states = {each["lot"]: each["state"] for each in await qui.get("/api/lots")}
     wanted = {site.lot: "released" for site in good} | {poor.lot: "rejected"}
     if {lot: states.get(lot) for lot in wanted} != wanted:

@@ -88,6 +88,10 @@ class Person:
     password: str
     client: httpx2.AsyncClient
 
+    def signs(self, meaning: str) -> dict[str, str]:
+        """What a signature takes: who, the password again, and what it means."""
+        return {"person": str(self.id), "password": self.password, "meaning": meaning}
+
     async def get(self, path: str) -> Any:
         """Read something."""
         return await _answer(await self.client.get(path), path)

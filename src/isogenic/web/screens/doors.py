@@ -45,6 +45,7 @@ def sign_in_page(place: str, *, then: str = "/") -> str:
             h("input", type="password", name="password", required=True, autocomplete="current-password", maxlength="256"),
         ),
         h("button", "Sign in", type="submit"),
+        h("button.second", "Sign in with a passkey", type="button", data_passkey="sign-in"),
         data_post="/api/sign-in",
         data_then=then,
     )

@@ -185,6 +185,8 @@ def rail(nav: Nav) -> Markup:
         ("/review", "Review", nav.reviews),
         ("/recipes", "Recipes", 0),
         ("/records", "Records", 0),
+        ("/trail", "Audit trail", 0),
+        ("/people", "People", 0),
     )
     links = [
         h(

@@ -21,7 +21,7 @@ def recipes_screen(recipes: Sequence[tuple[RecipeLine, str]]) -> Markup:
 
 def _recipe(line: RecipeLine, title: str) -> Markup:
     signatures = listing(
-        ("Signature", "Meaning", "Role", "At"),
+        ("Signature", "Meaning", "Role", "Date and time"),
         [(h("span.main", each.printed_name), each.meaning, each.role.replace("_", " "), second(each.at)) for each in line.signatures],
         nothing="Nobody has signed it yet.",
     )

@@ -8,9 +8,9 @@ from isogenic.authority.people import Person
 from isogenic.web.control_messages import LotLine, ReleasePage, SignatureLine
 from isogenic.web.messages import NoteLine
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said, second
+from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said
 from isogenic.web.screens.review import lot_mark
-from isogenic.web.screens.signing import signature_dialog
+from isogenic.web.screens.signing import manifestation, signature_dialog
 from isogenic.web.screens.words import plain_words
 
 __all__ = ["lot_screen"]
@@ -30,8 +30,9 @@ def lot_screen(
     signature: SignatureLine | None,
     may_release: bool,
     may_reject: bool,
+    first: bool = True,
 ) -> Markup:
-    """The page."""
+    """The page. `first`: the person has not signed in this session yet."""
     top = head(
         lot.lot,
         sub=said(lot_mark(lot.state), f"{lot.product}, made in {lot.batch} at {lot.site}"),
@@ -49,7 +50,7 @@ def lot_screen(
     )
     right = h(
         "div.stack",
-        _decision(lot, page, person=person, role=role, now=now, signature=signature, may_release=may_release, may_reject=may_reject),
+        _decision(lot, page, person=person, role=role, now=now, signature=signature, may_release=may_release, may_reject=may_reject, first=first),
         _record(lot, page),
     )
     return join(top, h("div.grid.cols-main", left, right))
@@ -139,15 +140,21 @@ def _record(lot: LotLine, page: ReleasePage) -> Markup:
 
 
 def _decision(
-    lot: LotLine, page: ReleasePage, *, person: Person, role: str, now: str, signature: SignatureLine | None, may_release: bool, may_reject: bool
+    lot: LotLine,
+    page: ReleasePage,
+    *,
+    person: Person,
+    role: str,
+    now: str,
+    signature: SignatureLine | None,
+    may_release: bool,
+    may_reject: bool,
+    first: bool,
 ) -> Markup:
     dossier = h("a.button.second", "Download the dossier", href=f"/api/lots/{lot.lot}/dossier")
     if signature is not None:
-        shown = h(
-            "div.signature",
-            h("div.who", signature.printed_name),
-            h("p", second(signature.at)),
-            h("p", f"{signature.meaning.capitalize()}, as {signature.role.replace('_', ' ')}."),
+        shown = manifestation(
+            printed_name=signature.printed_name, role=signature.role, at=signature.at, meaning=signature.meaning, method=signature.method
         )
         return panel("Decision", h("div.stack", shown, h("div.buttons", dossier) if lot.state == "released" else None))
     buttons = []
@@ -169,12 +176,13 @@ def _decision(
         person,
         role=role,
         title=f"Release {lot.lot}",
-        meaning=f"Released: as {role} I certify that this lot was made and tested as recorded, and release it from quarantine.",
+        meaning=("released", f"as {role} I certify that this lot was made and tested as recorded, and release it from quarantine"),
         now=now,
         post=f"/api/lots/{lot.lot}/release",
         button="Sign and release",
         hidden=[("digest", page.digest)],
         about=about,
+        first=first,
     )
     reason = h(
         "label.field", h("span", "Reason"), h("textarea", name="reason", required=True, maxlength="500", placeholder="Why this lot is not to be used")
@@ -183,13 +191,14 @@ def _decision(
         person,
         role=role,
         title=f"Reject {lot.lot}",
-        meaning="Rejected: this lot is not to be used, for the reason below.",
+        meaning=("rejected", "this lot is not to be used, for the reason given here"),
         now=now,
         post=f"/api/lots/{lot.lot}/rejection",
         button="Sign and reject",
         about=about[:1],
         id_="reject",
         field=reason,
+        first=first,
     )
     return join(
         panel("Decision", h("p.empty", words, style="padding:0 0 12px"), h("div.buttons", *buttons)),

@@ -10,7 +10,7 @@ from isogenic.web.messages import BatchLine, DeviationLine
 from isogenic.web.screens.batches import trends
 from isogenic.web.screens.markup import Child, Markup, h, join
 from isogenic.web.screens.parts import count_of, head, listing, mark, minute, pairs, panel, said, second
-from isogenic.web.screens.signing import choice, signature_dialog
+from isogenic.web.screens.signing import choice, manifestation, signature_dialog
 from isogenic.web.screens.words import plain_words, signal_title
 
 __all__ = ["deviation_screen", "lot_mark", "review_screen"]
@@ -117,7 +117,9 @@ def _word(line: DeviationLine) -> str:
     return {"accept": "accepted", "reject": "rejected"}.get(line.disposition or "", "")
 
 
-def deviation_screen(line: DeviationLine, batch: BatchLine, *, person: Person, may_dispose: bool, why_not: str, now: str, role: str) -> Markup:
+def deviation_screen(
+    line: DeviationLine, batch: BatchLine, *, person: Person, may_dispose: bool, why_not: str, now: str, role: str, first: bool = True
+) -> Markup:
     """One deviation: what departed, the evidence, and the disposition by signature."""
     leading = line.evidence.get("leading", "")
     names = [name for name in (leading, *_named(line.statement)) if name]
@@ -147,7 +149,7 @@ def deviation_screen(line: DeviationLine, batch: BatchLine, *, person: Person, m
             ("Severity", line.severity),
         ),
     )
-    right = h("div.stack", _disposition(line, person=person, may_dispose=may_dispose, why_not=why_not, now=now, role=role), about)
+    right = h("div.stack", _disposition(line, person=person, may_dispose=may_dispose, why_not=why_not, now=now, role=role, first=first), about)
     return join(top, h("div.grid.cols-main", left, right))
 
 
@@ -173,17 +175,18 @@ def _named(statement: str) -> list[str]:
     return [word.strip(",.;()") for word in statement.split() if "_" in word]
 
 
-def _disposition(line: DeviationLine, *, person: Person, may_dispose: bool, why_not: str, now: str, role: str) -> Markup:
+def _disposition(line: DeviationLine, *, person: Person, may_dispose: bool, why_not: str, now: str, role: str, first: bool) -> Markup:
     if line.state != "open":
         return panel(
             "Disposition",
-            h(
-                "div.signature",
-                h("div.who", line.disposed_by),
-                h("p", second(line.disposed_at)),
-                h("p", f"Disposed: the lot is {_word(line)} as far as this deviation goes."),
-                h("p", line.justification, style="margin-top:9px"),
+            manifestation(
+                printed_name=line.disposed_by,
+                role=line.disposed_role or "",
+                at=line.disposed_at,
+                meaning=f"disposed: the lot is {_word(line)} as far as this deviation goes",
+                method=line.disposed_method or "",
             ),
+            h("p", line.justification, style="margin-top:12px"),
         )
     if not may_dispose:
         return panel("Disposition", h("p.empty", "It waits for a person of quality."), h("p.empty", why_not))
@@ -207,7 +210,7 @@ def _disposition(line: DeviationLine, *, person: Person, may_dispose: bool, why_
         person,
         role=role,
         title=f"Dispose of {line.deviation}",
-        meaning="Disposed: I have investigated this deviation, and decide what it means for the lot as stated.",
+        meaning=("disposed", "I have investigated this deviation, and decide what it means for the lot as stated"),
         now=now,
         post=f"/api/deviations/{line.deviation}/disposition",
         takes="#disposition",
@@ -218,5 +221,6 @@ def _disposition(line: DeviationLine, *, person: Person, may_dispose: bool, why_
             ("Decision", h("b", data_from="#disposition input[name=disposition]:checked")),
             ("Because", h("span", data_from="#disposition textarea")),
         ],
+        first=first,
     )
     return join(panel("Disposition", form), dialog)

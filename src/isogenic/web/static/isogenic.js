@@ -287,27 +287,84 @@
     if (problem.possible) html("span", "", box, "Possible: " + problem.possible);
     box.classList.add("shown");
   };
-  document.addEventListener("submit", async (event) => {
-    const form = event.target;
-    if (!(form instanceof HTMLFormElement) || !form.dataset.post) return;
-    event.preventDefault();
+  const bodyOf = (form) => {
     const body = {};
     for (const [name, value] of new FormData(form)) body[name] = value;
     for (const other of document.querySelectorAll(form.dataset.with || "iso-none")) for (const [name, value] of new FormData(other)) body[name] = value;
+    return body;
+  };
+  const ask = (path, body) => fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const given = async (form, answer) => {
+    const made = form.querySelector("[data-made]");
+    if (made) { made.replaceChildren(); for (const [name, value] of Object.entries(await answer.json())) if (made.dataset.made.split(" ").includes(name)) { html("dt", "", made, name); html("dd", "", made, value); } made.hidden = false; return; }
+    const said = answer.status === 200 && form.dataset.post.startsWith("/api/sign-in") ? await answer.json() : {};
+    if (said.renew) { location.assign("/password"); return; }
+    const then = form.dataset.then;
+    if (then) location.assign(then); else location.reload();
+  };
+  // What a form does, with its buttons off meanwhile; `work` gives the last answer.
+  const during = async (form, work) => {
     const buttons = form.querySelectorAll("button");
     buttons.forEach((each) => { each.disabled = true; });
     refusalOf(form).classList.remove("shown");
     try {
-      const answer = await fetch(form.dataset.post, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-      if (answer.ok) { const then = form.dataset.then; if (then) location.assign(then); else location.reload(); return; }
+      const answer = await work();
+      if (answer.ok) { await given(form, answer); return; }
       refuse(form, await answer.json());
       const secret = form.querySelector("input[type=password]");
       if (secret) { secret.value = ""; secret.focus(); }
-    } catch {
-      refuse(form, { what: "no answer from this node", why: "the connection was lost", possible: "try again in a moment" });
+    } catch (trouble) {
+      if (trouble instanceof DOMException) refuse(form, { what: "the passkey did not answer", why: trouble.message, possible: "try again, or use your password" });
+      else refuse(form, { what: "no answer from this node", why: "the connection was lost", possible: "try again in a moment" });
     } finally {
       buttons.forEach((each) => { each.disabled = false; });
     }
+  };
+
+  // ---- passkeys (WebAuthn): the node says what is to be asked, the authenticator answers, the node judges ----
+  const bytes = (said) => Uint8Array.from(atob(said.replace(/-/g, "+").replace(/_/g, "/")), (sign) => sign.charCodeAt(0));
+  const base64url = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const withIds = (list) => (list || []).map((each) => ({ ...each, id: bytes(each.id) }));
+  const able = () => {
+    if (window.PublicKeyCredential && window.isSecureContext) return;
+    throw new DOMException("this page was not opened over TLS, or as localhost: browsers keep passkeys from it");
+  };
+  const fromAuthenticator = (made, names) => {
+    const response = {};
+    for (const name of names) if (made.response[name]) response[name] = base64url(made.response[name]);
+    return { id: made.id, rawId: base64url(made.rawId), type: made.type, response };
+  };
+  const sign = async (options) => {
+    able();
+    const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials: withIds(options.allowCredentials) };
+    return fromAuthenticator(await navigator.credentials.get({ publicKey }), ["clientDataJSON", "authenticatorData", "signature", "userHandle"]);
+  };
+  const make = async (options) => {
+    able();
+    const publicKey = { ...options, challenge: bytes(options.challenge), user: { ...options.user, id: bytes(options.user.id) }, excludeCredentials: withIds(options.excludeCredentials) };
+    return fromAuthenticator(await navigator.credentials.create({ publicKey }), ["clientDataJSON", "attestationObject"]);
+  };
+  const signIn = async () => {
+    const question = await ask("/api/sign-in/passkey/question", {});
+    return question.ok ? ask("/api/sign-in/passkey", { passkey: await sign(await question.json()) }) : question;
+  };
+  const signWith = async (form) => {
+    const body = bodyOf(form);
+    delete body.password; delete body.person;
+    const question = await ask(form.dataset.post, { ...body, passkey: "ask" });
+    if (question.status !== 202) return question;
+    return ask(form.dataset.post, { ...body, passkey: await sign((await question.json()).options) });
+  };
+  const enrol = async (form) => {
+    const question = await ask("/api/passkeys/question", {});
+    return question.ok ? ask(form.dataset.post, { ...bodyOf(form), passkey: await make(await question.json()) }) : question;
+  };
+
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || !form.dataset.post) return;
+    event.preventDefault();
+    await during(form, () => ("enrol" in form.dataset ? enrol(form) : ask(form.dataset.post, bodyOf(form))));
   });
   document.addEventListener("click", async (event) => {
     const target = event.target instanceof Element ? event.target : null;
@@ -322,6 +379,17 @@
         slot.textContent = source ? (source.dataset.words || source.value) : "";
       }
       dialog.showModal();
+      return;
+    }
+    const passkey = target.closest("[data-passkey]");
+    if (passkey) {
+      const form = passkey.closest("form");
+      if (passkey.dataset.passkey === "sign-in") { await during(form, signIn); return; }
+      const typed = [...form.querySelectorAll("[data-typed]")]; // id and password: what the passkey stands for
+      typed.forEach((each) => { each.required = false; });
+      const whole = form.reportValidity();
+      typed.forEach((each) => { each.required = true; });
+      if (whole) await during(form, () => signWith(form));
       return;
     }
     if (target.closest("[data-close]")) { target.closest("dialog").close(); return; }
