@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -143,8 +144,12 @@ class Network:
         return node
 
     def close_control(self) -> None:
-        derived, journal = self.control.derived, self.control.journal
+        derived, journal, mirror = self.control.derived, self.control.journal, self.control.mirror
         assert journal is not None
+        with suppress(NotReachable):  # closed already
+            self.control.keep_beacon()
+        if mirror is not None:
+            mirror.store.close()
         for ledger in (journal.ledger, *self.control.ledgers.values(), *(copy for _, copy in self.control.copies.values())):
             ledger.store.close()
         if derived is not None:
@@ -170,6 +175,7 @@ class Network:
     def close_site(self, site: SiteId) -> None:
         node = self.nodes.pop(site)
         assert node.journal is not None
+        node.keep_beacon()
         for ledger in (*node.ledgers.values(), node.control, node.journal.ledger):
             ledger.store.close()
         node.hot.close()

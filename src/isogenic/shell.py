@@ -83,6 +83,7 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
     from isogenic.network.control import SILENT_S
     from isogenic.network.home import publish_documents
     from isogenic.network.server import node_server, quiet_server, started
+    from isogenic.records.beacon import BEACON_S
     from isogenic.web.control_api import control_app
     from isogenic.web.signin import AccountFolder
 
@@ -109,14 +110,22 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         )
     )
 
-    async def watch_silence() -> None:
+    async def watch() -> None:
+        published, since = not node.returning.waits, 0.0
         while True:
             with contextlib.suppress(Refusal):  # a disk that refuses is told where people act; it must not end the node
                 node.note_silence(clock.now().at, silent_s=SILENT_S * speed)
                 node.close_talk()
+                if not published and not node.returning.waits:
+                    publish_documents(node, home)
+                    published = True
+                since += 1.0
+                if since >= BEACON_S:
+                    node.keep_beacon()
+                    since = 0.0
             await asyncio.sleep(1.0)
 
-    tasks = [asyncio.create_task(wire.serve()), asyncio.create_task(page.serve()), asyncio.create_task(watch_silence())]
+    tasks = [asyncio.create_task(wire.serve()), asyncio.create_task(page.serve()), asyncio.create_task(watch())]
     try:
         node_port, screen_port = await started(wire), await started(page)
         tell_ready(ready, {"node_url": f"https://{settings.host}:{node_port}", "screens": f"http://{settings.host}:{screen_port}"})

@@ -17,19 +17,25 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from isogenic.clock import Clock
-from isogenic.errors import NotFound, NotReachable
+from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid
 from isogenic.ids import BatchId, Mint, NodeId, SiteId
 from isogenic.network.desk import Desk
 from isogenic.network.disclosing import Leaving
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
 from isogenic.network.inbox import Inbox
 from isogenic.network.state import ClaimRefused, ControlState, Place, fold
+from isogenic.records import recovery
+from isogenic.records.aside import LedgerFiles
+from isogenic.records.beacon import Beacon, Mark, marks_of
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
 from isogenic.records.disclosures import Journal
 from isogenic.records.facts import UNREADABLE, Actor, Fact, Payload, fact_in_place
+from isogenic.records.healing import LedgerHealed
 from isogenic.records.ledger import Copy, Ledger, Stage
 from isogenic.records.notes import VerifyingKey
+from isogenic.records.returning import Returning
+from isogenic.records.sync import Page, next_page
 
 __all__ = ["Completeness", "ControlNode"]
 
@@ -92,12 +98,20 @@ class ControlNode:
         software: str,
         site_documents: Mapping[SiteId, str] | None = None,
         journal: Journal | None = None,
+        files: LedgerFiles | None = None,
+        beacon: Beacon | None = None,
+        mirror: Copy | None = None,
     ) -> None:
         """`ledgers` by audience: `HOUSE` and one for each site. `copies` by origin, with the site that writes it. `journal`: of what leaves."""
         self.ledgers, self.copies = dict(ledgers), dict(copies)
         self.blobs, self.clock, self.mint, self.software = blobs, clock, mint, software
         self._derived = derived
         self.site_documents = dict(site_documents or {})  # each site's own recipe document, published with the general recipe
+        self.files, self.beacon, self.mirror = files, beacon, mirror
+        self.returning = Returning(files)
+        self._marks: Mapping[str, Mark] | None = None  # what the beacon said when the node was started
+        self._healed: list[LedgerHealed] = []  # not yet noted
+        self._keys = dict(witnesses)
         self._state = ControlState()
         self.actor = Actor.node(CONTROL)
         self._folded: dict[str, int] = {}
@@ -122,6 +136,9 @@ class ControlNode:
             wanted=self._wanted,
             offered=self._offered,
             leaving=Leaving(entitlements=lambda: self._state.entitlements, journal=journal, clock=clock),
+            behind=self._site_has_more,
+            take_back=self._take_back,
+            heard=self._heard,
         )
 
     def _keep_evidence(self, peer: NodeId, why: str, page: bytes) -> None:
@@ -140,10 +157,16 @@ class ControlNode:
 
     def start(self) -> None:
         """Check and fold every ledger from its first fact: the sites' first, then our own; then note that the control site runs."""
+        self._marks = self.beacon.read() if self.beacon else None
         for ledger in self.ledgers.values():
-            ledger.check()
+            recovery.check(ledger, self.files)
+            if self.files or self.beacon:
+                self.returning.look(ledger, self._marks if self.beacon else {})
+        self._heal_house()
         for _, copy in self.copies.values():
-            copy.check()
+            recovery.check(copy, self.files)
+            recovery.remember(copy, self._marks)
+            self._healed += recovery.copy_healed(copy, self.files)
         if self.journal is not None:
             self.journal.start()
         self._due = dict.fromkeys(self.copies)
@@ -152,7 +175,60 @@ class ControlNode:
             self._fold_own(audience)
         self._running = True
         self._refuse_claims(list(self._state.evidence))
-        self.note([ControlStarted(CONTROL, self.software)])
+        self.note([ControlStarted(CONTROL, self.software), *self._healed])
+        self._healed.clear()
+        self.keep_beacon()
+
+    def keep_beacon(self) -> None:
+        """Let the beacon remember how far the ledgers have come."""
+        self._mirror_house()
+        if self.beacon is not None:
+            copies = [copy for _, copy in self.copies.values()]
+            self.beacon.write(marks_of(self.ledgers.values(), copies, waits=self.returning.waits, before=self._marks))
+
+    def _heal_house(self) -> None:
+        """The house has no reader who holds its content; its second copy, if there is one, is here."""
+        house = self.ledgers[HOUSE]
+        if self.mirror is not None:
+            recovery.check(self.mirror, self.files)
+            recovery.copy_healed(self.mirror, self.files)  # what it lacks it gets from the house
+        if house.origin not in self.returning.waits:
+            return
+        if self.mirror is not None:
+            while page := self.mirror.page_back(self.returning.size(house.origin), moment=self.clock.now()):
+                self.returning.take(house.origin, page, witness=self.mirror.witness.verifying_key)
+        self._healed.append(self.returning.heard(house.origin))
+
+    def _mirror_house(self) -> None:
+        house = self.ledgers[HOUSE]
+        while self.mirror is not None and (page := next_page(house.store, start=self.mirror.size)) is not None:
+            self.mirror.take(page, moment=self.clock.now())
+
+    # ---- ledgers of ours that wait for the site that witnesses them ----
+
+    def _site_has_more(self, peer: NodeId, size: int) -> None:
+        ledger = self.ledgers[peer]
+        why = f"{peer} has witnessed {size} facts, and {ledger.size} are here: this ledger was restored from an old copy"
+        self.returning.wait_for(ledger, why=why, known=size)
+
+    def _take_back(self, peer: NodeId, page: Page) -> None:
+        ledger = self.ledgers[peer]
+        if ledger.origin not in self.returning.waits:
+            raise NotValid(f"page of {ledger.origin} not taken back", why="nothing of it is missing here", possible=f"it has {ledger.size} facts")
+        try:
+            self.returning.take(ledger.origin, page, witness=self._keys[SiteId(peer)])
+        except NotTrusted as refusal:
+            self._keep_evidence(peer, str(refusal), page.to_bytes())
+            raise
+        self._fold_own(peer)
+
+    def _heard(self, peer: NodeId) -> None:
+        origin = self.ledgers[peer].origin
+        if origin in self.returning.asking:
+            healed = self.returning.heard(origin)
+            self._fold_own(peer)
+            self.note([healed])
+            self.changed.set()
 
     def stop(self) -> None:
         """Let the waiting sites go and note the end."""
@@ -162,6 +238,7 @@ class ControlNode:
         self._settle()
         self.close_talk(at_end=True)
         self.note([ControlStopped(CONTROL)])
+        self.keep_beacon()
 
     def note(self, payloads: Sequence[Payload], *, site: SiteId | None = None, actor: Actor | None = None) -> list[Fact]:
         """Note payloads in the ledger written for `site`, or in the house; durable and folded when this returns."""
@@ -170,6 +247,7 @@ class ControlNode:
         audience = str(site) if site else HOUSE
         if audience not in self.ledgers:
             raise NotFound(f"no site {site}", why="the directory does not name it", possible=", ".join(self.sites()))
+        self.returning.refuse([self.ledgers[audience].origin])
         facts = self.ledgers[audience].append(payloads, actor=actor or self.actor, moment=self.clock.now())
         self._fold_own(audience)
         if site:

@@ -105,6 +105,7 @@ def publish_model(node: ControlNode, data: bytes, *, product: ProductId) -> str:
 
 def _publish(node: ControlNode, fact: Payload) -> None:
     """To every site, and last to the house: what the house holds has reached every ledger, whenever the node was killed."""
+    node.returning.refuse([ledger.origin for ledger in node.ledgers.values()])  # all of them or none
     for site in node.sites():
         node.note([fact], site=site)
     node.note([fact])

@@ -68,13 +68,19 @@ class Desk:
         wanted: Callable[[NodeId, str], bool],
         offered: Callable[[str], bool],
         leaving: Leaving,
+        behind: Callable[[NodeId, int], None] = lambda site, size: None,
+        take_back: Callable[[NodeId, Page], None] | None = None,
+        heard: Callable[[NodeId], None] = lambda site: None,
     ) -> None:
         """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored.
 
         `wanted(site, digest)` says whether a fact of that site names the blob, `offered(digest)` whether it was published.
+        `behind(site, size)` is told that a site has more of the ledger written for it than we, `take_back` takes it, `heard(site)` that it has not.
         """
         self.inbox, self.outgoing, self.witnesses, self.blobs, self.clock, self._taken = inbox, outgoing, witnesses, blobs, clock, taken
         self._wanted, self._offered, self.leaving = wanted, offered, leaving
+        self._behind, self._heard = behind, heard
+        self._take_back = take_back or (lambda site, page: self.outgoing[site].take_back(page, witness=self.witnesses[site]) and None)
         self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}
         self._news: dict[NodeId, asyncio.Event] = {}
         self._early: dict[NodeId, int] = {}
@@ -111,6 +117,10 @@ class Desk:
                     return await self._page(peer, query, body)
                 case ("GET", ["v1", "control"]):
                     return await self._control(peer, query)
+                case ("GET", ["v1", "held"]):
+                    return self._held(peer, query)
+                case ("POST", ["v1", "held"]):
+                    return self._returned(peer, body)
                 case ("POST", ["v1", "cosignatures"]):
                     return self._cosignature(peer, body)
                 case (("HEAD" | "GET" | "PUT") as verb, ["v1", "blobs", digest]):
@@ -129,7 +139,25 @@ class Desk:
         except Resume as resume:
             return Answer(409, codec.dumps({"size": resume.size}))
         self._taken(origin)
-        return Answer(200, codec.dumps({"size": receipt.size, "line": receipt.line.decode()}))
+        held = self.inbox.copies[origin].size
+        return Answer(200, codec.dumps({"size": receipt.size, "line": receipt.line.decode(), "held": held}))
+
+    def _held(self, peer: NodeId, query: Mapping[str, str]) -> Answer:
+        """What is held here of a ledger that the caller writes, for a caller who has lost some of it."""
+        origin = query.get("ledger", "")
+        if self.inbox.writers.get(origin) != peer:
+            raise NotTrusted(f"nothing of {origin[:80]!r} given back", why=f"{peer} does not write that ledger")
+        page = self.inbox.copies[origin].page_back(_whole(query.get("from", "0")), moment=self.clock.now())
+        return Answer(200, page.to_bytes()) if page else Answer(204)
+
+    def _returned(self, peer: NodeId, body: bytes) -> Answer:
+        """A page of the ledger written for the caller, which has more of it than we have."""
+        page = Page.from_bytes(body)
+        ledger = self.outgoing[peer]
+        if page.origin != ledger.origin:
+            raise NotTrusted(f"page of {page.origin[:80]!r} not taken back", why=f"it is not the ledger written for {peer}")
+        self._take_back(peer, page)
+        return Answer(200, codec.dumps({"size": ledger.size}))
 
     async def _turn(self, peer: NodeId, page: Page) -> None:
         """Let a page wait for those before it: several are on the wire at once, on sessions that overtake one another."""
@@ -145,8 +173,13 @@ class Desk:
 
     async def _control(self, peer: NodeId, query: Mapping[str, str]) -> Answer:
         start, wait = _whole(query.get("from", "0")), min(float(_whole(query.get("wait", "0"))), WAIT_MAX_S)
-        store = self.outgoing[peer].store
-        self.leaving.require(peer, store.origin)
+        ledger = self.outgoing[peer]
+        self.leaving.require(peer, ledger.origin)
+        if start > ledger.size:
+            self._behind(peer, start)
+            return Answer(409, codec.dumps({"size": ledger.size}))
+        self._heard(peer)
+        store = ledger.store
         page = next_page(store, start=start)
         if page is None and wait > 0 and not self.closing:
             event = self._news.setdefault(peer, asyncio.Event())

@@ -8,6 +8,8 @@ accounts/        sign-in and sealed signing keys of the people who work here, ou
 ledgers/         HOUSE and one for each site; copies/ of every ledger that a site writes
 blobs/           reading blocks, models, evidence, by digest
 disclosures.sqlite  what left this node, when and to whom: a ledger that is never sent
+mirror/          a second copy of the house ledger, which no site holds
+evidence/        ledger files that did not verify any more, whole
 derived.sqlite   tables for searching: may be deleted, is rebuilt
 node.lock        held while the node runs: one process to a folder
 """
@@ -31,6 +33,8 @@ from isogenic.network.control import CONTROL, HOUSE, ControlNode
 from isogenic.network.entitling import derive_entitlements
 from isogenic.quality.specifications import read_specification
 from isogenic.records import codec
+from isogenic.records.aside import LedgerFiles
+from isogenic.records.beacon import Beacon, beacon_path
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
 from isogenic.records.disclosures import DISCLOSURES, Journal
@@ -51,6 +55,8 @@ class ControlSettings(NodeSettings):
     host: str = "127.0.0.1"
     node_port: int = 0  # where sites call, with mutual TLS; 0: any free port
     screen_port: int = 0  # where people look; 0: any free port
+    beacon: str = ""  # the file that remembers how far the ledgers had come; empty: beside the folder. On another disk, if there is one
+    mirror: str = ""  # the folder of the second copy of the house ledger; empty: `mirror` in this folder. On another disk, if there is one
     audiences: dict[str, list[str]]  # which ledgers each site writes: the house and its sponsors
 
 
@@ -89,19 +95,24 @@ class ControlHome:
             documents,
         )
 
+    @property
+    def mirror_path(self) -> Path:
+        """The second copy of the house ledger, which no site holds."""
+        return Path(self.settings.mirror or self.folder / "mirror") / "HOUSE.sqlite"
+
     def node(self, *, clock: Clock, mint: Mint, software: str) -> ControlNode:
         """The control site on this folder, not yet started."""
-        network, folder = self.settings.network, self.folder
+        network, folder, files = self.settings.network, self.folder, LedgerFiles()
         own = {audience: f"{network}/{CONTROL}/{audience}" for audience in (HOUSE, *self.directory.sites)}
         copies: dict[str, tuple[SiteId, Copy]] = {}
         for site, entry in self.directory.sites.items():
             for audience in self.settings.audiences.get(site, [HOUSE]):
                 origin = f"{network}/{site}/{audience}"
-                store = SqliteStore(folder / "copies" / f"{site}.{audience}.sqlite", origin=origin)
-                copies[origin] = (site, Copy(store, writer=VerifyingKey.parse(entry.keys.ledger), witness=self.witness))
+                path, writer = folder / "copies" / f"{site}.{audience}.sqlite", VerifyingKey.parse(entry.keys.ledger)
+                copies[origin] = (site, files.copy(path, origin=origin, writer=writer, witness=self.witness))
         return ControlNode(
             ledgers={
-                str(audience): Ledger(SqliteStore(folder / "ledgers" / f"{audience}.sqlite", origin=origin), signer=self.signer)
+                str(audience): files.ledger(folder / "ledgers" / f"{audience}.sqlite", origin=origin, signer=self.signer)
                 for audience, origin in own.items()
             },
             copies=copies,
@@ -117,11 +128,19 @@ class ControlHome:
                 actor=Actor.node(CONTROL),
                 clock=clock,
             ),
+            files=files,
+            beacon=Beacon(beacon_path(folder, self.settings.beacon)),
+            mirror=files.copy(self.mirror_path, origin=own[HOUSE], writer=self.signer.verifying_key, witness=self.witness),
         )
 
 
 def publish_documents(node: ControlNode, home: ControlHome) -> None:
-    """Publish what the folder holds and no ledger says yet: the directory, specifications, reference models."""
+    """Publish what the folder holds and no ledger says yet: the directory, specifications, reference models.
+
+    Nothing while a ledger waits for the site that witnesses it; whoever runs the node asks again then.
+    """
+    if node.returning.waits:
+        return
     if node.state.published != home.directory:
         decisions.publish_directory(node, home.directory)
     derive_entitlements(node, home.directory)  # a site may keep a ledger more than before

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Protocol
 
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid
-from isogenic.records.durable import sync_folder, write_whole
+from isogenic.records.durable import make_folder, sync_folder, write_whole
 
 __all__ = ["BLOB_BYTES_MAX", "BlobStore", "DiskFiles", "Files"]
 
@@ -49,6 +49,18 @@ class Files(Protocol):
         """What is in a folder, in order; nothing when there is none."""
         ...
 
+    def move(self, path: Path, to: Path) -> None:
+        """Give a file another name, durably. Nothing where there is no such file."""
+        ...
+
+    def remove(self, path: Path) -> None:
+        """Take a file away, durably. Nothing where there is no such file."""
+        ...
+
+    def digest(self, path: Path) -> str:
+        """The SHA-256 of a file of any size, in hex."""
+        ...
+
 
 class DiskFiles:
     """The operating system's files."""
@@ -76,6 +88,33 @@ class DiskFiles:
 
     def names(self, folder: Path) -> list[str]:
         return sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+
+    def move(self, path: Path, to: Path) -> None:
+        make_folder(to.parent)
+        try:
+            path.replace(to)
+            sync_folder(to.parent)
+            sync_folder(path.parent)
+        except FileNotFoundError:
+            return
+        except OSError as trouble:
+            raise NotReachable(f"cannot move {path.name}", why=str(trouble), possible="check the disk") from trouble
+
+    def remove(self, path: Path) -> None:
+        try:
+            path.unlink()
+            sync_folder(path.parent)
+        except FileNotFoundError:
+            return
+        except OSError as trouble:
+            raise NotReachable(f"cannot remove {path.name}", why=str(trouble), possible="check the disk") from trouble
+
+    def digest(self, path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                return file_digest(file, "sha256").hexdigest()
+        except OSError as trouble:
+            raise NotReachable(f"cannot read {path.name}", why=str(trouble), possible="check the disk") from trouble
 
 
 class BlobStore:

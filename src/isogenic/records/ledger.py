@@ -21,13 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from isogenic.clock import Moment
 from isogenic.errors import NotAllowed, NotTrusted, NotValid
 from isogenic.records.facts import Actor, Fact, Payload, encode_facts, fact_in_place
-from isogenic.records.keys import KeyRenewed, KeyRotated, WriterKeys, sign_rotation
+from isogenic.records.keys import Change, KeyRenewed, KeyRotated, WriterKeys, sign_rotation
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import (
     Checkpoint,
@@ -40,7 +40,7 @@ from isogenic.records.notes import (
     sign_checkpoint,
 )
 from isogenic.records.store import Commit, Head, LedgerStore
-from isogenic.records.sync import Page, check_page
+from isogenic.records.sync import Accepted, Page, Resume, check_page, next_page
 
 __all__ = ["COMMIT_MAX", "Copy", "Ledger", "Stage"]
 
@@ -48,6 +48,7 @@ COMMIT_MAX = 512  # facts to a commit, so that one commit always fits one page o
 READ_PAGE = 512  # facts read from the store at a time
 CHECK_PAGE = 512  # facts hashed at a time: what stays in the cache of a processor
 PROMISES_MAX = 100  # sizes that a writer has told and not yet brought: more than an hour of them, at the pace that they are kept
+LINE = "\u2014 ".encode()  # how a signature line begins
 RESTORE = "restore the file from a backup or from the other side's copy; keep this one as evidence"
 
 
@@ -104,7 +105,7 @@ def _newest(store: LedgerStore, keys: WriterKeys, what: str, *, also: Sequence[V
     head = store.head()
     if head is None:
         return Frontier()
-    if _open_kept(head.note, keys, also=also) != Checkpoint(store.origin, head.size, head.frontier.root()):
+    if open_kept(head.note, keys, also=also) != Checkpoint(store.origin, head.size, head.frontier.root()):
         raise NotTrusted(f"cannot open {what} {store.origin}", why="its newest checkpoint does not match its tree")
     return head.frontier
 
@@ -144,7 +145,7 @@ def _fault(store: LedgerStore, size: int, keys: WriterKeys) -> tuple[int, int]:
         if frontier.size < kept[0]:
             return good, kept[0] - 1
         try:
-            signed = _open_kept(kept[1], keys)
+            signed = open_kept(kept[1], keys)
         except (NotTrusted, NotValid):  # changed itself: the next one tells
             continue
         if signed != Checkpoint(store.origin, kept[0], frontier.root()):
@@ -153,7 +154,7 @@ def _fault(store: LedgerStore, size: int, keys: WriterKeys) -> tuple[int, int]:
     return good, size - 1
 
 
-def _open_kept(note: bytes, keys: WriterKeys, *, also: Sequence[VerifyingKey] = ()) -> Checkpoint:
+def open_kept(note: bytes, keys: WriterKeys, *, also: Sequence[VerifyingKey] = ()) -> Checkpoint:
     """The checkpoint in a note of our own store: signed by the key that counts, or, beyond a revocation, by one that did when it was noted."""
     try:
         return keys.open(note)[0]
@@ -164,6 +165,11 @@ def _open_kept(note: bytes, keys: WriterKeys, *, also: Sequence[VerifyingKey] = 
             if key.key_id == first_key_id(note):
                 return open_checkpoint(note, key)[0]
         raise
+
+
+def _as_begun(keys: WriterKeys) -> WriterKeys:
+    """The keys without what the ledger itself said of them: that is found in its facts."""
+    return replace(keys, eras=tuple(era for era in keys.eras if era.change is not Change.ROTATED))
 
 
 class Ledger:
@@ -187,6 +193,11 @@ class Ledger:
     def size(self) -> int:
         """How many facts are noted."""
         return self._frontier.size
+
+    @property
+    def frontier(self) -> Frontier:
+        """The tree of all noted facts."""
+        return self._frontier
 
     @property
     def root(self) -> bytes:
@@ -327,6 +338,36 @@ class Ledger:
             self.store.commit_all(commits)
         self._frontier = frontier
 
+    def take_back(self, page: Page, *, witness: VerifyingKey) -> int:
+        """Take facts of ours back from the witness that holds them; gives how many came.
+
+        The page carries our own signature and the witness's cosignature. Raises `NotTrusted` where it does not
+        continue what is here: then there are two histories, and only a person can say what becomes of ours.
+        """
+        with self._writing():
+            accepted = check_page(page, held=self._frontier, origin=self.origin, writer=self.keys, bodies=self.store.bodies)
+            _, cosignatures = accepted.keys.open(page.note, witnesses=(witness,))
+            if not cosignatures:
+                raise NotTrusted(f"page of {page.origin[:80]} refused", why=f"it is not cosigned by {witness.name}")
+            if accepted.bodies:
+                self._grow([Commit(accepted.bodies, accepted.frontier, page.note.rpartition(LINE)[0], page.note)])
+        return len(accepted.bodies)
+
+    def grow(self, commits: Sequence[Commit]) -> None:
+        """Go on with commits that were signed before and verify: what a damaged file still had."""
+        with self._writing():
+            self._grow(commits)
+
+    def _grow(self, commits: Sequence[Commit]) -> None:
+        self.store.commit_all(commits)
+        for each in commits:
+            self.keys = self.keys.after_facts(each.bodies, start=each.frontier.size - len(each.bodies))
+        self._frontier = commits[-1].frontier
+
+    def reopen(self, store: LedgerStore) -> None:
+        """Go on with another file of this ledger."""
+        self.__init__(store, signer=self.signer, keys=_as_begun(self.keys))  # type: ignore[misc]
+
     def facts(self, start: int = 0, stop: int | None = None) -> Iterator[Fact]:
         """The facts from position `start` on, each by where it stands; one that cannot be read is of kind `unreadable`."""
         return _facts(self.store, start, stop)
@@ -368,6 +409,7 @@ class Copy:
         self.origin = store.origin
         self.keys = (writer if isinstance(writer, WriterKeys) else WriterKeys.first(self.origin, writer)).found_in(store)
         self.promised: dict[int, bytes] = {}  # roots, by size, that the writer has signed of facts that are not here yet
+        self.vouched = 0  # how many facts we have cosigned before, where that is more than what is here
         self._frontier = _newest(store, self.keys, "the copy of")
 
     @property
@@ -423,6 +465,7 @@ class Copy:
             checkpoint=self.store.checkpoint_at_or_before,
             promised=self.promised,
         )
+        self._wait_for_memory(page, accepted)
         line = cosign(page.note, witness=self.witness, time=time)  # a promise only once it is given out, which is after the disk has it
         if accepted.bodies:
             self.store.commit(accepted.bodies, frontier=accepted.frontier, note=page.note, receipt=page.note + line)
@@ -431,6 +474,34 @@ class Copy:
         elif accepted.size == self._frontier.size:
             self.store.keep_receipt(accepted.size, page.note + line)
         return Receipt(accepted.size, line)
+
+    def remember(self, size: int, root: bytes) -> None:
+        """Hold the writer to what we cosigned before this file was damaged, or replaced by an older one."""
+        if size > self.size:
+            self.promise(size, root)
+            self.vouched = max(self.vouched, size)
+
+    def _wait_for_memory(self, page: Page, accepted: Accepted) -> None:
+        """A witness that lost its memory cosigns nothing before it holds again all that it had cosigned; `promised` holds the writer to it."""
+        if accepted.frontier.size >= self.vouched:
+            self.vouched = 0
+            return
+        if accepted.bodies:
+            self.store.commit(accepted.bodies, frontier=accepted.frontier, note=page.note)
+            self._frontier, self.keys = accepted.frontier, accepted.keys
+        raise Resume(self.size)
+
+    def page_back(self, start: int, *, moment: Moment) -> Page | None:
+        """What the writer lacks when it has only `start` facts left: a page, cosigned by us; None where we hold no more."""
+        page = next_page(self.store, start=start) if start < self.size else None
+        if page is None:
+            return None
+        line = cosign(page.note, witness=self.witness, time=int(moment.at.timestamp()))
+        return Page(page.origin, page.start, page.bodies, page.note + line)
+
+    def reopen(self, store: LedgerStore) -> None:
+        """Go on with another file of this ledger."""
+        self.__init__(store, writer=_as_begun(self.keys), witness=self.witness)  # type: ignore[misc]
 
     def facts(self, start: int = 0, stop: int | None = None) -> Iterator[Fact]:
         """The facts held from position `start` on, each by where it stands; one that cannot be read is of kind `unreadable`."""

@@ -5,9 +5,11 @@ control site's desk answers it. In production it is HTTPS outbound from the site
 rehearsal it is a simulated line that loses, repeats and delays. The guarantee lies in the
 cosignature, so any pipe will do.
 
-    POST /v1/pages                    a page of facts        -> 200 size, line | 409 size | refusal
+    POST /v1/pages                    a page of facts        -> 200 size, line, held | 409 size | refusal
     POST /v1/pages?wait=1             the same, while the pages before it are on the wire too: it waits for them a moment
-    GET  /v1/control?from=N&wait=S    the control ledger     -> 200 a page | 204 nothing new
+    GET  /v1/control?from=N&wait=S    the control ledger     -> 200 a page | 204 nothing new | 409 size: give back what follows
+    GET  /v1/held?ledger=ORIGIN&from=N   the caller's own ledger, as it is held here -> 200 a page, cosigned | 204 nothing more
+    POST /v1/held                     a page of the control ledger, cosigned, to be taken back -> 200 size
     POST /v1/cosignatures             origin, size, line     -> 204
     HEAD, PUT, GET /v1/blobs/DIGEST   content by its SHA-256 -> 200 | 204 | 404
     POST /v1/heartbeat                sizes and live values  -> 204

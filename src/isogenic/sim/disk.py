@@ -17,9 +17,11 @@ bytes beside it alone ("powersafe overwrite"), and a sync that returned is true.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
@@ -399,6 +401,43 @@ class SimDisk:
         """What is in a folder, in order."""
         start = f"{folder}/"
         return sorted({path[len(start) :].split("/")[0] for path in self._files if path.startswith(start)})
+
+    def move(self, path: Path, to: Path) -> None:
+        """Rename a file and sync the folder."""
+        if str(path) in self._files:
+            self._whole(path, lambda: self._renamed(str(path), str(to)))
+            self._sync_names(str(to.parent))
+
+    def _renamed(self, path: str, to: str) -> None:
+        file = self._files[path]
+        self._name(to, file)
+        self._name(path, None)
+
+    def remove(self, path: Path) -> None:
+        """Take a file away and sync the folder."""
+        if str(path) in self._files:
+            self._whole(path, lambda: self._name(str(path), None))
+
+    def digest(self, path: Path) -> str:
+        """The SHA-256 of a file."""
+        if self.dark or str(path) not in self._files:
+            raise NotReachable(f"cannot read {path.name}", why="the power is gone" if self.dark else "no such file")
+        return sha256(self._files[str(path)].data).hexdigest()
+
+    def _whole(self, path: Path, change: Callable[[], None]) -> None:
+        """Change names: one step, all of it or nothing, and then on the platter."""
+        try:
+            if self.dark:
+                raise apsw.exception_for(apsw.SQLITE_IOERR)
+            self._step()
+        except apsw.Error as trouble:
+            raise NotReachable(f"cannot move {path.name}", why=str(trouble)) from trouble
+        change()
+        self._sync_names(str(path.parent))
+
+    def free(self, path: Path | str = "/") -> int | None:
+        """How many bytes are left; None where there is no limit."""
+        return None if self.quota is None else max(0, self.quota - self.used())
 
     def close(self) -> None:
         """Take the file layer out of SQLite again."""

@@ -27,6 +27,7 @@ from isogenic.network.dossiers import network_keys
 from isogenic.plant.documents import load_plant
 from isogenic.plant.model import SitePlant
 from isogenic.records import codec
+from isogenic.records.beacon import beacon_path, first_beacon
 from isogenic.records.notes import COSIGNER, LOG, Signer
 from isogenic.records.tls import issue_certificates
 from isogenic.sim.history import good_batches
@@ -177,6 +178,8 @@ def build_world(folder: Path, *, seed: int, now: Moment, control_url: str = "", 
     _control_home(world, seed)
     for site in SITES:
         _site_home(world, site, seed=seed, control_url=control_url, scan_s=scan_s)
+    for home in (world.control, *map(world.home, SITES)):
+        first_beacon(beacon_path(home, ""))
     issue_certificates({"CONTROL": world.control, **{site: world.home(site) for site in SITES}}, network=network, now=now.at)
     return world
 

@@ -16,14 +16,17 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import quote
 
 from isogenic.clock import Clock, text_of_time
 from isogenic.errors import NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.records import codec
 from isogenic.records.blobs import BlobStore
+from isogenic.records.healing import LedgerHealed
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Answer, Link, refusal_of
 from isogenic.records.notes import VerifyingKey
+from isogenic.records.returning import Returning
 from isogenic.records.sync import Page, next_page
 
 __all__ = ["Courier", "LinkState"]
@@ -68,14 +71,20 @@ class Courier:
         on_link: Callable[[bool, str], None],
         on_control: Callable[[], None],
         on_refused: Callable[[str, str], None],
+        on_returned: Callable[[], None] = lambda: None,
+        returning: Returning | None = None,
     ) -> None:
-        """`witness` is the control site's cosigning key. The callbacks tell the node: link up or down, new control facts, a ledger refused."""
+        """`witness` is the control site's cosigning key. The callbacks tell the node: link up or down, new control facts, a ledger refused,
+        facts of our own come back. While a ledger of `returning` waits, nothing is done but to ask for what it lacks.
+        """
         self.ledgers, self.control, self.witness, self.blobs, self.wanted = ledgers, control, witness, blobs, wanted
         self.link, self.clock = link, clock
-        self._on_link, self._on_control, self._on_refused = on_link, on_control, on_refused
+        self._on_link, self._on_control, self._on_refused, self._on_returned = on_link, on_control, on_refused, on_returned
+        self.returning = returning or Returning()
         self.state = LinkState()
         self._held = {origin: ledger.witnessed for origin, ledger in ledgers.items()}  # what the other side holds, as far as we know
         self._sent_blobs: set[str] = set()
+        self.healed: list[LedgerHealed] = []  # of which the node has not noted yet that they are
         self._owed = _receipt_kept(control)  # our cosignature of the control ledger, until the other side has it
         self.withheld: dict[str, str] = {}  # ledgers to which the control site is no longer entitled, and why
         self._told: set[tuple[str, str]] = set()  # refusals that were noted: once for each reason, not for each try
@@ -84,6 +93,8 @@ class Courier:
 
     async def upload_once(self) -> bool:
         """Send one page of the first ledger that has one, then blobs; True if anything moved."""
+        if self.returning.asking:
+            return await self.take_back_once()
         for origin, ledger in self.ledgers.items():
             if origin in self.state.stopped or origin in self.withheld:
                 continue
@@ -97,6 +108,8 @@ class Courier:
 
         The first page after a break goes alone: its answer tells where to go on from.
         """
+        if self.returning.asking:
+            return await self.take_back_once()
         for origin, ledger in self.ledgers.items():
             if self.state.up and origin not in self.state.stopped and origin not in self.withheld and await self._stream(ledger):
                 return True
@@ -122,6 +135,21 @@ class Courier:
                     task.cancel()
             await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
+    async def take_back_once(self) -> bool:
+        """Ask for the next page of a ledger of ours that waits for its witness; True if anything moved."""
+        origin = self.returning.asking[0]
+        answer = await self.link.call("GET", f"/v1/held?ledger={quote(origin)}&from={self.returning.size(origin)}")
+        if answer.status == 204:
+            self.healed.append(self.returning.heard(origin))
+        elif answer.status == 200:
+            self.returning.take(origin, Page.from_bytes(answer.body), witness=self.witness)
+        else:
+            refusal = refusal_of(answer)
+            raise NotReachable(f"nothing of {origin} came back", why=str(refusal))
+        self._held[origin] = self.ledgers[origin].witnessed
+        self._on_returned()
+        return True
+
     async def _send(self, ledger: Ledger, page: Page, *, behind: bool = False) -> bool:
         """Send a page and keep what is answered. `behind`: the page before it is still on the wire."""
         end = page.start + len(page.bodies)
@@ -129,6 +157,8 @@ class Courier:
         self.state.sent[ledger.origin] = max(end, self.state.sent.get(ledger.origin, 0))  # somebody has answered: it was on the wire
         if answer.status == 200:
             said = _answer(answer.body)
+            if said.held > ledger.size:
+                return self._behind(ledger, said.held)
             ledger.take_receipt(said.line.encode(), size=said.size, witness=self.witness)
             self._held[ledger.origin] = max(self._held[ledger.origin], said.size) if said.size >= end else said.size
             return True
@@ -151,9 +181,15 @@ class Courier:
             self._on_refused(origin, why)
             self._told.add((origin, why))
 
+    def _behind(self, ledger: Ledger, held: int) -> bool:
+        """The control site holds more of our ledger than we do: nothing is written before it has come back."""
+        why = f"the control site holds {held} facts, this site {ledger.size}: it was restored from an old copy"
+        self.returning.wait_for(ledger, why=why, known=held)
+        return True
+
     def _resume(self, ledger: Ledger, size: int) -> bool:
         if size > ledger.size:
-            return self._stop(ledger.origin, f"the control site holds {size} facts, this site {ledger.size}: it was restored from an old copy")
+            return self._behind(ledger, size)
         if size < ledger.witnessed:
             self._sent_blobs.clear()  # it lost what it had cosigned, so it may have lost blocks too
         self._held[ledger.origin] = size
@@ -181,6 +217,8 @@ class Courier:
 
     async def download_once(self, *, wait: int = POLL_WAIT_S) -> bool:
         """Ask for the next page of the control ledger and witness it; True if anything came."""
+        if self.returning.asking:
+            raise NotReachable("the control ledger was not asked for", why="ledgers of this site wait for their witness first")
         await self._pay()
         for digest in self.wanted.blobs_to_fetch():
             answer = await self._call("GET", f"/v1/blobs/{digest}")
@@ -190,6 +228,8 @@ class Courier:
         answer = await self._call("GET", f"/v1/control?from={self.control.size}&wait={wait}")
         if answer.status == 204:
             return False
+        if answer.status == 409:
+            return await self._give_back(_answer(answer.body).size)
         try:
             if answer.status != 200:
                 raise refusal_of(answer)
@@ -202,6 +242,16 @@ class Courier:
         self._owed = codec.dumps({"size": receipt.size, "line": receipt.line.decode()})
         self._on_control()
         await self._pay()
+        return True
+
+    async def _give_back(self, size: int) -> bool:
+        """The control site has less of its ledger than we witnessed: it was restored from an old copy, and takes the rest back from us."""
+        page = self.control.page_back(size, moment=self.clock.now())
+        if page is None:
+            raise NotReachable("nothing given back", why=f"the control site asks for what follows {size} facts, and {self.control.size} are here")
+        answer = await self._call("POST", "/v1/held", page.to_bytes())
+        if answer.status != 200:
+            raise refusal_of(answer)
         return True
 
     async def _pay(self) -> None:
@@ -222,6 +272,8 @@ class Courier:
 
     async def heartbeat(self, values: Mapping[str, Mapping[str, float]]) -> None:
         """Say how much is noted, and the thinned live values."""
+        if self.returning.asking:
+            raise NotReachable("nothing was said", why="ledgers of this site wait for their witness first")
         body = codec.dumps(
             {
                 "at": text_of_time(self.clock.now().at),
@@ -264,6 +316,7 @@ def _receipt_kept(control: Copy) -> bytes:
 class _PageAnswer:
     size: int
     line: str = ""
+    held: int = 0  # how much of the ledger the other side holds, where that is more
 
 
 def _answer(body: bytes) -> _PageAnswer:

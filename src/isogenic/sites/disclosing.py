@@ -16,6 +16,7 @@ from isogenic.records.link import Answer, Link
 
 __all__ = ["DisclosingLink"]
 
+PAGES = ("pages", "held")  # what goes out as a page of a ledger: ours, and the control site's own that is given back to it
 _TALK = {"heartbeat": "heartbeats", "cosignatures": "receipts"}
 
 
@@ -27,7 +28,7 @@ class DisclosingLink:
 
     async def call(self, method: str, path: str, body: bytes = b"") -> Answer:
         parts = urlsplit(path).path.strip("/").split("/")
-        if (method, parts[-1]) == ("POST", "pages"):
+        if method == "POST" and parts[-1] in PAGES:
             said = page_disclosed(self.to, body)
             if said.ledger in self.withheld:
                 raise NotAllowed(f"nothing of {said.ledger} leaves", why=self.withheld[said.ledger])

@@ -9,6 +9,7 @@ ledgers/         HOUSE and one for each sponsor, and the copy of the control led
 blobs/           reading blocks and models by digest
 hot.sqlite       readings not yet sealed
 disclosures.sqlite  what left this node, when and to whom: a ledger that is never sent
+evidence/        ledger files that did not verify any more, whole
 node.lock        held while the node runs: one process to a folder (equipment.lock: simulated equipment)
 """
 
@@ -27,6 +28,8 @@ from isogenic.ids import Mint, ModuleId, SiteId
 from isogenic.plant.documents import load_plant, with_endpoints
 from isogenic.plant.model import SitePlant
 from isogenic.records import codec
+from isogenic.records.aside import LedgerFiles
+from isogenic.records.beacon import Beacon, beacon_path
 from isogenic.records.blobs import BlobStore
 from isogenic.records.disclosures import DISCLOSURES, Journal
 from isogenic.records.facts import Actor
@@ -54,6 +57,7 @@ class SiteSettings(NodeSettings):
     control_url: str
     scan_s: float = Field(10.0, gt=0, allow_inf_nan=False)  # seconds of process time between scans
     module_timeout_s: float = Field(2.0, gt=0, allow_inf_nan=False)  # wall seconds after which a silent module's readings are bad
+    beacon: str = ""  # the file that remembers how far the ledgers had come; empty: beside the folder. On another disk, if there is one
     heartbeat_s: float = Field(1.0, gt=0, le=10.0, allow_inf_nan=False)  # wall seconds; well below the 15 s after which silence is noted
 
 
@@ -100,14 +104,20 @@ class SiteHome:
             Signer.load(folder / "keys" / "witness.key"),
         )
 
-    def ledgers(self) -> dict[str, Ledger]:
+    def beacon(self) -> Beacon:
+        """The file outside this folder that remembers how far its ledgers had come."""
+        return Beacon(beacon_path(self.folder, self.settings.beacon))
+
+    def ledgers(self, files: LedgerFiles | None = None) -> dict[str, Ledger]:
         """The ledgers written here: the house and each sponsor, by audience."""
         audiences = (HOUSE, *map(str, self.plant.sponsors))
-        return {audience: self._ledger(audience) for audience in audiences}
+        return {audience: self._ledger(audience, files) for audience in audiences}
 
-    def _ledger(self, audience: str) -> Ledger:
-        origin = site_origin(self.settings.network, self.settings.site, audience)
-        return Ledger(SqliteStore(self.folder / "ledgers" / f"{audience}.sqlite", origin=origin), signer=self.signer)
+    def _ledger(self, audience: str, files: LedgerFiles | None) -> Ledger:
+        origin, path = site_origin(self.settings.network, self.settings.site, audience), self.folder / "ledgers" / f"{audience}.sqlite"
+        if files is not None:
+            return files.ledger(path, origin=origin, signer=self.signer)
+        return Ledger(SqliteStore(path, origin=origin), signer=self.signer)
 
     def journal(self, clock: Clock) -> Journal:
         """What left this node, listed before it leaves."""
@@ -115,18 +125,21 @@ class SiteHome:
         ledger = Ledger(SqliteStore(self.folder / "disclosures.sqlite", origin=origin), signer=self.signer)
         return Journal(ledger, actor=Actor.node(self.settings.site), clock=clock)
 
-    def control(self) -> Copy:
+    def control(self, files: LedgerFiles | None = None) -> Copy:
         """The copy of the ledger that the control site writes for this site."""
-        origin = control_origin(self.settings.network, self.settings.site)
-        store = SqliteStore(self.folder / "ledgers" / f"{CONTROL}.sqlite", origin=origin)
-        return Copy(store, writer=VerifyingKey.parse(self.trust.ledger), witness=self.witness)
+        origin, path = control_origin(self.settings.network, self.settings.site), self.folder / "ledgers" / f"{CONTROL}.sqlite"
+        writer = VerifyingKey.parse(self.trust.ledger)
+        if files is not None:
+            return files.copy(path, origin=origin, writer=writer, witness=self.witness)
+        return Copy(SqliteStore(path, origin=origin), writer=writer, witness=self.witness)
 
     def node(self, *, clock: Clock, mint: Mint, equipment: Equipment, link: Link, software: str) -> SiteNode:
         """The site on this folder, not yet started."""
+        files = LedgerFiles()
         return SiteNode(
             SiteState(self.plant),
-            ledgers=self.ledgers(),
-            control=self.control(),
+            ledgers=self.ledgers(files),
+            control=self.control(files),
             witness=VerifyingKey.parse(self.trust.witness),
             blobs=BlobStore(self.folder / "blobs"),
             hot=HotBuffer(self.folder / "hot.sqlite"),
@@ -136,4 +149,6 @@ class SiteHome:
             link=link,
             software=software,
             journal=self.journal(clock),
+            files=files,
+            beacon=self.beacon(),
         )

@@ -26,6 +26,9 @@ from isogenic.ids import BatchId, Mint, ModuleId
 from isogenic.monitoring.judging import Judgement
 from isogenic.monitoring.model import Model
 from isogenic.plant.readings import Frame, Sink, Source
+from isogenic.records import recovery
+from isogenic.records.aside import LedgerFiles
+from isogenic.records.beacon import BEACON_S, Beacon, Mark, marks_of
 from isogenic.records.blobs import BlobStore
 from isogenic.records.blocks import ReadingsSealed, seal
 from isogenic.records.disclosures import Journal
@@ -33,6 +36,7 @@ from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Link
 from isogenic.records.notes import VerifyingKey
+from isogenic.records.returning import Returning
 from isogenic.sites.audiences import audience_of
 from isogenic.sites.courier import RETRY_MAX_S, RETRY_S, Courier
 from isogenic.sites.disclosing import DisclosingLink
@@ -84,8 +88,13 @@ class SiteNode:
         link: Link,
         software: str,
         journal: Journal | None = None,
+        files: LedgerFiles | None = None,
+        beacon: Beacon | None = None,
     ) -> None:
-        """`ledgers` by audience, `HOUSE` among them. `witness` is the control site's cosigning key. `journal`: of what leaves."""
+        """`ledgers` by audience, `HOUSE` among them. `witness` is the control site's cosigning key. `journal`: of what leaves.
+
+        With `files`, a damaged ledger is healed instead of refused; with `beacon`, one from an old backup is noticed.
+        """
         self.ledgers, self.control, self.blobs, self.hot = dict(ledgers), control, blobs, hot
         self.clock, self.mint, self.equipment, self.software = clock, mint, equipment, software
         self.site = Site(state)
@@ -104,6 +113,11 @@ class SiteNode:
         withheld: dict[str, str] = {}  # one table, for the courier and for the link
         if journal is not None:
             link = DisclosingLink(link, journal, to=WITNESS, withheld=withheld)
+        self.files, self.beacon = files, beacon
+        self.returning = Returning(files)
+        self._marks: Mapping[str, Mark] | None = None  # what the beacon said when the node was started
+        self._folded: dict[str, int] = {}  # by ledger
+        self._begun = False
         self.courier = Courier(
             ledgers={ledger.origin: ledger for ledger in ledgers.values()},
             control=control,
@@ -115,6 +129,8 @@ class SiteNode:
             on_link=self._link_changed,
             on_control=self.fold_control,
             on_refused=self._ledger_refused,
+            on_returned=self.begin,
+            returning=self.returning,
         )
         self.courier.withheld = withheld
 
@@ -126,21 +142,51 @@ class SiteNode:
     # ---- facts ----
 
     def start(self) -> None:
-        """Check and fold every ledger from its first fact, then note that the node runs."""
+        """Check and fold every ledger from its first fact, then note that the node runs, or wait for the witness where a ledger must."""
+        self._marks = self.beacon.read() if self.beacon else None
         for ledger in self.ledgers.values():
-            ledger.check()
-        self.control.check()
+            recovery.check(ledger, self.files)
+            if self.files or self.beacon:
+                self.returning.look(ledger, self._marks if self.beacon else {})
+        recovery.check(self.control, self.files)
+        recovery.remember(self.control, self._marks)
+        self.courier.healed += recovery.copy_healed(self.control, self.files)
         if self.journal is not None:
             self.journal.start()
+        self.begin()
+
+    def begin(self) -> None:
+        """Fold what is here; once no ledger waits any more, note that the node runs and what was healed."""
         for ledger in self.ledgers.values():
-            for fact in ledger.facts():
+            for fact in ledger.facts(self._folded.get(ledger.origin, 0)):
                 self._fold(fact)
         self.fold_control()
-        self.note([NodeStarted(self.state.site, self.software, resumed=len(self.state.running()))])
+        if self.returning.waits:
+            self.trouble = Trouble(self.held, str(self.clock.now().at))
+            log.error("%s: %s", self.state.site, self.held)
+            return
+        self.trouble = None
+        started = [] if self._begun else [NodeStarted(self.state.site, self.software, resumed=len(self.state.running()))]
+        self.note([*started, *self.courier.healed])
+        self._begun = True
+        self.courier.healed.clear()
+        self.keep_beacon()
+
+    @property
+    def held(self) -> str:
+        """Why nothing may be noted here now; empty where it may."""
+        return "; ".join(f"nothing is written in {origin}: {why}" for origin, why in self.returning.waits.items())
+
+    def keep_beacon(self) -> None:
+        """Let the beacon remember how far the ledgers have come."""
+        if self.beacon is not None:
+            marks = marks_of(self.ledgers.values(), [self.control], waits=self.returning.waits, before=self._marks)
+            self.beacon.write(marks)
 
     def note(self, payloads: Sequence[Payload], *, actor: Actor | None = None, moment: Moment | None = None) -> list[Fact]:
         """Note payloads in the ledgers they belong to, durably, then fold them. The one way that state changes."""
         moment, noted = moment or self.clock.now(), []
+        self.returning.refuse(ledger.origin for ledger in self.ledgers.values())
         whose_is = [audience_of(payload, self.state, together=payloads) for payload in payloads]  # before anything is noted: a refusal notes nothing
         for audience, ledger in self.ledgers.items():
             mine = [payload for payload, whose in zip(payloads, whose_is, strict=True) if whose == audience]
@@ -153,6 +199,7 @@ class SiteNode:
         return noted
 
     def _fold(self, fact: Fact) -> None:
+        self._folded[fact.ref.ledger] = fact.position + 1
         self.site = replace(self.site, state=apply(self.site.state, fact))
 
     def fold_control(self) -> None:
@@ -198,6 +245,7 @@ class SiteNode:
 
     async def cycle(self) -> None:
         """One scan, from reading to writing."""
+        self.returning.refuse(ledger.origin for ledger in self.ledgers.values())
         now = self.clock.now()
         self.frame = await self.equipment.read(now.at)
         self._note_modules()
@@ -317,7 +365,8 @@ class SiteNode:
     async def run(self, *, scan_s: float, heartbeat_s: float) -> None:
         """Run until cancelled."""
         try:
-            self.seal_left_over()
+            if not self.returning.waits:
+                self.seal_left_over()
         except Refusal as refusal:  # tried again at every scan
             log.error("readings at %s not sealed: %s", self.state.site, refusal)
         try:
@@ -326,9 +375,12 @@ class SiteNode:
                 tasks.create_task(self._upload_for_ever())
                 tasks.create_task(self._download_for_ever())
                 tasks.create_task(self._heartbeat_for_ever(heartbeat_s))
+                tasks.create_task(self._remember_for_ever())
         finally:
             self._close_talk(self.journal.open() if self.journal else [])
-            self.note([NodeStopped(self.state.site)])
+            if not self.returning.waits:
+                self.note([NodeStopped(self.state.site)])
+                self.keep_beacon()
 
     def _close_talk(self, parties: Sequence[str]) -> None:
         """Note how much small talk there was, and in the house how the journal stands."""
@@ -346,6 +398,14 @@ class SiteNode:
                 self.trouble = self.trouble or Trouble(str(refusal), str(self.clock.now().at))
                 log.error("scan of %s not finished: %s", self.state.site, refusal)
             await self.clock.sleep(scan_s)
+
+    async def _remember_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(BEACON_S)
+            try:
+                self.keep_beacon()
+            except Refusal as refusal:  # without a newer one, the next start asks the witness first, if at all
+                log.error("beacon of %s: %s", self.state.site, refusal)
 
     async def _upload_for_ever(self) -> None:
         retry = RETRY_S
