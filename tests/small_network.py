@@ -152,6 +152,8 @@ class Network:
             mirror.store.close()
         for ledger in (journal.ledger, *self.control.ledgers.values(), *(copy for _, copy in self.control.copies.values())):
             ledger.store.close()
+        if self.control.processes is not None:
+            self.control.processes.close()
         if derived is not None:
             derived.close()
 

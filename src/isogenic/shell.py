@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "disclosure_report",
     "export_statement",
+    "migrate_database",
     "replay_batch",
     "run_control",
     "run_simulated_facility",
@@ -73,7 +74,7 @@ async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None 
 
     clock = clock_of(clock_spec)
     home = ControlHome.open(folder)
-    with sole_process(folder, who=CONTROL):
+    with sole_process(folder, who=CONTROL, among_others=home.shared):
         await _run_control(home, clock=clock, ready=ready, screens=screens)
 
 
@@ -126,6 +127,8 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
             await asyncio.sleep(1.0)
 
     tasks = [asyncio.create_task(wire.serve()), asyncio.create_task(page.serve()), asyncio.create_task(watch())]
+    if node.processes is not None:
+        tasks.append(asyncio.create_task(node.processes.watch(node.follow, node.catch_up)))
     try:
         node_port, screen_port = await started(wire), await started(page)
         tell_ready(ready, {"node_url": f"https://{settings.host}:{node_port}", "screens": f"http://{settings.host}:{screen_port}"})
@@ -133,10 +136,13 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         for task in ended:
             task.result()
     finally:
-        node.stop()
         wire.should_exit = page.should_exit = True
-        tasks[2].cancel()
+        for task in tasks[2:]:
+            task.cancel()
+        node.stop()
         await asyncio.wait(tasks, timeout=5)
+        if node.processes is not None:
+            node.processes.close()
 
 
 async def run_site(
@@ -233,7 +239,7 @@ def export_statement(folder: Path, kind: str, *, about: str, person: str, passwo
     if kind not in list(StatementKind):
         raise NotValid(f"cannot state {kind[:40]!r}", why="no such statement", possible=", ".join(StatementKind))
     home = ControlHome.open(folder)
-    with sole_process(folder, who=CONTROL):
+    with sole_process(folder, who=CONTROL, among_others=home.shared):
         node = home.node(clock=SystemClock(), mint=RandomMint(), software=__version__)
         node.start()
         try:
@@ -254,18 +260,42 @@ def disclosure_report(folder: Path, *, since: str = "", to: str = "") -> list[st
     from isogenic.records.notes import Signer
     from isogenic.records.sqlite import SqliteStore
 
-    path = folder / "disclosures.sqlite"
-    if not path.exists():
-        raise NotFound(f"no disclosures in {folder}", why="no node of this folder has kept a journal of what leaves")
     signer = Signer.load(folder / "keys" / "ledger.key")  # named NETWORK/NODE
-    ledger = Ledger(SqliteStore(path, origin=f"{signer.name}/{DISCLOSURES}"), signer=signer)
+    if (folder / "directory.json").exists():
+        from isogenic.network.home import ControlHome
+
+        journals = ControlHome.open(folder).journals()
+    else:
+        path = folder / "disclosures.sqlite"
+        journals = [Ledger(SqliteStore(path, origin=f"{signer.name}/{DISCLOSURES}"), signer=signer)] if path.exists() else []
+    if not journals:
+        raise NotFound(f"no disclosures in {folder}", why="no node of this folder has kept a journal of what leaves")
+    lines = []
+    for ledger in journals:
+        try:
+            ledger.check()
+            found = disclosures(ledger.facts(), since=time_of_text(since) if since else None, to=to)
+            total = sum(each.size for each in found)
+            verified = f"the journal of {ledger.size} facts verifies, root {ledger.root.hex()}"
+            lines += [*map(str, found), f"{len(found)} disclosures, {total:,} bytes; {verified}"]
+        finally:
+            ledger.store.close()
+    return lines
+
+
+def migrate_database(folder: Path) -> str:
+    """Bring the database of a control site up to date; says what was done."""
+    from isogenic.network.home import ControlHome
+    from isogenic.records.migrations import layout, migrate
+
+    database = ControlHome.open(folder).database()
+    if database is None:
+        raise NotValid(f"cannot migrate {folder}", why="its ledgers are files in the folder", possible="set store to postgresql://...")
     try:
-        ledger.check()
-        found = disclosures(ledger.facts(), since=time_of_text(since) if since else None, to=to)
-        total = sum(each.size for each in found)
-        return [*map(str, found), f"{len(found)} disclosures, {total:,} bytes; the journal of {ledger.size} facts verifies, root {ledger.root.hex()}"]
+        steps = migrate(database)
+        return f"{database.name}: {', '.join(steps)} taken" if steps else f"{database.name}: layout {layout(database)} is up to date"
     finally:
-        ledger.store.close()
+        database.close()
 
 
 def verify_path(path: Path, *, keys: Path | None, as_json: bool = False) -> int:

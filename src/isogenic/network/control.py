@@ -4,6 +4,8 @@ Guarantees: what is decided is noted before it is answered; every site's ledger 
 verified, cosigned bytes; state is folded from them and from nothing else. A page is answered
 once it is stored and cosigned; it is folded when the sites leave time for it, and always
 before anybody looks: `state` and `derived` never lag behind what is held.
+Where several processes serve one control site (processes), each folds what all of them hold, and a
+decision is made by one at a time (`deciding`), on everything that was noted before it.
 Leaves to others: the wire (desk), TLS and HTTP (server), screens and sign-in (web).
 """
 
@@ -12,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 from isogenic.clock import Clock
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid
@@ -23,6 +27,7 @@ from isogenic.network.desk import Desk
 from isogenic.network.disclosing import Leaving
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
 from isogenic.network.inbox import Inbox
+from isogenic.network.processes import Processes
 from isogenic.network.state import ClaimRefused, ControlState, Place, fold
 from isogenic.records import recovery
 from isogenic.records.aside import LedgerFiles
@@ -37,7 +42,10 @@ from isogenic.records.notes import VerifyingKey
 from isogenic.records.returning import Returning
 from isogenic.records.sync import Page, next_page
 
-__all__ = ["Completeness", "ControlNode"]
+__all__ = ["Completeness", "ControlNode", "decided_alone"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 CONTROL = NodeId("CONTROL")
@@ -101,11 +109,17 @@ class ControlNode:
         files: LedgerFiles | None = None,
         beacon: Beacon | None = None,
         mirror: Copy | None = None,
+        processes: Processes | None = None,
     ) -> None:
-        """`ledgers` by audience: `HOUSE` and one for each site. `copies` by origin, with the site that writes it. `journal`: of what leaves."""
+        """`ledgers` by audience: `HOUSE` and one for each site. `copies` by origin, with the site that writes it. `journal`: of what leaves.
+
+        `processes`: this process's place among several; None where it is the only one.
+        """
         self.ledgers, self.copies = dict(ledgers), dict(copies)
         self.blobs, self.clock, self.mint, self.software = blobs, clock, mint, software
-        self._derived = derived
+        self._derived, self.processes = derived, processes
+        self._deciding = False
+        self._fed: set[str] = set()  # ledgers whose newest facts this process has stored: it feeds the tables with them, the others leave that to it
         self.site_documents = dict(site_documents or {})  # each site's own recipe document, published with the general recipe
         self.files, self.beacon, self.mirror = files, beacon, mirror
         self.returning = Returning(files)
@@ -159,11 +173,13 @@ class ControlNode:
         """Check and fold every ledger from its first fact: the sites' first, then our own; then note that the control site runs."""
         self._marks = self.beacon.read() if self.beacon else None
         for ledger in self.ledgers.values():
+            ledger.follow()  # another process may have written since this one opened it, and told its beacon
             recovery.check(ledger, self.files)
             if self.files or self.beacon:
                 self.returning.look(ledger, self._marks if self.beacon else {})
         self._heal_house()
         for _, copy in self.copies.values():
+            copy.follow()
             recovery.check(copy, self.files)
             recovery.remember(copy, self._marks)
             self._healed += recovery.copy_healed(copy, self.files)
@@ -174,6 +190,7 @@ class ControlNode:
         for audience in self.ledgers:
             self._fold_own(audience)
         self._running = True
+        self.follow()
         self._refuse_claims(list(self._state.evidence))
         self.note([ControlStarted(CONTROL, self.software), *self._healed])
         self._healed.clear()
@@ -249,6 +266,7 @@ class ControlNode:
             raise NotFound(f"no site {site}", why="the directory does not name it", possible=", ".join(self.sites()))
         self.returning.refuse([self.ledgers[audience].origin])
         facts = self.ledgers[audience].append(payloads, actor=actor or self.actor, moment=self.clock.now())
+        self._tell(self.ledgers[audience].origin)
         self._fold_own(audience)
         if site:
             self.desk.published(NodeId(site))
@@ -286,6 +304,11 @@ class ControlNode:
 
         `claims` are those that just came; of several, the one that ranks first stands against the others.
         """
+        if any(self._state.rivals(claims).values()):
+            with self.deciding():  # another process may have said it already
+                self._refuse_second(claims)
+
+    def _refuse_second(self, claims: list[tuple[str, BatchId]]) -> None:
         came, found = set(claims), self._state.rivals(claims)
         for claim in sorted((each for each in claims if found[each]), key=self._state.rank, reverse=True):
             rivals = [each for each in found[claim] if each not in self._state.refused]
@@ -312,10 +335,24 @@ class ControlNode:
     def derived(self) -> Derived | None:
         """The tables for searching, up to date."""
         self._settle()
+        if self.processes is not None:
+            self.catch_up()
         return self._derived
+
+    def catch_up(self) -> None:
+        """Feed the tables with what another process stored and did not feed: it may have ended."""
+        if self._derived is None:
+            return
+        ledgers: list[Ledger | Copy] = [*self.ledgers.values(), *(copy for _, copy in self.copies.values())]
+        for ledger in ledgers:
+            self._derived.catch_up(ledger)
 
     def _taken(self, origin: str) -> None:
         """A page was stored and is about to be answered: fold it soon, but let the pages behind it come first."""
+        self._tell(origin)
+        self._fold_soon(origin)
+
+    def _fold_soon(self, origin: str) -> None:
         self._due[origin] = None
         with contextlib.suppress(RuntimeError):  # without an event loop, it is folded when somebody looks
             loop = asyncio.get_running_loop()
@@ -341,7 +378,7 @@ class ControlNode:
         stop = min(copy.size, self._folded.get(origin, 0) + SLICE)
         self._fold(copy, stop=stop)
         if stop == copy.size:
-            del self._due[origin]
+            self._due.pop(origin, None)
         if self._due:
             self._fold_after(asyncio.get_running_loop(), 0.0)
 
@@ -350,10 +387,50 @@ class ControlNode:
             origin = next(iter(self._due))
             copy = self.copies[origin][1]
             self._fold(copy, stop=copy.size)
-            del self._due[origin]
+            self._due.pop(origin, None)
+
+    # ---- other processes ----
+
+    def _tell(self, origin: str) -> None:
+        self._fed.add(origin)
+        if self.processes is not None:
+            self.processes.tell()
+
+    def follow(self) -> None:
+        """Take in what other processes wrote, and wake whoever waits for it. Raises `NotTrusted` where the database has lost its end."""
+        if self.processes is None:
+            return
+        sizes = self.processes.sizes()
+        for origin, (_, copy) in self.copies.items():
+            if sizes.get(origin, 0) != copy.size and copy.follow():
+                self._fed.discard(origin)
+            if copy.size != self._folded.get(origin, 0):  # also what was read on the way to something else
+                self._fold_soon(origin)
+        for audience, ledger in self.ledgers.items():
+            if sizes.get(ledger.origin, 0) != ledger.size and ledger.follow():
+                self._fed.discard(ledger.origin)
+            if ledger.size != self._folded.get(ledger.origin, 0):
+                self._fold_own(audience)
+                if audience != HOUSE:
+                    self.desk.published(NodeId(audience))
+
+    @contextlib.contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Decide alone: in it, `state` is everything that was noted, and no other process of this control site decides."""
+        if self.processes is None or self._deciding:
+            yield
+            return
+        with self.processes.deciding():
+            self._deciding = True
+            try:
+                self.follow()
+                self._settle()
+                yield
+            finally:
+                self._deciding = False
 
     def _follow(self, ledger: Ledger | Copy, bodies: list[bytes], *, start: int, decoded: Mapping[int, Fact]) -> None:
-        if self._derived is not None:
+        if self._derived is not None and (self.processes is None or ledger.origin in self._fed):
             try:
                 held = self._derived.size(ledger.origin)
                 if held == start:
@@ -408,6 +485,9 @@ class ControlNode:
 
     def note_silence(self, now: datetime, *, silent_s: float) -> None:
         """Note each site that has gone silent, once for each silence."""
+        if self.processes is not None:
+            self._note_silence_together(self.processes, now, silent_s)
+            return
         for site in self.sites():
             heard = self.desk.live[NodeId(site)].heard
             if heard is None:
@@ -418,3 +498,28 @@ class ControlNode:
             elif site not in self._silent:
                 self._silent.add(site)
                 self.note([SiteSilent(site, int(seconds))])
+
+    def _note_silence_together(self, processes: Processes, now: datetime, silent_s: float) -> None:
+        """The same, where a site may be heard by any of several processes."""
+        for site, heard in processes.hear({site: self.desk.live[NodeId(site)].heard for site in self.sites()}).items():
+            live = self.desk.live.get(NodeId(site))
+            if live is None:
+                continue
+            live.heard = max(heard, live.heard or heard)
+            seconds = (now - live.heard).total_seconds()
+            if seconds > silent_s and not processes.silence_is_said(site):
+                with self.deciding():
+                    if not processes.silence_is_said(site):
+                        self.note([SiteSilent(site, int(seconds))])
+                        processes.say_silence(site)
+
+
+def decided_alone(decide: Callable[Concatenate[ControlNode, P], R]) -> Callable[Concatenate[ControlNode, P], R]:
+    """A decision: made by one process at a time, on everything that was noted before."""
+
+    @wraps(decide)
+    def alone(node: ControlNode, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with node.deciding():
+            return decide(node, *args, **kwargs)
+
+    return alone

@@ -17,7 +17,7 @@ from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, RecipeId, SiteId, SponsorId
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.monitoring.model import Model
-from isogenic.network.control import CONTROL, ControlNode
+from isogenic.network.control import CONTROL, ControlNode, decided_alone
 from isogenic.network.entitling import derive_entitlements
 from isogenic.quality.deviations import DeviationDisposed, Disposition, dispose, disposition_digest
 from isogenic.quality.record import LotRecord
@@ -76,6 +76,7 @@ def _role(person: Person, act: Act) -> Role:
     return next((role for role in roles_that_may(act) if role in person.roles), person.roles[0])
 
 
+@decided_alone
 def publish_directory(node: ControlNode, people: Directory) -> None:
     """Publish who is trusted, to every site and to the house. A directory that gives an id or a key to somebody else is refused."""
     in_force = follow(node.state.directory, DirectoryPublished(CONTROL, people))  # with the keys and passkeys that changed since the last one
@@ -89,12 +90,14 @@ def publish_directory(node: ControlNode, people: Directory) -> None:
     derive_entitlements(node, people)
 
 
+@decided_alone
 def publish_specification(node: ControlNode, text: str) -> None:
     """Publish a product's specification, to every site and to the house."""
     specification = read_specification(text)
     _publish(node, SpecificationPublished(specification.product, specification.version, digest_of(text), text))
 
 
+@decided_alone
 def publish_model(node: ControlNode, data: bytes, *, product: ProductId) -> str:
     """Publish a reference model, to every site and to the house; the bytes go by digest."""
     model = Model.from_bytes(data)
@@ -114,6 +117,7 @@ def _publish(node: ControlNode, fact: Payload) -> None:
 # ---- recipes ----
 
 
+@decided_alone
 def submit_recipe(node: ControlNode, person: Person, text: str) -> RecipeSubmitted:
     """Put a general recipe forward, once it is valid; nothing is approved by that."""
     require(person, Act.SIGN_RECIPE_AS_AUTHOR)
@@ -133,6 +137,7 @@ def submit_recipe(node: ControlNode, person: Person, text: str) -> RecipeSubmitt
     return submitted
 
 
+@decided_alone
 def approve_recipe(node: ControlNode, person: Person, signer: Signer | Pen, *, recipe: RecipeId, version: int, act: Act) -> RecipeApproved:
     """Sign a submitted recipe, as its author or as its approver: two different people."""
     submitted = _submitted(node, recipe, version)
@@ -148,6 +153,7 @@ def approve_recipe(node: ControlNode, person: Person, signer: Signer | Pen, *, r
     return approved
 
 
+@decided_alone
 def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, version: int) -> list[SiteId]:
     """Publish a recipe that two people have signed, to every site that has a document for it."""
     require(person, Act.APPROVE_RECIPE)
@@ -190,6 +196,7 @@ def _submitted(node: ControlNode, recipe: RecipeId, version: int) -> RecipeSubmi
 # ---- deviations ----
 
 
+@decided_alone
 def dispose_deviation(
     node: ControlNode,
     person: Person,
@@ -257,6 +264,7 @@ def _held(node: ControlNode, digest: str) -> bool:
     return True
 
 
+@decided_alone
 def release_lot(
     node: ControlNode, person: Person, signer: Signer | Pen, *, lot: LotId, shown: str | None = None
 ) -> tuple[LotReleased | None, ReleaseNotes]:
@@ -281,6 +289,7 @@ def release_lot(
     return released, notes
 
 
+@decided_alone
 def reject_lot(node: ControlNode, person: Person, signer: Signer | Pen, *, lot: LotId, reason: str) -> LotRejected:
     """Reject a lot by signature, with the reason."""
     record: LotRecord = node.state.lot(lot)

@@ -176,6 +176,8 @@ class Desk:
         ledger = self.outgoing[peer]
         self.leaving.require(peer, ledger.origin)
         if start > ledger.size:
+            ledger.follow()  # another process of this control site may have published it
+        if start > ledger.size:
             self._behind(peer, start)
             return Answer(409, codec.dumps({"size": ledger.size}))
         self._heard(peer)

@@ -12,6 +12,9 @@ mirror/          a second copy of the house ledger, which no site holds
 evidence/        ledger files that did not verify any more, whole
 derived.sqlite   tables for searching: may be deleted, is rebuilt
 node.lock        held while the node runs: one process to a folder
+
+With the setting `store`, ledgers and tables are in PostgreSQL instead of ledgers/, copies/ and derived.sqlite, and several
+processes may run on this folder, or on folders with the same keys on several machines.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from isogenic.authority.people import Directory
@@ -31,18 +34,24 @@ from isogenic.monitoring.model import Model
 from isogenic.network import decisions
 from isogenic.network.control import CONTROL, HOUSE, ControlNode
 from isogenic.network.entitling import derive_entitlements
+from isogenic.network.processes import SEATS_MAX, Processes, SeatBeacon
 from isogenic.quality.specifications import read_specification
 from isogenic.records import codec
 from isogenic.records.aside import LedgerFiles
 from isogenic.records.beacon import Beacon, beacon_path
 from isogenic.records.blobs import BlobStore
+from isogenic.records.database import Database
 from isogenic.records.derived import Derived
+from isogenic.records.derived_postgres import PostgresDerived
 from isogenic.records.disclosures import DISCLOSURES, Journal
 from isogenic.records.facts import Actor
 from isogenic.records.folder import NodeSettings, read_file
 from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.migrations import migrate
 from isogenic.records.notes import Signer, VerifyingKey
+from isogenic.records.postgres import PostgresStore, ledger_sizes
 from isogenic.records.sqlite import SqliteStore
+from isogenic.records.store import LedgerStore
 
 __all__ = ["ControlHome", "ControlSettings", "publish_documents"]
 
@@ -58,6 +67,8 @@ class ControlSettings(NodeSettings):
     beacon: str = ""  # the file that remembers how far the ledgers had come; empty: beside the folder. On another disk, if there is one
     mirror: str = ""  # the folder of the second copy of the house ledger; empty: `mirror` in this folder. On another disk, if there is one
     audiences: dict[str, list[str]]  # which ledgers each site writes: the house and its sponsors
+    store: SecretStr = SecretStr("")  # where ledgers are kept: the folder, or postgresql://...; it may name a password
+    nats: SecretStr = SecretStr("")  # where several processes tell one another live values: nats://...
 
 
 def _text(path: Path) -> str:
@@ -103,35 +114,77 @@ class ControlHome:
     def node(self, *, clock: Clock, mint: Mint, software: str) -> ControlNode:
         """The control site on this folder, not yet started."""
         network, folder, files = self.settings.network, self.folder, LedgerFiles()
+        database = self.database()
+        if database is not None:
+            migrate(database)
+        processes = None if database is None else Processes(database)
+        beacon = beacon_path(folder, self.settings.beacon)
         own = {audience: f"{network}/{CONTROL}/{audience}" for audience in (HOUSE, *self.directory.sites)}
         copies: dict[str, tuple[SiteId, Copy]] = {}
         for site, entry in self.directory.sites.items():
             for audience in self.settings.audiences.get(site, [HOUSE]):
                 origin = f"{network}/{site}/{audience}"
                 path, writer = folder / "copies" / f"{site}.{audience}.sqlite", VerifyingKey.parse(entry.keys.ledger)
-                copies[origin] = (site, files.copy(path, origin=origin, writer=writer, witness=self.witness))
+                copies[origin] = (
+                    site,
+                    files.copy(path, origin=origin, writer=writer, witness=self.witness)
+                    if database is None
+                    else Copy(PostgresStore(database, origin=origin), writer=writer, witness=self.witness),
+                )
         return ControlNode(
             ledgers={
                 str(audience): files.ledger(folder / "ledgers" / f"{audience}.sqlite", origin=origin, signer=self.signer)
+                if database is None
+                else Ledger(PostgresStore(database, origin=origin), signer=self.signer)
                 for audience, origin in own.items()
             },
             copies=copies,
             witnesses={site: VerifyingKey.parse(entry.keys.witness) for site, entry in self.directory.sites.items()},
             blobs=BlobStore(folder / "blobs"),
-            derived=Derived(folder / "derived.sqlite"),
+            derived=Derived(folder / "derived.sqlite") if database is None else PostgresDerived(database.url),
             clock=clock,
             mint=mint,
             software=software,
             site_documents=self.documents,
             journal=Journal(
-                Ledger(SqliteStore(folder / "disclosures.sqlite", origin=f"{network}/{CONTROL}/{DISCLOSURES}"), signer=self.signer),
+                Ledger(_store(database, folder / "disclosures.sqlite", self.journal_of(processes.seat if processes else 1)), signer=self.signer),
                 actor=Actor.node(CONTROL),
                 clock=clock,
             ),
-            files=files,
-            beacon=Beacon(beacon_path(folder, self.settings.beacon)),
-            mirror=files.copy(self.mirror_path, origin=own[HOUSE], writer=self.signer.verifying_key, witness=self.witness),
+            files=files if database is None else None,  # a database server heals itself
+            beacon=Beacon(beacon) if processes is None else SeatBeacon(beacon, processes.seat),
+            mirror=files.copy(self.mirror_path, origin=own[HOUSE], writer=self.signer.verifying_key, witness=self.witness)
+            if database is None
+            else None,
+            processes=processes,
         )
+
+    def journal_of(self, seat: int) -> str:
+        """The origin of the journal of what leaves: each process writes its own, by its seat."""
+        return f"{self.settings.network}/{CONTROL}/{DISCLOSURES}" + (f"-{seat}" if seat > 1 else "")
+
+    def journals(self) -> list[Ledger]:
+        """Every journal of what left, read over a connection of its own; none where none was begun."""
+        database = self.database()
+        if database is None:
+            path = self.folder / "disclosures.sqlite"
+            return [Ledger(SqliteStore(path, origin=self.journal_of(1)), signer=self.signer)] if path.exists() else []
+        begun = ledger_sizes(database)
+        origins = [origin for seat in range(1, SEATS_MAX + 1) if (origin := self.journal_of(seat)) in begun]
+        return [Ledger(PostgresStore(database, origin=origin), signer=self.signer) for origin in origins]
+
+    @property
+    def shared(self) -> bool:
+        """Whether the ledgers are in a database that several processes use."""
+        return bool(self.settings.store.get_secret_value())
+
+    def database(self) -> Database | None:
+        """The database of the ledgers; None where the folder keeps them."""
+        return Database(self.settings.store.get_secret_value()) if self.shared else None
+
+
+def _store(database: Database | None, path: Path, origin: str) -> LedgerStore:
+    return SqliteStore(path, origin=origin) if database is None else PostgresStore(database, origin=origin)
 
 
 def publish_documents(node: ControlNode, home: ControlHome) -> None:
@@ -141,6 +194,11 @@ def publish_documents(node: ControlNode, home: ControlHome) -> None:
     """
     if node.returning.waits:
         return
+    with node.deciding():  # several processes may start at once
+        _publish_documents(node, home)
+
+
+def _publish_documents(node: ControlNode, home: ControlHome) -> None:
     if node.state.published != home.directory:
         decisions.publish_directory(node, home.directory)
     derive_entitlements(node, home.directory)  # a site may keep a ledger more than before

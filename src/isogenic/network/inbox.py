@@ -39,7 +39,12 @@ class Inbox:
 
     def is_early(self, peer: NodeId, page: Page) -> bool:
         """Whether facts before this page are not here yet, and `peer` is the one who can send them."""
-        return self.writers.get(page.origin) == peer and page.start > self.copies[page.origin].size
+        if self.writers.get(page.origin) != peer:
+            return False
+        copy = self.copies[page.origin]
+        if page.start > copy.size:
+            copy.follow()  # another process of this control site may have taken them
+        return page.start > copy.size
 
     def take(self, peer: NodeId, data: bytes, *, moment: Moment) -> tuple[str, Receipt]:
         """Verify, store and cosign one page; gives its origin and the receipt."""

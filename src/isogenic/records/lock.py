@@ -24,15 +24,18 @@ EQUIPMENT_LOCK = "equipment.lock"  # simulated equipment runs beside its node, o
 
 
 @contextmanager
-def sole_process(folder: Path, name: str = NODE_LOCK, *, who: str) -> Iterator[None]:
-    """Hold the folder for `who`. Raises `NotAllowed` where another process holds it, and disturbs nothing of that one's."""
+def sole_process(folder: Path, name: str = NODE_LOCK, *, who: str, among_others: bool = False) -> Iterator[None]:
+    """Hold the folder for `who`. Raises `NotAllowed` where another process holds it, and disturbs nothing of that one's.
+
+    `among_others`: several may hold it so together, because what they write is not in the folder; never beside one that is alone.
+    """
     try:
         handle = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as trouble:
         raise NotReachable(f"cannot run {who}", why=f"{name}: {trouble.strerror}", possible="check the folder") from trouble
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if among_others else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as held:
             raise NotAllowed(f"cannot run {who}", why="another process runs on this folder", possible="end that process first") from held
         except OSError as trouble:
