@@ -200,7 +200,9 @@ def _control_home(world: World, seed: int) -> None:
 def _site_home(world: World, site: SiteId, *, seed: int, control_url: str, scan_s: float) -> None:
     home = world.home(site)
     _keys(home, seed, world.network, site)
-    _write(home / "node.json", codec.dumps({"network": world.network, "site": str(site), "control_url": control_url, "scan_s": scan_s}))
+    _write(
+        home / "node.json", codec.dumps({"network": world.network, "site": str(site), "control_url": control_url, "scan_s": scan_s, "ballast_mb": 1})
+    )
     _write(home / "trust.json", codec.dumps(codec.plain(world.directory.control)))
     _write(home / "plant.yaml", document(f"{site.lower()}.plant.yaml").encode())
     _accounts(home, seed, world.network, [each for each in PEOPLE if site in each.sites])

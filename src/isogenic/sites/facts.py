@@ -9,6 +9,8 @@ from isogenic.records.facts import fact
 
 __all__ = [
     "BatchRefused",
+    "DiskFilled",
+    "DiskFreed",
     "LedgerRefused",
     "LinkLost",
     "LinkRestored",
@@ -65,6 +67,24 @@ class LedgerRefused:
 
     ledger: str
     why: str
+
+
+@fact("sites.disk_filled", subject="site", house=True)
+@dataclass(frozen=True, slots=True)
+class DiskFilled:
+    """The disk is nearly full: the site takes no new work, and has given up its ballast so that running batches go on."""
+
+    site: SiteId
+    free: int  # bytes
+
+
+@fact("sites.disk_freed", subject="site", house=True)
+@dataclass(frozen=True, slots=True)
+class DiskFreed:
+    """There is room on the disk again: the site takes new work."""
+
+    site: SiteId
+    free: int  # bytes
 
 
 @fact("sites.module_lost", subject="module", house=True)

@@ -9,6 +9,7 @@ ledgers/         HOUSE and one for each sponsor, and the copy of the control led
 blobs/           reading blocks and models by digest
 hot.sqlite       readings not yet sealed
 disclosures.sqlite  what left this node, when and to whom: a ledger that is never sent
+ballast          room that is given up when the disk is full
 evidence/        ledger files that did not verify any more, whole
 node.lock        held while the node runs: one process to a folder (equipment.lock: simulated equipment)
 """
@@ -40,11 +41,13 @@ from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.sqlite import SqliteStore
 from isogenic.sites.hot import HotBuffer
 from isogenic.sites.node import Equipment, SiteNode
+from isogenic.sites.room import DiskBallast, Room
 from isogenic.sites.state import SiteState
 
 __all__ = ["SiteHome", "SiteSettings", "control_origin", "site_origin"]
 
 HOUSE = "HOUSE"
+MIB = 1024 * 1024
 CONTROL = "CONTROL"
 
 
@@ -58,6 +61,7 @@ class SiteSettings(NodeSettings):
     scan_s: float = Field(10.0, gt=0, allow_inf_nan=False)  # seconds of process time between scans
     module_timeout_s: float = Field(2.0, gt=0, allow_inf_nan=False)  # wall seconds after which a silent module's readings are bad
     beacon: str = ""  # the file that remembers how far the ledgers had come; empty: beside the folder. On another disk, if there is one
+    ballast_mb: int = Field(16, ge=0, le=4096)  # MiB given up when the disk is full, and the least that must be free for new work; 0: none
     heartbeat_s: float = Field(1.0, gt=0, le=10.0, allow_inf_nan=False)  # wall seconds; well below the 15 s after which silence is noted
 
 
@@ -151,4 +155,7 @@ class SiteHome:
             journal=self.journal(clock),
             files=files,
             beacon=self.beacon(),
+            room=Room(DiskBallast(self.folder / "ballast", size=self.settings.ballast_mb * MIB), size=self.settings.ballast_mb * MIB)
+            if self.settings.ballast_mb
+            else None,
         )

@@ -40,9 +40,21 @@ from isogenic.records.returning import Returning
 from isogenic.sites.audiences import audience_of
 from isogenic.sites.courier import RETRY_MAX_S, RETRY_S, Courier
 from isogenic.sites.disclosing import DisclosingLink
-from isogenic.sites.facts import LedgerRefused, LinkLost, LinkRestored, ModuleLost, ModuleRestored, NodeStarted, NodeStopped, SetpointRefused
+from isogenic.sites.facts import (
+    DiskFilled,
+    DiskFreed,
+    LedgerRefused,
+    LinkLost,
+    LinkRestored,
+    ModuleLost,
+    ModuleRestored,
+    NodeStarted,
+    NodeStopped,
+    SetpointRefused,
+)
 from isogenic.sites.hot import HotBuffer
 from isogenic.sites.loop import Site, scan
+from isogenic.sites.room import Room
 from isogenic.sites.state import SiteState, apply
 
 __all__ = ["Equipment", "SiteNode"]
@@ -90,6 +102,7 @@ class SiteNode:
         journal: Journal | None = None,
         files: LedgerFiles | None = None,
         beacon: Beacon | None = None,
+        room: Room | None = None,
     ) -> None:
         """`ledgers` by audience, `HOUSE` among them. `witness` is the control site's cosigning key. `journal`: of what leaves.
 
@@ -113,7 +126,7 @@ class SiteNode:
         withheld: dict[str, str] = {}  # one table, for the courier and for the link
         if journal is not None:
             link = DisclosingLink(link, journal, to=WITNESS, withheld=withheld)
-        self.files, self.beacon = files, beacon
+        self.files, self.beacon, self.room = files, beacon, room
         self.returning = Returning(files)
         self._marks: Mapping[str, Mark] | None = None  # what the beacon said when the node was started
         self._folded: dict[str, int] = {}  # by ledger
@@ -247,6 +260,7 @@ class SiteNode:
         """One scan, from reading to writing."""
         self.returning.refuse(ledger.origin for ledger in self.ledgers.values())
         now = self.clock.now()
+        self._look_for_room()
         self.frame = await self.equipment.read(now.at)
         self._note_modules()
         if not self._written:  # after a start, or when a module came back: what was noted comes into force before anything new is decided
@@ -260,6 +274,20 @@ class SiteNode:
         self._buffer(self.frame, running)
         self._to_seal |= {payload.batch for payload in decided.facts if isinstance(payload, BatchClosed)}
         self._seal_closed()
+
+    def _look_for_room(self) -> None:
+        """A disk that runs full is known before it is full; a running batch goes on whatever is found."""
+        changed = self.room.look(full=self.state.disk_full) if self.room is not None else None
+        if changed is not None:
+            full, free = changed
+            self.note([DiskFilled(self.state.site, free) if full else DiskFreed(self.state.site, free)])
+
+    @property
+    def alarm(self) -> str:
+        """What a person must know at once: what is not written, or not taken on, and why; empty where all is in order."""
+        full = "the disk is full: no new batch is started here; running batches go on" if self.state.disk_full else ""
+        refused = [f"{origin} is not taken by the control site: {why}" for origin, why in self.courier.state.stopped.items()]
+        return "; ".join(each for each in (self.held, full, self.trouble.what if self.trouble and not self.held else "", *refused) if each)
 
     def _note_modules(self) -> None:
         units = {module: unit.id for unit in self.state.plant.units.values() for module in unit.modules}

@@ -12,7 +12,7 @@ from isogenic.authority.rules import Act, require
 from isogenic.batches import engine
 from isogenic.batches.engine import BatchState
 from isogenic.batches.states import Command
-from isogenic.checks import Note, stops
+from isogenic.checks import Note, Severity, stops
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import BatchId, LotId, Mint, PersonId, PromptId, RecipeId, SampleId, UnitId
 from isogenic.laboratory.results import draw, report
@@ -40,6 +40,13 @@ def _batch(state: SiteState, batch: BatchId) -> BatchState:
         running = ", ".join(each.control.batch for each in state.running()) or "none is running"
         raise NotFound(f"no batch {batch} at {state.site}", why="no fact of this site names it", possible=running)
     return state.batches[batch]
+
+
+def check_there_is_room(state: SiteState) -> list[Note]:
+    """A batch that cannot be recorded is not begun."""
+    if not state.disk_full:
+        return []
+    return [Note("check_there_is_room", Severity.STOP, f"the disk of {state.site} is full: what a batch notes may not fit", owner="site engineer")]
 
 
 def start_batch(
@@ -74,6 +81,7 @@ def start_batch(
         unit=UnitAtSite(unit, occupied_by=holder.control.batch if holder else "", misfits=tuple(note.text for note in stops(misfits))),
         directory=state.directory,
     )
+    notes += check_there_is_room(state)
     against = stops(notes)
     if against or control is None:
         reasons = tuple(note.text for note in against)

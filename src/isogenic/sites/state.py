@@ -29,6 +29,7 @@ from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipeP
 from isogenic.records.blocks import ReadingsSealed
 from isogenic.records.dossier import CONTROL, written_by
 from isogenic.records.facts import Fact
+from isogenic.sites.facts import DiskFilled, DiskFreed
 
 __all__ = ["SiteState", "apply"]
 
@@ -54,6 +55,8 @@ class SiteState:
     deviations: Mapping[BatchId, tuple[DeviationOpened, ...]] = field(default_factory=dict)
     sealed: Mapping[BatchId, ReadingsSealed] = field(default_factory=dict)
     entitlements: Entitlements = field(default_factory=Entitlements)  # those that the control site told this site of
+
+    disk_full: bool = False
 
     @property
     def site(self) -> SiteId:
@@ -88,6 +91,8 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
         if folded is not None:
             state = replace(state, batches={**state.batches, batch: folded})
     match payload:
+        case DiskFilled() | DiskFreed():
+            return replace(state, disk_full=isinstance(payload, DiskFilled))
         case DirectoryPublished() | PasskeyEnrolled() | PasskeyRemoved() | KeyReplaced() | PersonDisabled() | PersonEnabled():
             return replace(state, directory=follow(state.directory, payload))
         case RecipePublished():

@@ -106,7 +106,7 @@ class SiteDesk:
             title=node.state.plant.title,
             now=time(node.clock.now().at) or "",
             link=LinkLine(up=link.up, why=link.why),
-            trouble=node.trouble.what if node.trouble else "",
+            trouble=node.alarm,
             ledgers=[self._ledger(ledger) for ledger in node.ledgers.values()],
             units=[
                 UnitLine(
