@@ -129,6 +129,9 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
     tasks = [asyncio.create_task(wire.serve()), asyncio.create_task(page.serve()), asyncio.create_task(watch())]
     if node.processes is not None:
         tasks.append(asyncio.create_task(node.processes.watch(node.follow, node.catch_up)))
+    lane = home.lane(node)
+    if lane is not None:
+        tasks.append(asyncio.create_task(lane.run()))
     try:
         node_port, screen_port = await started(wire), await started(page)
         tell_ready(ready, {"node_url": f"https://{settings.host}:{node_port}", "screens": f"http://{settings.host}:{screen_port}"})

@@ -81,6 +81,7 @@ class Desk:
         self._wanted, self._offered, self.leaving = wanted, offered, leaving
         self._behind, self._heard = behind, heard
         self._take_back = take_back or (lambda site, page: self.outgoing[site].take_back(page, witness=self.witnesses[site]) and None)
+        self.tell_others: Callable[[NodeId, bytes], None] = lambda peer, heartbeat: None  # other processes of this control site (lane)
         self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}
         self._news: dict[NodeId, asyncio.Event] = {}
         self._early: dict[NodeId, int] = {}
@@ -213,6 +214,19 @@ class Desk:
         return Answer(204)
 
     def _heartbeat(self, peer: NodeId, body: bytes) -> Answer:
+        self.show(peer, body)
+        self.tell_others(peer, body)
+        return Answer(204)
+
+    def hear_from_another(self, peer: NodeId, body: bytes) -> None:
+        """A heartbeat that another process of this control site has taken."""
+        if peer not in self.outgoing:
+            raise NotTrusted(f"{peer} is not served", why="the directory does not name it as a site of this network")
+        self.show(peer, body)
+        self.live[peer].heard = self.clock.now().at
+
+    def show(self, peer: NodeId, body: bytes) -> None:
+        """Keep what a heartbeat says, for the screens."""
         if len(body) > HEARTBEAT_BYTES_MAX:
             raise NotValid("cannot read a heartbeat", why=f"{len(body)} bytes are more than {HEARTBEAT_BYTES_MAX}")
         said = codec.read(_Heartbeat, codec.loads(body, what="a heartbeat"), what="heartbeat")
@@ -226,7 +240,6 @@ class Desk:
                 continue
             points = live.units.setdefault(unit, deque(maxlen=LIVE_POINTS))
             points.append((at, dict(list(values.items())[:LIVE_SIGNALS])))
-        return Answer(204)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from isogenic.monitoring.model import Model
 from isogenic.network import decisions
 from isogenic.network.control import CONTROL, HOUSE, ControlNode
 from isogenic.network.entitling import derive_entitlements
+from isogenic.network.lane import Lane
 from isogenic.network.processes import SEATS_MAX, Processes, SeatBeacon
 from isogenic.quality.specifications import read_specification
 from isogenic.records import codec
@@ -158,6 +159,15 @@ class ControlHome:
             else None,
             processes=processes,
         )
+
+    def lane(self, node: ControlNode) -> Lane | None:
+        """The lane on which the processes tell one another live values; None where no server is named."""
+        url = self.settings.nats.get_secret_value()
+        if not url:
+            return None
+        lane = Lane(url, network=self.settings.network, hear=node.desk.hear_from_another)
+        node.desk.tell_others = lane.tell
+        return lane
 
     def journal_of(self, seat: int) -> str:
         """The origin of the journal of what leaves: each process writes its own, by its seat."""
