@@ -17,7 +17,7 @@ Leaves to others: whether the signature verifies, and with which key (authority)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from isogenic.authority.identities import PasskeyEnrolled
 from isogenic.authority.passkeys import passkey_digest
@@ -115,8 +115,8 @@ def _does(signature: Signature, acts: tuple[Act, ...], digest: str) -> Iterator[
         yield f"the signature of {signature.person} is over something else than the fact says"
 
 
-def check_record_roots(facts: Sequence[Fact], root_at: RootAt) -> list[Note]:
-    """The size and root that a release signed for are those of the ledger that holds its record."""
+def check_record_roots(facts: Sequence[Fact], root_at: RootAt, wanted: Collection[str] = ()) -> list[Note]:
+    """The size and root that a release signed for are those of the ledger that holds its record; of the batches `wanted` it must be here."""
     started = {str(fact.payload.batch): fact for fact in facts if isinstance(fact.payload, BatchStarted)}
     notes, good = [], 0
     for fact in facts:
@@ -126,7 +126,7 @@ def check_record_roots(facts: Sequence[Fact], root_at: RootAt) -> list[Note]:
         begun = started.get(str(released.batch))
         if begun is None or written_by(begun.ref.ledger) != str(released.site):
             text = f"the record of {released.lot}, which {fact.ref} releases, is not among these ledgers"
-            notes.append(Note("check_record_roots", Severity.WARN, text))
+            notes.append(Note("check_record_roots", Severity.STOP if str(released.batch) in wanted else Severity.WARN, text))
             continue
         root = root_at(begun.ref.ledger, released.record_size)
         if root is None or root.hex() != released.record_root:

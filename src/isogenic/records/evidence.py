@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,9 +18,10 @@ from isogenic.records import codec
 from isogenic.records.blocks import ReadingsSealed, open_block
 from isogenic.records.dossier import Key, KeyRole, written_by
 from isogenic.records.facts import Fact, FactRef, decode_fact
-from isogenic.records.notes import Checkpoint, open_checkpoint
+from isogenic.records.keys import WriterKeys
+from isogenic.records.notes import Checkpoint
 
-__all__ = ["Signed", "batches_about", "block_faults", "named_blocks", "read_fact", "signed_checkpoint"]
+__all__ = ["Signed", "batches_about", "block_faults", "named_blocks", "read_fact", "rotation_faults", "signed_checkpoint", "writer_keys"]
 
 RELEASED = "quality.lot_released"  # by name: records do not know what facts mean
 TIME_MAX = 1 << 37  # seconds: beyond what a calendar shows
@@ -36,7 +37,11 @@ def read_fact(body: bytes, *, ledger: str, position: int) -> tuple[Fact | None, 
     if fact.ref != FactRef(ledger, position):
         wrong.append(f"says in its own bytes that it is {fact.ref}")
     said = codec.loads(body)
-    if codec.dumps(said) != body or not _in_form(said, ascii_only=body.isascii()):
+    try:
+        again = codec.dumps(said)
+    except NotValid as trouble:  # nested too deeply to be written
+        return fact, [*wrong, f"is not in canonical form: {trouble}"]
+    if again != body or not _in_form(said, ascii_only=body.isascii()):
         wrong.append("is not in canonical form: two readers could read it differently")
     return fact, wrong
 
@@ -61,26 +66,44 @@ class Signed:
     witnesses: tuple[tuple[str, datetime], ...]
 
 
-def signed_checkpoint(note: bytes, *, origin: str, keys: Sequence[Key]) -> Signed:
-    """Open a checkpoint of this ledger with any key that may sign it. Raises `NotTrusted` with the reason."""
+def writer_keys(origin: str, keys: Sequence[Key]) -> list[WriterKeys]:
+    """Where belief in a ledger's checkpoints may begin: each key that may sign them, before any fact is read."""
+    return [WriterKeys.first(origin, each.key) for each in keys if each.role is KeyRole.WRITER and each.name == origin]
+
+
+def rotation_faults(before: Sequence[WriterKeys], after: Sequence[WriterKeys], root_at: Callable[[int], bytes]) -> list[str]:
+    """What is wrong with the rotations that came to count between two sets of keys: each has signed the root of the facts before it."""
+    wrong = []
+    for old, new in zip(before, after, strict=True):
+        known = set(old.rotations())
+        for at, root in new.rotations():
+            if (at, root) not in known and root_at(at) != root:
+                wrong.append(f"hands its key on over another root than that of the {at} facts before it")
+    return list(dict.fromkeys(wrong))
+
+
+def signed_checkpoint(note: bytes, *, origin: str, keys: Sequence[Key], writers: Sequence[WriterKeys] | None = None) -> Signed:
+    """Open a checkpoint of this ledger with any key that may sign it. Raises `NotTrusted` with the reason.
+
+    `writers`: the keys after the facts that it covers, where they are at hand.
+    """
     why = f"no key of the writer of {origin} can be used"
-    for writer in keys:
-        if writer.role is not KeyRole.WRITER or writer.name != origin:
-            continue
-        witnesses = dict.fromkeys(each.key for each in keys if each.role is KeyRole.WITNESS and not _same_node(each, writer))
+    for writer in writer_keys(origin, keys) if writers is None else writers:
+        name = next(era.key.name for era in writer.eras if era.key is not None)
+        witnesses = dict.fromkeys(each.key for each in keys if each.role is KeyRole.WITNESS and not _same_node(each, origin, name))
         try:
-            checkpoint, cosignatures = open_checkpoint(note, writer.key, witnesses=tuple(witnesses))
+            checkpoint, cosignatures = writer.open(note, witnesses=tuple(witnesses))
         except Refusal as trouble:
             why = str(trouble)
             continue
         said = tuple((each.witness, datetime.fromtimestamp(min(each.time, TIME_MAX), UTC)) for each in cosignatures)
-        return Signed(checkpoint, writer.key.name, said)
+        return Signed(checkpoint, name, said)
     raise NotTrusted("it is not good", why=why)
 
 
-def _same_node(witness: Key, writer: Key) -> bool:
+def _same_node(witness: Key, origin: str, writer: str) -> bool:
     """Nobody is a witness of what they write themselves."""
-    return witness.name == written_by(writer.name) or (witness.key.name + "/").startswith(writer.key.name + "/")
+    return witness.name == written_by(origin) or (witness.key.name + "/").startswith(writer + "/")
 
 
 # ---- readings ----

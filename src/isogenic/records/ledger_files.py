@@ -31,8 +31,9 @@ import apsw
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid
 from isogenic.records.blobs import BLOB_BYTES_MAX
 from isogenic.records.dossier import CONTROL, Key, parse_keys, written_by
-from isogenic.records.evidence import Signed, block_faults, named_blocks, read_fact, signed_checkpoint
+from isogenic.records.evidence import Signed, block_faults, named_blocks, read_fact, rotation_faults, signed_checkpoint, writer_keys
 from isogenic.records.facts import FACT_BYTES_MAX, Fact
+from isogenic.records.keys import WriterKeys
 from isogenic.records.lock import NODE_LOCK
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.report import CheckedLedger, ExtraCheck, Findings, RootCheck, VerifyReport, run_checks
@@ -46,6 +47,7 @@ DEPTH_MAX = 5  # folders: a network of nodes, a node, its ledgers
 MAGIC = b"SQLite format 3\x00"
 TABLES = {"meta", "log", "checkpoint", "receipt"}
 PLACES = {"ledgers", "copies"}  # where a node keeps ledgers and nothing else
+ROTATION = b'"kind":"records.key_rotated"'  # in canonical form every such fact says it so
 TRIES = 3  # at a file that changes while it is copied
 
 KeysIn = Callable[[Sequence[Fact], Sequence[str]], Sequence[Key]]  # the keys that facts name, for these ledgers
@@ -288,10 +290,11 @@ class _Walk:
     proven: int = 0  # facts under the last checkpoint that fits
     signed: Signed | None = None  # that checkpoint
     roots: dict[int, bytes] = field(default_factory=dict)  # by size, at every checkpoint that fits
+    writers: list[WriterKeys] = field(default_factory=list)  # after the facts read so far
 
 
 def _check_ledger(file: _File, keys: Sequence[Key], keep: Keep, found: Findings) -> CheckedLedger:
-    walk = _Walk()
+    walk = _Walk(writers=writer_keys(file.origin, keys))
     witnesses: tuple[tuple[str, datetime], ...] = ()
     witnessed = 0
     try:
@@ -334,7 +337,19 @@ def _read_to(file: _File, stop: int, walk: _Walk, keep: Keep, found: Findings) -
                 found.stop("check_facts", text, ledger=file.origin, first=walk.position, last=position - 1)
             walk.position = position + 1
             _check_fact(file, position, body, keep, found)
+            if ROTATION in body:
+                _follow_key(file, position, body, walk, [each for at, each in rows if at < position], found)
         walk.frontier = walk.frontier.extend(leaf_hashes([body for _, body in rows]))
+
+
+def _follow_key(file: _File, position: int, body: bytes, walk: _Walk, before: list[bytes], found: Findings) -> None:
+    """From a rotation on, another key counts; `before` are the facts of this page ahead of it."""
+    after = [each.after_fact(body, position) for each in walk.writers]
+    tree = walk.frontier.extend(leaf_hashes(before))
+    for why in rotation_faults(walk.writers, after, lambda size: tree.root() if tree.size == size else b""):
+        text = f"{file.name}: fact {position} of {file.origin} {why}"
+        found.stop("check_rotations", text, ledger=file.origin, first=0, last=position)
+    walk.writers = after
 
 
 def _check_fact(file: _File, position: int, body: bytes, keep: Keep, found: Findings) -> None:
@@ -352,7 +367,7 @@ def _check_fact(file: _File, position: int, body: bytes, keep: Keep, found: Find
 def _check_checkpoint(file: _File, size: int, note: bytes, peaks: bytes, *, keys: Sequence[Key], walk: _Walk, found: Findings) -> None:
     where = f"{file.name}, checkpoint of {size} facts of {file.origin}"
     try:
-        signed = signed_checkpoint(note, origin=file.origin, keys=keys)
+        signed = signed_checkpoint(note, origin=file.origin, keys=keys, writers=walk.writers)
     except NotTrusted as trouble:
         found.stop("check_checkpoint", f"{where}: {trouble.why}", ledger=file.origin, first=walk.proven, last=max(size - 1, walk.proven))
         return
@@ -389,7 +404,7 @@ def _check_receipts(file: _File, keys: Sequence[Key], walk: _Walk, found: Findin
         where = f"{file.name}, receipt for {size} facts of {file.origin}"
         last = max(size - 1, 0)
         try:
-            signed = signed_checkpoint(note, origin=file.origin, keys=keys)
+            signed = signed_checkpoint(note, origin=file.origin, keys=keys, writers=walk.writers)
         except NotTrusted as trouble:
             found.stop("check_receipt", f"{where}: {trouble.why}", ledger=file.origin, first=0, last=last)
             continue
@@ -438,11 +453,23 @@ def _check_twins(files: Sequence[_File], found: Findings) -> None:
             if at is not None:
                 text = f"{other.name} and {file.name} hold two histories of {file.origin}: they differ from fact {at} on"
                 found.stop("check_twins", text, ledger=file.origin, first=at, last=at)
+            promised = max(_promised(each) for each in (other, file))
+            for each in (other, file):
+                held = _count(each)
+                if held < promised:
+                    text = f"{each.name} ends after {held} facts of {file.origin}, and {promised} were cosigned: the end of it was taken away"
+                    found.stop("check_twins", text, ledger=file.origin, first=held, last=promised - 1)
             sizes = {_is_own(each): (_count(each), each) for each in (other, file)}
             if len(sizes) == 2 and sizes[True][0] < sizes[False][0]:
                 (here, own), (there, copy) = sizes[True], sizes[False]
                 text = f"{own.name} ends after {here} facts of {file.origin}, and {copy.name} holds {there}: the end of it was taken away"
                 found.stop("check_twins", text, ledger=file.origin, first=here, last=there - 1)
+
+
+def _promised(file: _File) -> int:
+    """How many facts another node has said to hold, by the receipts here: each of them was checked before."""
+    newest = file.db.execute("SELECT max(size) FROM receipt").fetchall()[0][0]
+    return newest if isinstance(newest, int) else 0
 
 
 def _count(file: _File) -> int:

@@ -9,7 +9,7 @@ Leaves to others: finding (verify, ledger_files).
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,7 @@ NOTES_MAX = 200  # of one verification: a thoroughly altered dossier need not li
 
 ExtraCheck = Callable[[list[Fact], Sequence[Key] | None], list[Note]]  # the facts, and the reader's own keys where there is a list
 RootAt = Callable[[str, int], bytes | None]  # the root of a ledger's first so many facts, where they are here
-RootCheck = Callable[[list[Fact], RootAt], list[Note]]
+RootCheck = Callable[[list[Fact], RootAt, Collection[str]], list[Note]]  # also: the batches whose record must be here
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +225,14 @@ def run_checks(
     *,
     extra_checks: Sequence[ExtraCheck],
     root_checks: Sequence[RootCheck],
+    wanted: Collection[str] = (),
     found: Findings,
 ) -> None:
     """What other rooms check on facts whose bytes have been verified."""
     for check in extra_checks:
         _run(getattr(check, "__name__", "extra check"), partial(check, facts, trusted), found)
     for root_check in root_checks:
-        _run(getattr(root_check, "__name__", "root check"), partial(root_check, facts, root_at), found)
+        _run(getattr(root_check, "__name__", "root check"), partial(root_check, facts, root_at, wanted), found)
 
 
 def _run(name: str, check: Callable[[], list[Note]], found: Findings) -> None:

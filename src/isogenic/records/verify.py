@@ -37,8 +37,9 @@ from isogenic.records.dossier import (
     root_of,
     written_by,
 )
-from isogenic.records.evidence import batches_about, block_faults, named_blocks, read_fact, signed_checkpoint
+from isogenic.records.evidence import batches_about, block_faults, named_blocks, read_fact, rotation_faults, signed_checkpoint, writer_keys
 from isogenic.records.facts import Fact
+from isogenic.records.keys import WriterKeys
 from isogenic.records.merkle import leaf_hash
 from isogenic.records.notes import open_note
 from isogenic.records.report import CheckedLedger, ExtraCheck, Findings, RootCheck, VerifyReport, run_checks
@@ -76,7 +77,8 @@ def verify_dossier(
         return root_of(held[:size]) if 0 < size <= len(held) else None
 
     if not found.stopped:
-        run_checks(report.facts, trusted, root_at, extra_checks=extra_checks, root_checks=root_checks, found=found)
+        wanted = batches_about(report.facts, report.about)
+        run_checks(report.facts, trusted, root_at, extra_checks=extra_checks, root_checks=root_checks, wanted=wanted, found=found)
     return replace(report, findings=tuple(found.found))
 
 
@@ -241,7 +243,13 @@ def _ledger(
     held[origin] = bodies
     facts = _check_facts(bodies, files[leaves_path], origin=origin, path=facts_path, leaves_path=leaves_path, found=found)
     root = root_of(bodies)
-    writer, witnesses = _check_note(files[note_path], origin=origin, size=len(bodies), root=root, path=note_path, keys=keys, found=found)
+    begun = writer_keys(origin, keys)
+    writers = [each.after_facts(bodies, start=0) for each in begun]
+    for why in rotation_faults(begun, writers, lambda size: root_of(bodies[:size])):
+        found.stop("check_rotations", f"{origin} {why}", ledger=origin)
+    writer, witnesses = _check_note(
+        files[note_path], origin=origin, size=len(bodies), root=root, path=note_path, keys=keys, writers=writers, found=found
+    )
     return CheckedLedger(origin, len(bodies), root, tuple(facts), writer, witnesses, len(bodies) if witnesses else 0)
 
 
@@ -264,10 +272,10 @@ def _check_facts(bodies: Sequence[bytes], leaves: bytes, *, origin: str, path: s
 
 
 def _check_note(
-    note: bytes, *, origin: str, size: int, root: bytes, path: str, keys: Sequence[Key], found: Findings
+    note: bytes, *, origin: str, size: int, root: bytes, path: str, keys: Sequence[Key], writers: Sequence[WriterKeys], found: Findings
 ) -> tuple[str, tuple[tuple[str, datetime], ...]]:
     try:
-        signed = signed_checkpoint(note, origin=origin, keys=keys)
+        signed = signed_checkpoint(note, origin=origin, keys=keys, writers=writers)
     except NotTrusted as trouble:
         found.stop("check_checkpoint", trouble.why if trouble.why.startswith("no key") else f"{path} is not good: {trouble.why}", ledger=origin)
         return "", ()
