@@ -12,20 +12,23 @@ import asyncio
 import contextlib
 import signal
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isogenic import __version__
 from isogenic.clock import Clock, ScaledClock, SystemClock
-from isogenic.errors import NotTrusted, NotValid, Refusal
+from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import RandomMint
 from isogenic.records import codec
 from isogenic.records.durable import write_whole
 
 if TYPE_CHECKING:
+    from isogenic.authority.people import Person
     from isogenic.network.home import ControlHome
+    from isogenic.records.notes import Signer
     from isogenic.sites.home import SiteHome
+    from isogenic.vault.acts import Keeper
 
 __all__ = [
     "disclosure_report",
@@ -36,6 +39,7 @@ __all__ = [
     "run_simulated_facility",
     "run_site",
     "run_until_stopped",
+    "vault_session",
     "verify_path",
 ]
 
@@ -257,7 +261,6 @@ def export_statement(folder: Path, kind: str, *, about: str, person: str, passwo
 def disclosure_report(folder: Path, *, since: str = "", to: str = "") -> list[str]:
     """What left a node, read from its journal once its signatures and tree are verified."""
     from isogenic.clock import time_of_text
-    from isogenic.errors import NotFound
     from isogenic.records.disclosures import DISCLOSURES, disclosures
     from isogenic.records.ledger import Ledger
     from isogenic.records.notes import Signer
@@ -299,6 +302,34 @@ def migrate_database(folder: Path) -> str:
         return f"{database.name}: {', '.join(steps)} taken" if steps else f"{database.name}: layout {layout(database)} is up to date"
     finally:
         database.close()
+
+
+@contextlib.contextmanager
+def vault_session(folder: Path, *, person: str, password: str) -> Iterator[tuple[Keeper, Person, Signer]]:
+    """The vault of a control site that does not run, for a person who signs in: keeper, person, and the key to sign with."""
+    from isogenic.network.control import CONTROL
+    from isogenic.network.decisions import directory
+    from isogenic.network.home import ControlHome
+    from isogenic.records.lock import sole_process
+    from isogenic.web.control_api import control_door
+    from isogenic.web.signin import AccountFolder
+
+    home = ControlHome.open(folder)
+    with sole_process(folder, who=CONTROL):
+        node = home.node(clock=SystemClock(), mint=RandomMint(), software=__version__)
+        node.start()
+        try:
+            if node.keeper is None:
+                raise NotFound(f"no vault in {folder}", why="it has no vault key", possible="isogenic vault new")
+            door = control_door(node, AccountFolder(folder / "accounts"))
+
+            async def sign_in() -> tuple[Person, Signer]:
+                session = await door.sign_in(person, password)
+                return directory(node).person(session.person), await door.signer(session, password)
+
+            yield (node.keeper, *asyncio.run(sign_in()))
+        finally:
+            node.stop()
 
 
 def verify_path(path: Path, *, keys: Path | None, as_json: bool = False) -> int:

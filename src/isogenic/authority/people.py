@@ -39,6 +39,7 @@ class Role(StrEnum):
     QUALIFIED_PERSON = "qualified_person"  # certifies and releases lots (EU GMP Annex 16)
     ANALYST = "analyst"  # reports results
     PLANNER = "planner"  # gives lots to sites
+    PRIVACY_OFFICER = "privacy_officer"  # answers for personal data, and erases it
     INSPECTOR = "inspector"  # reads everything, changes nothing
     ADMINISTRATOR = "administrator"  # keeps accounts and nodes
 

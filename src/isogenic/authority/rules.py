@@ -12,6 +12,9 @@
     reject_lot              quality, qualified person          not an operator of the batch
     export_statement        quality, qualified person          of this site
     decide_entitlement      quality, qualified person
+    enter_person            planner, privacy officer
+    open_person             planner, privacy officer
+    erase_person            privacy officer
     read                    everybody                          of this site
 
 Guarantees: `may` names every rule that is broken, not only the first; with none broken it
@@ -50,6 +53,9 @@ class Act(StrEnum):
     REVIEW_TRAIL = "review_trail"
     ENROL_PASSKEY = "enrol_passkey"
     KEEP_ACCOUNTS = "keep_accounts"
+    ENTER_PERSON = "enter_person"
+    OPEN_PERSON = "open_person"
+    ERASE_PERSON = "erase_person"
     READ = "read"
 
     @property
@@ -73,6 +79,9 @@ _WORDS: Mapping[Act, str] = {
     Act.REVIEW_TRAIL: "review the audit trail",
     Act.ENROL_PASSKEY: "enrol a passkey",
     Act.KEEP_ACCOUNTS: "keep the accounts",
+    Act.ENTER_PERSON: "enter a person in the vault",
+    Act.OPEN_PERSON: "open a person's record",
+    Act.ERASE_PERSON: "erase a person from the vault",
     Act.READ: "read",
 }
 
@@ -134,6 +143,9 @@ _ROLES: Mapping[Act, tuple[Role, ...]] = {
     Act.REVIEW_TRAIL: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.ENROL_PASSKEY: tuple(Role),
     Act.KEEP_ACCOUNTS: (Role.ADMINISTRATOR,),
+    Act.ENTER_PERSON: (Role.PLANNER, Role.PRIVACY_OFFICER),
+    Act.OPEN_PERSON: (Role.PLANNER, Role.PRIVACY_OFFICER),
+    Act.ERASE_PERSON: (Role.PRIVACY_OFFICER,),
     Act.READ: tuple(Role),
 }
 _ALSO: Mapping[Act, tuple[Rule, ...]] = {

@@ -70,6 +70,7 @@ MEANINGS: Mapping[Act, str] = {
     Act.DECIDE_ENTITLEMENT: "entitlement decided",
     Act.REVIEW_TRAIL: "reviewed",
     Act.ENROL_PASSKEY: "enrolled",
+    Act.ERASE_PERSON: "erasure ordered",
 }
 
 MEANING_MAX = 120  # characters; a meaning is a few words, reasons belong into the thing that is signed

@@ -41,6 +41,7 @@ from isogenic.records.ledger import Copy, Ledger, Stage
 from isogenic.records.notes import VerifyingKey
 from isogenic.records.returning import Returning
 from isogenic.records.sync import Page, next_page
+from isogenic.vault.acts import Keeper
 
 __all__ = ["Completeness", "ControlNode", "decided_alone"]
 
@@ -135,6 +136,7 @@ class ControlNode:
         self._running = False  # while everything is folded from the first fact on, who came first is not to be judged
         self.changed = asyncio.Event()  # set and replaced whenever state changed: screens wait on it
         self.journal = journal
+        self.keeper: Keeper | None = None  # of the vault of personal data, where there is one
         inbox = Inbox(
             {origin: copy for origin, (_, copy) in copies.items()},
             {origin: NodeId(site) for origin, (site, _) in copies.items()},
@@ -194,6 +196,8 @@ class ControlNode:
         self._refuse_claims(list(self._state.evidence))
         self.note([ControlStarted(CONTROL, self.software), *self._healed])
         self._healed.clear()
+        if self.keeper is not None:
+            self.keeper.start(self.ledgers[HOUSE].facts)
         self.keep_beacon()
 
     def keep_beacon(self) -> None:

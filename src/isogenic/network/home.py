@@ -10,6 +10,7 @@ blobs/           reading blocks, models, evidence, by digest
 disclosures.sqlite  what left this node, when and to whom: a ledger that is never sent
 mirror/          a second copy of the house ledger, which no site holds
 evidence/        ledger files that did not verify any more, whole
+vault/ vault-keys/  personal data, encrypted, and apart from it the keys; only where there is a vault
 derived.sqlite   tables for searching: may be deleted, is rebuilt
 node.lock        held while the node runs: one process to a folder
 
@@ -19,6 +20,7 @@ processes may run on this folder, or on folders with the same keys on several ma
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +31,14 @@ from pydantic_settings import SettingsConfigDict
 from isogenic.authority.people import Directory
 from isogenic.clock import Clock
 from isogenic.errors import NotValid
-from isogenic.ids import Mint, ProductId, SiteId
+from isogenic.ids import Mint, ProductId, RandomMint, SiteId
 from isogenic.monitoring.model import Model
 from isogenic.network import decisions
 from isogenic.network.control import CONTROL, HOUSE, ControlNode
 from isogenic.network.entitling import derive_entitlements
 from isogenic.network.lane import Lane
 from isogenic.network.processes import SEATS_MAX, Processes, SeatBeacon
+from isogenic.network.vaulting import open_vault
 from isogenic.quality.specifications import read_specification
 from isogenic.records import codec
 from isogenic.records.aside import LedgerFiles
@@ -67,6 +70,7 @@ class ControlSettings(NodeSettings):
     screen_port: int = 0  # where people look; 0: any free port
     beacon: str = ""  # the file that remembers how far the ledgers had come; empty: beside the folder. On another disk, if there is one
     mirror: str = ""  # the folder of the second copy of the house ledger; empty: `mirror` in this folder. On another disk, if there is one
+    vault_passphrase_file: str = ""  # opens the vault key, where it is in a box
     audiences: dict[str, list[str]]  # which ledgers each site writes: the house and its sponsors
     store: SecretStr = SecretStr("")  # where ledgers are kept: the folder, or postgresql://...; it may name a password
     nats: SecretStr = SecretStr("")  # where several processes tell one another live values: nats://...
@@ -132,7 +136,7 @@ class ControlHome:
                     if database is None
                     else Copy(PostgresStore(database, origin=origin), writer=writer, witness=self.witness),
                 )
-        return ControlNode(
+        node = ControlNode(
             ledgers={
                 str(audience): files.ledger(folder / "ledgers" / f"{audience}.sqlite", origin=origin, signer=self.signer)
                 if database is None
@@ -159,6 +163,10 @@ class ControlHome:
             else None,
             processes=processes,
         )
+        kept = self.settings.vault_passphrase_file
+        passphrase = read_file(Path(kept)).decode().strip() if kept else ""
+        node.keeper = open_vault(node, folder, entropy=secrets.token_bytes, clock=clock, mint=RandomMint(), passphrase=passphrase)
+        return node
 
     def lane(self, node: ControlNode) -> Lane | None:
         """The lane on which the processes tell one another live values; None where no server is named."""

@@ -56,6 +56,7 @@ from isogenic.web.messages import (
 from isogenic.web.passkeys import Pens, passkey_sign_in
 from isogenic.web.problems import PROBLEMS, answer_refusals
 from isogenic.web.signin import AccountFolder, Door, Keeping
+from isogenic.web.vault import vault_routes
 
 __all__ = ["control_app", "control_door"]
 
@@ -128,6 +129,8 @@ def control_app(
     _deciding(app, desk, pens)
     _releasing(app, desk, pens, dossier)
     _stating(app, desk)
+    if node.keeper is not None:
+        vault_routes(app, node, pens, node.keeper, noting=noting_refusals)
     disclosure_routes(app, node.journal)
     entitlement_routes(app, node, pens, noting=noting_refusals)
     nothing_else(app)
