@@ -148,6 +148,7 @@ class Desk:
         origin = query.get("ledger", "")
         if self.inbox.writers.get(origin) != peer:
             raise NotTrusted(f"nothing of {origin[:80]!r} given back", why=f"{peer} does not write that ledger")
+        self.inbox.copies[origin].follow()  # another process of this control site may have taken the end of it
         page = self.inbox.copies[origin].page_back(_whole(query.get("from", "0")), moment=self.clock.now())
         return Answer(200, page.to_bytes()) if page else Answer(204)
 
