@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import signal
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from isogenic.vault.acts import Keeper
 
 __all__ = [
+    "back_up_node",
     "disclosure_report",
     "export_statement",
     "migrate_database",
+    "recover_node",
     "replay_batch",
+    "restore_node",
     "run_control",
     "run_simulated_facility",
     "run_site",
@@ -343,3 +346,57 @@ def verify_path(path: Path, *, keys: Path | None, as_json: bool = False) -> int:
     report = inspect(path, keys=trusted)
     print(codec.dumps(report.plain()).decode() if as_json else report)
     return 0 if report.ok else NotTrusted.exit_code
+
+
+def back_up_node(folder: Path, to: Path, *, passphrase: str = "") -> str:
+    """Back a node's folder up, while it runs."""
+    import os
+
+    from isogenic.records.backup import back_up
+
+    made = back_up(folder, to, moment=SystemClock().now(), passphrase=passphrase, entropy=os.urandom)
+    return f"{made}\nin {made.folder}: {made.copied:,} bytes that no earlier backup had" + (
+        "" if passphrase else "; without private keys and accounts"
+    )
+
+
+def restore_node(source: Path, folder: Path, *, until: str = "", passphrase: str = "", keys: str = "") -> str:
+    """Restore a node to an empty folder, as it was at a time or at a size."""
+    from isogenic.clock import time_of_text
+    from isogenic.records.backup import restore
+
+    point = None if not until else int(until) if until.isascii() and until.isdigit() and len(until) < 19 else time_of_text(until)
+    return str(restore(source, folder, until=point, passphrase=passphrase, keys=keys))
+
+
+def recover_node(folder: Path, audiences: Sequence[str], *, by: str, why: str) -> list[str]:
+    """Lay forked ledgers aside, up to what their witness has cosigned; the node takes the rest back when it is started."""
+    from isogenic.errors import NotFound
+    from isogenic.ids import PersonId
+    from isogenic.network.control import CONTROL
+    from isogenic.network.home import ControlHome
+    from isogenic.records.aside import LedgerFiles
+    from isogenic.records.lock import sole_process
+    from isogenic.sites.home import SiteHome
+
+    site = (folder / "plant.yaml").is_file()
+    home: SiteHome | ControlHome = SiteHome.open(folder) if site else ControlHome.open(folder)
+    writer = home.settings.site if isinstance(home, SiteHome) else CONTROL
+    person, files, lines = PersonId(by), LedgerFiles(), []
+    with sole_process(folder, who="isogenic recover"):
+        for audience in audiences:
+            path = folder / "ledgers" / f"{audience}.sqlite"
+            if not path.is_file() or (site and audience == CONTROL):
+                raise NotFound(
+                    f"no ledger {audience[:40]} is written in {folder}", why="there is no file of it", possible="HOUSE, a sponsor or a site"
+                )
+            ledger = files.ledger(path, origin=f"{home.settings.network}/{writer}/{audience}", signer=home.signer)
+            try:
+                wound = files.lay_aside(ledger, why=f"{person} gave up a fork: {why}", upto=ledger.witnessed, by=str(person))
+                lines.append(
+                    f"{ledger.origin}: {wound.kept} witnessed facts kept, {wound.claimed - wound.kept} beyond them are evidence/{wound.evidence}; "
+                    "start the node, and its witness returns the rest"
+                )
+            finally:
+                ledger.store.close()
+    return lines
