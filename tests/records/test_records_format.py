@@ -16,12 +16,14 @@ from records_setup import AT, NODE, ORIGIN, WITNESS, WRITER, StepDone
 from isogenic.ids import BatchId
 from isogenic.records import blocks, dossier
 from isogenic.records.facts import FACT_BYTES_MAX, encode_facts
+from isogenic.records.keys import open_rotation, sign_rotation
 from isogenic.records.merkle import Frontier, leaf_hash, node_hash
-from isogenic.records.notes import Checkpoint, cosign, open_checkpoint, sign_checkpoint
+from isogenic.records.notes import Checkpoint, Signer, cosign, open_checkpoint, sign_checkpoint
 from isogenic.records.sync import PAGE_BYTES_MAX, PAGE_FACTS, Page
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "format.md"
 BEGIN, END = "<!-- vectors begin: written by tests/records/test_records_format.py -->\n", "<!-- vectors end -->\n"
+NEXT = Signer.from_seed(WRITER.name, b"\x07" * 32).verifying_key
 STEPS = (("feed", 0.5), ('20 µm filter "B"', 1e-7), ("harvest", 37.0))
 
 
@@ -40,6 +42,9 @@ def vectors() -> str:
     text += f"{WITNESS.verifying_key}\n  fingerprint {WITNESS.verifying_key.fingerprint}\n```\n\n"
     text += f"The checkpoint, cosigned at 1795432976:\n\n```\n{(note + line).decode()}```\n\n"
     text += f"The page that carries them (without the cosignature), before compression: {len(raw)} bytes, SHA-256\n`{sha256(raw).hexdigest()}`.\n"
+    rotated = sign_rotation(ORIGIN, size=3, root=root, old=WRITER, new=NEXT)
+    assert open_rotation(rotated, by=WRITER.verifying_key, origin=ORIGIN, position=3) == (root, NEXT)
+    text += f"\nThe word of the writer's key for the next, at position 3 (the new private key is 32 bytes of 0x07):\n\n```\n{rotated.note}```\n"
     return text
 
 

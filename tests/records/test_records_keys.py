@@ -10,13 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records_setup import AT, NODE, ORIGIN, WITNESS, WRITER, copy, ledger, signer, steps
 
+from isogenic.checks import Severity
 from isogenic.errors import NotAllowed, NotTrusted, NotValid
+from isogenic.records.blobs import BlobStore
+from isogenic.records.dossier import Key, KeyRole, LedgerPart, parse_keys, write_dossier, writer_lines, writers_of
 from isogenic.records.keys import KeyRenewed, KeyRotated, WriterKeys, open_rotation, sign_rotation
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.merkle import Frontier, leaf_hashes
-from isogenic.records.notes import Checkpoint, Signer, sign_checkpoint
+from isogenic.records.notes import Checkpoint, Signer, cosign, sign_checkpoint
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import Page, next_page
+from isogenic.records.verify import verify_dossier
 
 
 def key(number: int) -> Signer:
@@ -24,6 +28,7 @@ def key(number: int) -> Signer:
     return Signer.from_seed(WRITER.name, bytes([number]) * 32)
 
 
+CONTROL = signer("example.org/control-site")
 FIRST = WriterKeys.first(ORIGIN, WRITER.verifying_key)
 
 
@@ -98,12 +103,14 @@ def test_a_reopened_ledger_and_copy_find_their_keys_again(tmp_path: Path, rotati
     assert len(again.keys.eras) == rotations + 1
 
 
-def test_a_ledger_is_not_opened_with_a_key_that_no_longer_counts(tmp_path: Path) -> None:
+def test_nothing_is_noted_with_a_key_that_no_longer_counts(tmp_path: Path) -> None:
     one = ledger(tmp_path)
     note(one, 3)
     rotate(one, 1)
-    with pytest.raises(NotTrusted, match="another key"):
-        Ledger(one.store, signer=WRITER, keys=FIRST)
+    old = Ledger(one.store, signer=WRITER, keys=FIRST)
+    with pytest.raises(NotTrusted, match="is not here"):
+        note(old, 1)
+    assert old.size == 4
 
 
 def test_who_steals_the_new_key_cannot_rewrite_what_was_noted_before_the_rotation(tmp_path: Path) -> None:
@@ -233,13 +240,13 @@ def test_a_site_restarted_with_its_renewed_key_goes_on(tmp_path: Path) -> None:
     assert (empty.size, empty.root) == (last.size, last.root)
 
 
-def test_a_stranger_s_key_does_not_open_a_revoked_ledger(tmp_path: Path) -> None:
+def test_a_stranger_s_key_notes_nothing_in_a_revoked_ledger(tmp_path: Path) -> None:
     one = ledger(tmp_path)
     note(one, 4)
     keys = WriterKeys.first(ORIGIN, WRITER.verifying_key, revocations=[(2, None)])
-    with pytest.raises(NotTrusted, match="another key"):
-        Ledger(one.store, signer=signer("example.org/mallory"), keys=keys)
-    assert Ledger(one.store, signer=WRITER, keys=keys).revoked
+    with pytest.raises(NotTrusted, match="is not here"):
+        note(Ledger(one.store, signer=signer("example.org/mallory"), keys=keys), 1)
+    note(Ledger(one.store, signer=WRITER, keys=keys), 1)
 
 
 def test_a_thief_cannot_pass_the_pen_on(tmp_path: Path) -> None:
@@ -363,3 +370,95 @@ def test_a_commit_of_several_pages_after_a_rotation_is_found_by_halving(tmp_path
     store.bodies = counted  # type: ignore[method-assign]
     assert FIRST.found_in(store).eras == one.keys.eras
     assert sum(read) < 10, "a ledger opens without reading its facts"
+
+
+# --- what a reader's list says ---
+
+
+def test_lines_of_a_key_file_say_which_key_counts_where() -> None:
+    keys = WriterKeys.first(ORIGIN, WRITER.verifying_key, revocations=[(4, key(1).verifying_key), (9, None)])
+    lines = writer_lines(keys, "Leeds")
+    assert [(line.key, line.first, line.last) for line in lines] == [(WRITER.verifying_key, 0, 4), (key(1).verifying_key, 5, 9)]
+    again = parse_keys("".join(line.line() for line in lines))
+    assert again == tuple(lines)
+    (read,) = writers_of(ORIGIN, again)
+    for size in range(14):
+        if size > 9:
+            with pytest.raises(NotTrusted):
+                read.at(size)
+        else:
+            assert read.at(size) == keys.at(size)
+    assert [line.line() for line in writer_lines(WriterKeys.first(ORIGIN, WRITER.verifying_key), "")] == [f"writer {ORIGIN} {WRITER.verifying_key}\n"]
+
+
+def test_of_two_lists_only_the_sizes_that_both_have_count() -> None:
+    (whole,) = parse_keys(f"writer {ORIGIN} {WRITER.verifying_key}")
+    (early,) = parse_keys(f"writer:0-4 {ORIGIN} {WRITER.verifying_key}")
+    (late,) = parse_keys(f"writer:5- {ORIGIN} {WRITER.verifying_key}")
+    assert whole.within(early) == early.within(whole) == early
+    assert not early.within(late).counts
+
+
+@pytest.mark.parametrize("role", ["writer:4", "writer:-4", "writer:a-b", "witness:1-4", "writer:1-2-3", "person:0-"])
+def test_sizes_that_cannot_be_read_are_refused(role: str) -> None:
+    with pytest.raises(NotValid):
+        parse_keys(f"{role} {ORIGIN} {WRITER.verifying_key}")
+
+
+def test_a_dossier_after_rotations_and_a_revocation_verifies_with_the_right_list_only(tmp_path: Path) -> None:
+    one, held = ledger(tmp_path), copy(tmp_path)
+    note(one, 3)
+    rotate(one, 1)
+    carry(one, held)
+    note(one, 2)
+    held.revoke(4, key(2).verifying_key)
+    one.revoke(4, key(2).verifying_key)
+    one.renew(key(2), actor=NODE, moment=AT)
+    carry(one, held)
+    rotate(one, 3)
+    carry(one, held)
+    others = (Key(KeyRole.WITNESS, "CONTROL", WITNESS.verifying_key), Key(KeyRole.DOSSIER, "CONTROL", CONTROL.verifying_key))
+    right = [*writer_lines(WriterKeys.first(ORIGIN, WRITER.verifying_key, revocations=[(4, key(2).verifying_key)]), "Leeds"), *others]
+    write_dossier(
+        tmp_path / "dossier",
+        ledgers=[LedgerPart.newest(held.store)],
+        blobs=BlobStore(tmp_path / "blobs"),
+        blocks=[],
+        documents={},
+        keys=right,
+        signer=CONTROL,
+        about="nothing",
+        made_at=AT.at,
+    )
+    assert verify_dossier(tmp_path / "dossier").ok
+    assert verify_dossier(tmp_path / "dossier", keys="".join(each.line() for each in right)).ok
+    old = "".join(each.line() for each in (Key(KeyRole.WRITER, ORIGIN, WRITER.verifying_key), *others))
+    report = verify_dossier(tmp_path / "dossier", keys=old)
+    assert [each.check for each in report.notes if each.severity is Severity.STOP] == ["check_checkpoint"]
+
+
+def test_facts_rewritten_before_a_rotation_are_found_in_a_dossier(tmp_path: Path) -> None:
+    """By a thief of the newest key and a witness that sleeps."""
+    one = ledger(tmp_path)
+    note(one, 3)
+    rotate(one, 1)
+    forged = ledger(tmp_path, name="forged")
+    note(forged, 3, first=50)
+    bodies = [*forged.store.bodies(0, 3), *one.store.bodies(3, 4)]
+    frontier = Frontier().extend(leaf_hashes(bodies))
+    made = sign_checkpoint(Checkpoint(ORIGIN, 4, frontier.root()), key(1))
+    store = SqliteStore(tmp_path / "made.db", origin=ORIGIN)
+    store.commit(bodies, frontier=frontier, note=made, receipt=made + cosign(made, witness=WITNESS, time=1))
+    keys = [Key(KeyRole.WRITER, ORIGIN, WRITER.verifying_key), Key(KeyRole.WITNESS, "CONTROL", WITNESS.verifying_key)]
+    write_dossier(
+        tmp_path / "dossier",
+        ledgers=[LedgerPart.newest(store)],
+        blobs=BlobStore(tmp_path / "blobs"),
+        blocks=[],
+        documents={},
+        keys=[*keys, Key(KeyRole.DOSSIER, "CONTROL", CONTROL.verifying_key)],
+        signer=CONTROL,
+        about="nothing",
+        made_at=AT.at,
+    )
+    assert [each.check for each in verify_dossier(tmp_path / "dossier").notes] == ["check_rotations"]

@@ -15,6 +15,7 @@
     enter_person            planner, privacy officer
     open_person             planner, privacy officer
     erase_person            privacy officer
+    revoke_key              quality, qualified person, administrator
     read                    everybody                          of this site
 
 Guarantees: `may` names every rule that is broken, not only the first; with none broken it
@@ -56,6 +57,7 @@ class Act(StrEnum):
     ENTER_PERSON = "enter_person"
     OPEN_PERSON = "open_person"
     ERASE_PERSON = "erase_person"
+    REVOKE_KEY = "revoke_key"
     READ = "read"
 
     @property
@@ -82,6 +84,7 @@ _WORDS: Mapping[Act, str] = {
     Act.ENTER_PERSON: "enter a person in the vault",
     Act.OPEN_PERSON: "open a person's record",
     Act.ERASE_PERSON: "erase a person from the vault",
+    Act.REVOKE_KEY: "revoke a key",
     Act.READ: "read",
 }
 
@@ -146,6 +149,7 @@ _ROLES: Mapping[Act, tuple[Role, ...]] = {
     Act.ENTER_PERSON: (Role.PLANNER, Role.PRIVACY_OFFICER),
     Act.OPEN_PERSON: (Role.PLANNER, Role.PRIVACY_OFFICER),
     Act.ERASE_PERSON: (Role.PRIVACY_OFFICER,),
+    Act.REVOKE_KEY: (Role.QUALITY, Role.QUALIFIED_PERSON, Role.ADMINISTRATOR),
     Act.READ: tuple(Role),
 }
 _ALSO: Mapping[Act, tuple[Rule, ...]] = {

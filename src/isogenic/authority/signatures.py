@@ -71,6 +71,7 @@ MEANINGS: Mapping[Act, str] = {
     Act.REVIEW_TRAIL: "reviewed",
     Act.ENROL_PASSKEY: "enrolled",
     Act.ERASE_PERSON: "erasure ordered",
+    Act.REVOKE_KEY: "revoked",
 }
 
 MEANING_MAX = 120  # characters; a meaning is a few words, reasons belong into the thing that is signed

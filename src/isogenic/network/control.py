@@ -133,6 +133,7 @@ class ControlNode:
         self._due: dict[str, None] = {}  # copies that hold facts not yet folded, oldest first
         self._later: asyncio.TimerHandle | None = None
         self._silent: set[SiteId] = set()
+        self._ended = 0  # revocations that the copies know of
         self._running = False  # while everything is folded from the first fact on, who came first is not to be judged
         self.changed = asyncio.Event()  # set and replaced whenever state changed: screens wait on it
         self.journal = journal
@@ -279,6 +280,18 @@ class ControlNode:
     def _fold_own(self, audience: str) -> None:
         ledger = self.ledgers[audience]
         self._fold(ledger, stop=ledger.size)
+        if audience == HOUSE:
+            self._end_revoked_keys()
+
+    def _end_revoked_keys(self) -> None:
+        """From the moment that it is noted in the house, no page under a revoked key is taken."""
+        for revoked in self._state.keys.revoked[self._ended :]:
+            key = VerifyingKey.parse(revoked.key) if revoked.key else None
+            for origin, after in revoked.ledgers.items():
+                copy = self.copies[origin][1] if origin in self.copies else None
+                if copy is not None and copy.size <= after:  # beyond it, the copy was opened with this revocation known
+                    copy.revoke(after, key)
+        self._ended = len(self._state.keys.revoked)
 
     def place(self, origin: str) -> Place:
         """What a fact in one of the ledgers held here may say: known from how the ledger was opened, not from the fact."""
@@ -405,6 +418,10 @@ class ControlNode:
         if self.processes is None:
             return
         sizes = self.processes.sizes()
+        house = self.ledgers[HOUSE]  # first: what was revoked there decides which keys count in the copies
+        if self._running and sizes.get(house.origin, 0) != house.size and house.follow():
+            self._fed.discard(house.origin)
+            self._fold_own(HOUSE)
         for origin, (_, copy) in self.copies.items():
             if sizes.get(origin, 0) != copy.size and copy.follow():
                 self._fed.discard(origin)

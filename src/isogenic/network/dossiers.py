@@ -16,6 +16,7 @@ from pathlib import Path
 
 from isogenic.authority.entitlements import party_of_sponsor
 from isogenic.authority.people import Directory
+from isogenic.authority.revocation import KeyHistory
 from isogenic.batches.record import executed_record, record_text
 from isogenic.checks import stops
 from isogenic.errors import NotFound, NotTrusted
@@ -25,7 +26,7 @@ from isogenic.network.control import CONTROL, ControlNode
 from isogenic.quality.certificate import as_pdf, as_text, certificate_of
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotReleased, check_released_by_signature
-from isogenic.records.dossier import Key, KeyRole, LedgerPart, audience_of, write_dossier
+from isogenic.records.dossier import Key, KeyRole, LedgerPart, audience_of, write_dossier, writer_lines
 from isogenic.records.facts import Fact
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import VerifyingKey
@@ -33,15 +34,19 @@ from isogenic.records.notes import VerifyingKey
 __all__ = ["dossier_bytes", "network_keys", "write_lot_dossier"]
 
 
-def network_keys(directory: Directory, *, origins: dict[str, str], control_origins: list[str]) -> list[Key]:
-    """Every public key of a network. `origins`: ledger -> the site that writes it; `control_origins`: the control site's ledgers."""
+def network_keys(directory: Directory, *, origins: dict[str, str], control_origins: list[str], history: KeyHistory | None = None) -> list[Key]:
+    """Every public key of a network. `origins`: ledger -> the site that writes it; `control_origins`: the control site's ledgers.
+
+    `history`: the keys that were revoked, where there are any.
+    """
+    history = history or KeyHistory()
     control = directory.control
     keys = [Key(KeyRole.WRITER, origin, VerifyingKey.parse(control.ledger), "control site") for origin in control_origins]
     keys.append(Key(KeyRole.DOSSIER, str(CONTROL), VerifyingKey.parse(control.ledger), "control site"))
     keys.append(Key(KeyRole.WITNESS, str(CONTROL), VerifyingKey.parse(control.witness), "control site"))
     for origin, site in origins.items():
         entry = directory.sites[next(each for each in directory.sites if each == site)]
-        keys.append(Key(KeyRole.WRITER, origin, VerifyingKey.parse(entry.keys.ledger), entry.title))
+        keys += writer_lines(history.of(origin, entry.id, first=entry.keys.ledger), entry.title)
     for entry in directory.sites.values():
         keys.append(Key(KeyRole.WITNESS, str(entry.id), VerifyingKey.parse(entry.keys.witness), entry.title))
     keys += [Key(KeyRole.PERSON, str(person.id), VerifyingKey.parse(person.key), person.printed_name) for person in directory.people.values()]
@@ -56,7 +61,7 @@ def write_lot_dossier(node: ControlNode, lot: LotId, folder: Path) -> Path:
     site_ledger, directed = node.ledger(record.ledger), node.ledgers[str(record.site)]
     require_entitled(node, audience_of(record.ledger), [site_ledger.origin, directed.origin])
     people = decisions.directory(node)
-    keys = network_keys(people, origins={record.ledger: str(record.site)}, control_origins=[directed.origin])
+    keys = network_keys(people, origins={record.ledger: str(record.site)}, control_origins=[directed.origin], history=node.state.keys)
     return write_dossier(
         folder,
         ledgers=[LedgerPart.newest(site_ledger.store), _with_decision(directed, lot)],

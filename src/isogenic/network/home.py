@@ -29,6 +29,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from isogenic.authority.people import Directory
+from isogenic.authority.revocation import history_in
 from isogenic.clock import Clock
 from isogenic.errors import NotValid
 from isogenic.ids import Mint, ProductId, RandomMint, SiteId
@@ -38,6 +39,7 @@ from isogenic.network.control import CONTROL, HOUSE, ControlNode
 from isogenic.network.entitling import derive_entitlements
 from isogenic.network.lane import Lane
 from isogenic.network.processes import SEATS_MAX, Processes, SeatBeacon
+from isogenic.network.revoking import check_no_key_comes_back, tell_sites
 from isogenic.network.vaulting import open_vault
 from isogenic.quality.specifications import read_specification
 from isogenic.records import codec
@@ -116,6 +118,12 @@ class ControlHome:
         """The second copy of the house ledger, which no site holds."""
         return Path(self.settings.mirror or self.folder / "mirror") / "HOUSE.sqlite"
 
+    def _ledger(self, audience: str, files: LedgerFiles, database: Database | None) -> Ledger:
+        origin = f"{self.settings.network}/{CONTROL}/{audience}"
+        if database is not None:
+            return Ledger(PostgresStore(database, origin=origin), signer=self.signer)
+        return files.ledger(self.folder / "ledgers" / f"{audience}.sqlite", origin=origin, signer=self.signer)
+
     def node(self, *, clock: Clock, mint: Mint, software: str) -> ControlNode:
         """The control site on this folder, not yet started."""
         network, folder, files = self.settings.network, self.folder, LedgerFiles()
@@ -124,12 +132,13 @@ class ControlHome:
             migrate(database)
         processes = None if database is None else Processes(database)
         beacon = beacon_path(folder, self.settings.beacon)
-        own = {audience: f"{network}/{CONTROL}/{audience}" for audience in (HOUSE, *self.directory.sites)}
+        house = self._ledger(HOUSE, files, database)
+        history = history_in(house)  # which key of a site counts where: before its copies are opened
         copies: dict[str, tuple[SiteId, Copy]] = {}
         for site, entry in self.directory.sites.items():
             for audience in self.settings.audiences.get(site, [HOUSE]):
                 origin = f"{network}/{site}/{audience}"
-                path, writer = folder / "copies" / f"{site}.{audience}.sqlite", VerifyingKey.parse(entry.keys.ledger)
+                path, writer = folder / "copies" / f"{site}.{audience}.sqlite", history.of(origin, site, first=entry.keys.ledger)
                 copies[origin] = (
                     site,
                     files.copy(path, origin=origin, writer=writer, witness=self.witness)
@@ -138,10 +147,8 @@ class ControlHome:
                 )
         node = ControlNode(
             ledgers={
-                str(audience): files.ledger(folder / "ledgers" / f"{audience}.sqlite", origin=origin, signer=self.signer)
-                if database is None
-                else Ledger(PostgresStore(database, origin=origin), signer=self.signer)
-                for audience, origin in own.items()
+                HOUSE: house,
+                **{str(site): self._ledger(str(site), files, database) for site in self.directory.sites},
             },
             copies=copies,
             witnesses={site: VerifyingKey.parse(entry.keys.witness) for site, entry in self.directory.sites.items()},
@@ -158,7 +165,7 @@ class ControlHome:
             ),
             files=files if database is None else None,  # a database server heals itself
             beacon=Beacon(beacon) if processes is None else SeatBeacon(beacon, processes.seat),
-            mirror=files.copy(self.mirror_path, origin=own[HOUSE], writer=self.signer.verifying_key, witness=self.witness)
+            mirror=files.copy(self.mirror_path, origin=house.origin, writer=self.signer.verifying_key, witness=self.witness)
             if database is None
             else None,
             processes=processes,
@@ -213,11 +220,14 @@ def publish_documents(node: ControlNode, home: ControlHome) -> None:
     if node.returning.waits:
         return
     with node.deciding():  # several processes may start at once
+        tell_sites(node)
         _publish_documents(node, home)
 
 
 def _publish_documents(node: ControlNode, home: ControlHome) -> None:
-    if node.state.published != home.directory:
+    before = node.state.published
+    if before is None or (before != home.directory and before.version <= home.directory.version):  # a revocation goes before the file
+        check_no_key_comes_back(node, home.directory)
         decisions.publish_directory(node, home.directory)
     derive_entitlements(node, home.directory)  # a site may keep a ledger more than before
     for path in sorted((home.folder / "documents").glob("*.specification.yaml")):

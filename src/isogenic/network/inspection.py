@@ -13,16 +13,18 @@ from pathlib import Path
 
 import isogenic.network.state  # noqa: F401 (registers every kind of fact, so that signatures in them are seen)
 from isogenic.authority.people import Directory, DirectoryPublished
+from isogenic.authority.revocation import KeyHistory, history_of
 from isogenic.authority.signatures import check_every_signature, signatures_in
 from isogenic.batches.facts import BatchStarted
 from isogenic.errors import NotFound, Refusal
+from isogenic.ids import SiteId
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.network.facts import PageRefused
 from isogenic.quality.deviations import DeviationOpened
 from isogenic.quality.signed import WITH_SIGNATURES, check_record_roots, check_signed_facts
 from isogenic.records import codec
 from isogenic.records.blocks import ReadingsSealed
-from isogenic.records.dossier import CONTROL, MANIFEST, Key, KeyRole, written_by
+from isogenic.records.dossier import CONTROL, MANIFEST, Key, KeyRole, writer_lines, written_by
 from isogenic.records.facts import Fact
 from isogenic.records.ledger_files import holds_ledgers, verify_files
 from isogenic.records.notes import VerifyingKey
@@ -56,15 +58,16 @@ def _blob(fact: Fact) -> str:
 
 
 def keys_in(facts: Sequence[Fact], origins: Sequence[str]) -> list[Key]:
-    """The public keys that the control site's directories name, for these ledgers."""
+    """The public keys that the control site's directories name, for these ledgers, as far as they were not revoked."""
     keys: list[Key] = []
+    history = history_of(facts)
     for fact in facts:
         if isinstance(fact.payload, DirectoryPublished):
-            keys += _keys_of(fact.payload.directory, origins)
+            keys += _keys_of(fact.payload.directory, origins, history)
     return list(dict.fromkeys(keys))
 
 
-def _keys_of(directory: Directory, origins: Sequence[str]) -> list[Key]:
+def _keys_of(directory: Directory, origins: Sequence[str], history: KeyHistory) -> list[Key]:
     control = directory.control
     keys = [Key(KeyRole.WITNESS, CONTROL, VerifyingKey.parse(control.witness), "control site")]
     nodes = {CONTROL: (control.ledger, "control site")}
@@ -74,7 +77,11 @@ def _keys_of(directory: Directory, origins: Sequence[str]) -> list[Key]:
     for origin in origins:
         if written_by(origin) in nodes:
             text, title = nodes[written_by(origin)]
-            keys.append(Key(KeyRole.WRITER, origin, VerifyingKey.parse(text), title))
+
+            if any(origin in each.ledgers for each in history.revoked):
+                keys += writer_lines(history.of(origin, SiteId(written_by(origin))), title)
+            else:
+                keys.append(Key(KeyRole.WRITER, origin, VerifyingKey.parse(text), title))
     keys += [Key(KeyRole.PERSON, str(person.id), VerifyingKey.parse(person.key), person.printed_name) for person in directory.people.values()]
     return keys
 

@@ -21,6 +21,7 @@ from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted
 from isogenic.authority.entitlements import apply as entitle
 from isogenic.authority.identities import KeyReplaced, PasskeyEnrolled, PasskeyRemoved, PersonDisabled, PersonEnabled, follow
 from isogenic.authority.people import Directory, DirectoryPublished
+from isogenic.authority.revocation import KeyHistory, KeyRevoked
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteId
 from isogenic.monitoring.facts import ModelPublished
@@ -47,6 +48,7 @@ OURS_TO_SAY = DECISIONS | {
     "authority.passkey_removed",
     "authority.person_disabled",
     "authority.person_enabled",
+    "authority.key_revoked",
     "monitoring.model_published",
     "network.claim_refused",
     "quality.release_refused",
@@ -100,6 +102,7 @@ class ControlState:
     directory: Directory | None = None  # in force: as published, with every passkey, key and person that changed since
     published: Directory | None = None  # as the newest publication says it
     directories: tuple[Directory, ...] = ()  # every one that was: what was signed under it stays signed
+    keys: KeyHistory = field(default_factory=KeyHistory)  # of the sites: the first ones, and what was revoked
     submitted: Mapping[RecipeKey, RecipeSubmitted] = field(default_factory=dict)
     approvals: Mapping[RecipeKey, tuple[RecipeApproved, ...]] = field(default_factory=dict)
     specifications: Mapping[ProductId, Specification] = field(default_factory=dict)
@@ -240,7 +243,9 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
     payload = fact.payload
     match payload:
         case DirectoryPublished():
-            return _with_directory(replace(state, published=payload.directory), payload)
+            return _with_directory(replace(state, published=payload.directory, keys=state.keys.after(fact)), payload)
+        case KeyRevoked():
+            return replace(state, keys=state.keys.after(fact))
         case PasskeyEnrolled() | PasskeyRemoved() | KeyReplaced() | PersonDisabled() | PersonEnabled():
             return _with_directory(state, payload)
         case RecipeSubmitted():

@@ -140,6 +140,7 @@ def _batch(node: ControlNode, person: Person, about: str) -> Said:
         "facts": record.manifest.counted,
         "ledger": {
             "checkpoint": covering[1].decode(),
+            "rotations": node.ledger(record.ledger).keys.notes(covering[0]),  # how its key follows from the one that the site began with
             "origin": record.ledger,
             "root": case.witness.root,
             "size": case.witness.size,

@@ -4,6 +4,7 @@
     quality.lot_released          release_lot                      lot, batch, product, site, size and root of the record, notes
     quality.lot_rejected          reject_lot                       lot, batch, reason
     quality.deviation_disposed    dispose_deviation                the deviation as opened, disposition, justification
+    authority.key_revoked         revoke_key                       site, ledgers with their sizes, new key, reason
     recipe.approved               sign as author, or approve       digest of the text
     recipe.published              both, by two people              digest of the text that the fact holds
     authority.passkey_enrolled    enrol_passkey, by that person    person, passkey, domain
@@ -21,6 +22,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from isogenic.authority.identities import PasskeyEnrolled
 from isogenic.authority.passkeys import passkey_digest
+from isogenic.authority.revocation import KeyRevoked, revocation_digest
 from isogenic.authority.rules import Act, roles_that_may
 from isogenic.authority.signatures import MEANINGS, signatures_in
 from isogenic.batches.facts import BatchStarted
@@ -40,6 +42,7 @@ __all__ = ["WITH_SIGNATURES", "check_record_roots", "check_signed_facts"]
 _FOR_RECIPES = (Act.SIGN_RECIPE_AS_AUTHOR, Act.APPROVE_RECIPE)
 WITH_SIGNATURES = frozenset(
     {
+        "authority.key_revoked",
         "authority.passkey_enrolled",
         "quality.deviation_disposed",
         "quality.lot_rejected",
@@ -83,6 +86,9 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
                 yield f"{payload.deviation} is of {found[0].batch} and {found[0].lot}"
             site = str(found[0].site)
             yield from _does(payload.signature, (Act.DISPOSE_DEVIATION,), disposition_digest(found[0], payload.disposition, payload.justification))
+        case KeyRevoked():
+            site = str(payload.site)
+            yield from _does(payload.signature, (Act.REVOKE_KEY,), revocation_digest(payload.site, payload.ledgers, payload.key, payload.reason))
         case RecipeApproved():
             yield from _does(payload.signature, _FOR_RECIPES, payload.digest)
         case RecipePublished():

@@ -2,7 +2,7 @@
 
     manifest.json             every other file with its SHA-256 and size; which files hold which ledger
     manifest.sig              signed note over the SHA-256 of manifest.json
-    keys.txt                  public keys: role, name, key, title
+    keys.txt                  public keys: role, name, key, title; a writer's with the sizes that it counts for, where it was revoked
     ledgers/N-NAME.jsonl      every fact of a ledger from the first on, one to a line: its exact bytes
     ledgers/N-NAME.leaves     the RFC 6962 leaf digest of each line, in hex, so that a changed fact can be named
     ledgers/N-NAME.note       the cosigned checkpoint over those facts
@@ -21,7 +21,7 @@ import io
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -33,11 +33,26 @@ from isogenic.clock import text_of_time
 from isogenic.errors import NotFound, NotValid
 from isogenic.records.blobs import BlobStore
 from isogenic.records.durable import write_whole
+from isogenic.records.keys import Change, Era, WriterKeys
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import Signer, VerifyingKey, sign_note
 from isogenic.records.store import LedgerStore
 
-__all__ = ["CONTROL", "FORMAT", "MANIFEST", "Key", "KeyRole", "LedgerPart", "audience_of", "pack", "parse_keys", "write_dossier", "written_by"]
+__all__ = [
+    "CONTROL",
+    "FORMAT",
+    "MANIFEST",
+    "Key",
+    "KeyRole",
+    "LedgerPart",
+    "audience_of",
+    "pack",
+    "parse_keys",
+    "write_dossier",
+    "writer_lines",
+    "writers_of",
+    "written_by",
+]
 
 FORMAT = "isogenic dossier 1"
 CONTROL = "CONTROL"  # how origins name the control site
@@ -45,6 +60,7 @@ MANIFEST, MANIFEST_SIG, KEYS = "manifest.json", "manifest.sig", "keys.txt"
 KEYS_HEAD = "# role name key title. Compare the fingerprints with a list that you got another way.\n"
 KEYS_MAX = 10_000  # lines of a key file
 READ_FACTS = 4_096  # facts read from a store at a time
+_ROLE = re.compile(r"(-|writer|witness|dossier|person)(?::([0-9]{1,15})-([0-9]{1,15})?)?")
 SAFE_PATH = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}/){0,3}[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}")
 
 
@@ -69,10 +85,23 @@ class Key:
     name: str  # the origin of a writer's ledger, else the id of the node or person
     key: VerifyingKey
     title: str = ""
+    first: int = 0  # of a writer: the sizes of checkpoints that it counts for, before any rotation in the ledger itself
+    last: int | None = None
 
     def line(self) -> str:
         """One line of keys.txt."""
-        return f"{self.role or '-'} {self.name or '-'} {self.key} {self.title}".rstrip() + "\n"
+        sizes = f":{self.first}-{'' if self.last is None else self.last}" if self.first or self.last is not None else ""
+        return f"{self.role or '-'}{sizes} {self.name or '-'} {self.key} {self.title}".rstrip() + "\n"
+
+    def within(self, listed: Key) -> Key:
+        """This key, for those sizes only that a reader's list has it for."""
+        lasts = [last for last in (self.last, listed.last) if last is not None]
+        return replace(self, first=max(self.first, listed.first), last=min(lasts, default=None))
+
+    @property
+    def counts(self) -> bool:
+        """Whether it counts for any size at all."""
+        return self.last is None or self.first <= self.last
 
     def trusts(self, used: Key) -> bool:
         """Whether this line of a reader's list allows what a dossier uses a key for."""
@@ -101,13 +130,46 @@ def parse_keys(text: str) -> tuple[Key, ...]:
             elif len(parts) < 3:
                 raise NotValid("cannot read a key", why="the form is role, name, key and title, or a key alone")
             else:
-                role, name = parts[0], parts[1]
-                keys.append(
-                    Key(None if role == "-" else KeyRole(role), "" if name == "-" else name, VerifyingKey.parse(parts[2]), "".join(parts[3:]).strip())
-                )
+                keys.append(_key(parts[0], parts[1], parts[2], "".join(parts[3:]).strip()))
         except (NotValid, ValueError) as trouble:
             raise NotValid(f"cannot read keys, line {number}", why=str(trouble)) from trouble
     return tuple(keys)
+
+
+def _key(role: str, name: str, key: str, title: str) -> Key:
+    found = _ROLE.fullmatch(role)
+    if found is None or (found[2] and found[1] != KeyRole.WRITER):
+        raise NotValid("cannot read a key", why=f"{role[:40]!r} is not a role, or -; a writer's may name sizes, as in writer:1-4711")
+    first, last = int(found[2] or 0), int(found[3]) if found[3] else None
+    return Key(None if found[1] == "-" else KeyRole(found[1]), "" if name == "-" else name, VerifyingKey.parse(key), title, first, last)
+
+
+def writer_lines(keys: WriterKeys, title: str) -> list[Key]:
+    """What a key file must say of a ledger's writer: its keys and what was revoked. Rotations stand in the ledger itself."""
+    said = [era for era in keys.eras if era.change is not Change.ROTATED]
+    ends = [*(era.after for era in said[1:]), None]
+    return [
+        Key(KeyRole.WRITER, keys.origin, era.key, title, max(era.after + 1, 0), last)
+        for era, last in zip(said, ends, strict=True)
+        if era.key is not None and (last is None or last > era.after)
+    ]
+
+
+def writers_of(origin: str, keys: Sequence[Key]) -> list[WriterKeys]:
+    """What a list of keys says of the writer of a ledger: the lines with sizes together, each line without them by itself."""
+    lines = [key for key in keys if key.role is KeyRole.WRITER and key.name == origin]
+    found = [WriterKeys.first(origin, line.key) for line in lines if not line.first and line.last is None]
+    eras: list[Era] = []
+    for line in sorted((line for line in lines if line.first or line.last is not None), key=lambda line: line.first):
+        change = Change.REVOKED if line.first > 1 else Change.FIRST
+        after = line.first - 1 if line.first > 1 else -1
+        eras = [*(era for era in eras if era.after < after), Era(after, line.key, change)]
+        if line.last is not None:
+            eras.append(Era(line.last, None, Change.REVOKED))
+    if eras:
+        begin = [] if eras[0].after < 0 else [Era(-1, None)]
+        found.append(WriterKeys(origin, (*begin, *eras)))
+    return found
 
 
 def written_by(origin: str) -> str:

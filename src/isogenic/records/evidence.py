@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from isogenic.errors import NotTrusted, NotValid, Refusal
 from isogenic.records import codec
 from isogenic.records.blocks import ReadingsSealed, open_block
-from isogenic.records.dossier import Key, KeyRole, written_by
+from isogenic.records.dossier import Key, KeyRole, writers_of, written_by
 from isogenic.records.facts import Fact, FactRef, decode_fact
 from isogenic.records.keys import WriterKeys
 from isogenic.records.notes import Checkpoint
@@ -67,8 +67,8 @@ class Signed:
 
 
 def writer_keys(origin: str, keys: Sequence[Key]) -> list[WriterKeys]:
-    """Where belief in a ledger's checkpoints may begin: each key that may sign them, before any fact is read."""
-    return [WriterKeys.first(origin, each.key) for each in keys if each.role is KeyRole.WRITER and each.name == origin]
+    """Where belief in a ledger's checkpoints may begin: each key that may sign them, before any fact is read; lines with sizes together."""
+    return writers_of(origin, keys)
 
 
 def rotation_faults(before: Sequence[WriterKeys], after: Sequence[WriterKeys], root_at: Callable[[int], bytes]) -> list[str]:

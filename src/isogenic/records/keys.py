@@ -15,6 +15,7 @@ Leaves to others: destroying old keys (the node's folder), who may revoke (autho
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -78,6 +79,7 @@ class Era:
     key: VerifyingKey | None  # None: revoked, and no other named yet
     change: Change = Change.FIRST
     root: bytes = b""  # of a rotation: the root of the first `after` facts
+    note: str = ""  # of a rotation: the old key's word
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,15 @@ class WriterKeys:
         try:
             return open_checkpoint(note, key, witnesses=witnesses)
         except NotTrusted as trouble:
-            ended = next((era for era in reversed(self.eras) if era.change is Change.REVOKED and era.after < claim.size), None)
-            if ended is None or first_key_id(note) not in {each.key.key_id for each in self.eras if each.key and each.after < ended.after}:
+            if not self.of_revoked(note):
                 raise
-            why = f"its key was revoked and counts for {ended.after} facts: {key.name} has another since"
+            why = f"its key was revoked and counts for {self.revoked_before(claim.size)} facts: {key.name} has another since"
             raise NotTrusted(f"checkpoint of {claim.size} facts of {self.origin[:80]} refused", why=why) from trouble
+
+    def of_revoked(self, note: bytes) -> bool:
+        """Whether a note is signed by a key of this writer that was revoked and did not count for so many facts."""
+        ended = self.revoked_before(claimed_checkpoint(note).size)
+        return ended is not None and first_key_id(note) in {era.key.key_id for era in self.eras if era.key and era.after < ended}
 
     def revoked_before(self, size: int) -> int | None:
         """How many facts the key revoked last counts for, if that is fewer than `size`."""
@@ -138,8 +144,9 @@ class WriterKeys:
         if _MARK not in body:
             return self
         payload = fact_in_place(body, ledger=self.origin, position=position).payload
-        if not isinstance(payload, KeyRotated):
-            return self
+        return self._rotated(payload, position) if isinstance(payload, KeyRotated) else self
+
+    def _rotated(self, payload: KeyRotated, position: int) -> WriterKeys:
         at = self._era(position + 1)
         by = self.eras[at].key
         try:
@@ -148,7 +155,7 @@ class WriterKeys:
             return self
         if key is None or any(era.key == key for era in self.eras):  # a key that came back would undo the ratchet
             return self
-        return replace(self, eras=(*self.eras[: at + 1], Era(position, key, Change.ROTATED, root), *self.eras[at + 1 :]))
+        return replace(self, eras=(*self.eras[: at + 1], Era(position, key, Change.ROTATED, root, payload.note), *self.eras[at + 1 :]))
 
     def after_facts(self, bodies: Iterable[bytes], *, start: int) -> WriterKeys:
         """The keys after these facts."""
@@ -157,6 +164,21 @@ class WriterKeys:
             if _MARK in body:
                 keys = keys.after_fact(body, position)
         return keys
+
+    def after_notes(self, notes: Iterable[str]) -> WriterKeys:
+        """The keys after these rotations, known by the old keys' words alone, without the facts: for a heartbeat, or a statement."""
+        keys = self
+        for note in notes:
+            lines = note.split("\n", 5)
+            if len(lines) == 6 and re.fullmatch(r"0|[1-9][0-9]{0,17}", lines[2]):
+                keys = keys._rotated(KeyRotated(keys.origin, lines[4], note), int(lines[2]))
+        return keys
+
+    def notes(self, size: int) -> list[str]:
+        """The words by which the key for `size` facts can be known from the key before them: since the last revocation, or the first."""
+        eras = self.eras[: self._era(size) + 1]
+        begun = max((at for at, era in enumerate(eras) if era.change is not Change.ROTATED), default=0)
+        return [era.note for era in eras[begun + 1 :]]
 
     def found_in(self, store: LedgerStore, *, after: int = 0) -> WriterKeys:
         """With the rotations of a stored ledger beyond `after` facts: searched where its checkpoints change hands, so that a

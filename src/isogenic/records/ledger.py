@@ -178,6 +178,9 @@ class Ledger:
     def __init__(self, store: LedgerStore, *, signer: Signer, keys: WriterKeys | None = None) -> None:
         """Open on a store. The newest checkpoint must be ours; if it is not, the file is not this writer's.
 
+        Where `signer` is not the key that it goes on with (an older file came back), it can be read, and take back what it
+        lacks; nothing is noted in it until the key fits.
+
         `keys` say with which key the ledger began and what was revoked since; without them it began with `signer`.
         """
         self.store, self.signer = store, signer
@@ -185,9 +188,6 @@ class Ledger:
         self.keys = (keys or WriterKeys.first(self.origin, signer.verifying_key)).found_in(store)
         self._again: dict[int, bytes] | None = None  # checkpoints signed anew, once asked for
         self._frontier = _newest(store, self.keys, "ledger", also=(signer.verifying_key,))
-        head = store.head()
-        if head is not None and not self._counts() and not (self.revoked and first_key_id(head.note) == signer.verifying_key.key_id):
-            raise NotTrusted(f"cannot open ledger {self.origin}", why="it goes on with another key than the one given")
 
     @property
     def size(self) -> int:
@@ -222,6 +222,10 @@ class Ledger:
         """Whether our key was revoked. Facts are noted on, so that a running batch is not lost; they count once a key that counts has signed them."""
         return self.keys.revoked_before(self.size + 1) is not None and not self._counts()
 
+    def _signed_last(self) -> bool:
+        head = self.store.head()
+        return head is None or first_key_id(head.note) == self.signer.verifying_key.key_id
+
     def revoke(self, after: int, key: VerifyingKey | None) -> None:
         """Take the control site's word: the key in force counts for `after` facts, `key` for those beyond."""
         self.keys, self._again = self.keys.revoked(after, key).found_in(self.store), None
@@ -249,13 +253,13 @@ class Ledger:
         keys = self.keys.after_facts(bodies, start=self.size)
         if keys.at(self.size + 1) != signer.verifying_key:
             raise NotTrusted(f"cannot rotate the key of {self.origin}", why="the old key does not count for it, or the new one was used before")
-        before, self.signer = self.signer, signer
+        before = self.signer, self.keys
+        self.signer, self.keys = signer, keys
         try:
             self._commit([bodies])
         except BaseException:
-            self.signer = before
+            self.signer, self.keys = before
             raise
-        self.keys = keys
         return noted[0]
 
     def bodies(self, start: int, stop: int) -> list[bytes]:
@@ -329,6 +333,12 @@ class Ledger:
                 self._commit([bodies])
 
     def _commit(self, pages: Sequence[Sequence[bytes]]) -> None:
+        if not self._counts() and not (self.revoked and self._signed_last()):
+            raise NotTrusted(
+                f"nothing was noted in {self.origin}",
+                why="the key that it goes on with is not here",
+                possible="take back from the witness what is missing, or renew the key",
+            )
         frontier, commits = self._frontier, []
         for bodies in pages:
             frontier = frontier.extend(leaf_hashes(bodies))

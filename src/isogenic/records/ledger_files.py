@@ -41,6 +41,7 @@ from isogenic.records.report import CheckedLedger, ExtraCheck, Findings, RootChe
 __all__ = ["KeysIn", "holds_ledgers", "verify_files"]
 
 READ_FACTS = 512
+ABOUT_KEYS = (b'"authority.directory_published"', b'"authority.key_revoked"')  # by name: records do not know what facts mean
 ROW_BYTES_MAX = 2_000_000  # a signed note has at most 1,000,000 bytes, a fact fewer
 FILES_MAX = 2_000  # ledger files in one verification
 DEPTH_MAX = 5  # folders: a network of nodes, a node, its ledgers
@@ -250,13 +251,13 @@ def _keys(files: Sequence[_File], trusted: Sequence[Key] | None, keys_in: KeysIn
     said: list[Fact] = []
     for file in files:
         if written_by(file.origin) == CONTROL:
-            said += [fact for _, fact in _facts(file) if fact.kind == "authority.directory_published"]
+            said += [fact for _, fact in _facts(file)]
     own = tuple(dict.fromkeys(keys_in(said, sorted({file.origin for file in files}))))
     if trusted is None:
         return own
-    used = [key for key in own if any(each.trusts(key) for each in trusted)]
+    used = [narrow for key in own for each in trusted if each.trusts(key) and (narrow := key.within(each)).counts]
     for key in own:
-        if key not in used:
+        if not any(key.key == each.key and (key.role, key.name) == (each.role, each.name) for each in used):
             found.warn("check_keys", f"the key of {key.role or '-'} {key.name} is not on your list and is not used")
     return tuple(dict.fromkeys((*used, *(key for key in trusted if key.role is not None and key.name))))
 
@@ -264,7 +265,7 @@ def _keys(files: Sequence[_File], trusted: Sequence[Key] | None, keys_in: KeysIn
 def _facts(file: _File) -> Iterator[tuple[int, Fact]]:
     with suppress(apsw.Error):  # what cannot be read is named when the ledger is checked
         for position, body in _rows(file, "SELECT pos, body FROM log ORDER BY pos"):
-            fact, _ = read_fact(body, ledger=file.origin, position=position) if b'"authority.directory_published"' in body else (None, [])
+            fact, _ = read_fact(body, ledger=file.origin, position=position) if any(each in body for each in ABOUT_KEYS) else (None, [])
             if fact is not None:
                 yield position, fact
 
@@ -369,6 +370,11 @@ def _check_checkpoint(file: _File, size: int, note: bytes, peaks: bytes, *, keys
     try:
         signed = signed_checkpoint(note, origin=file.origin, keys=keys, writers=walk.writers)
     except NotTrusted as trouble:
+        if any(each.of_revoked(note) for each in walk.writers):  # noted before its writer went on with a new key, which signs later
+            found.warn("check_checkpoint", f"{where}: {trouble.why}", ledger=file.origin, first=walk.proven, last=max(size - 1, walk.proven))
+            if walk.frontier.size == size:
+                walk.roots[size] = walk.frontier.root()  # what a receipt for it, under the new key, is held against
+            return
         found.stop("check_checkpoint", f"{where}: {trouble.why}", ledger=file.origin, first=walk.proven, last=max(size - 1, walk.proven))
         return
     if (signed.checkpoint.origin, signed.checkpoint.size) != (file.origin, size):

@@ -25,7 +25,7 @@ from isogenic.clock import text_of_time
 from isogenic.errors import NotTrusted, NotValid, Refusal
 from isogenic.records import codec
 from isogenic.records.cose import CONTENT_TYPE, KID, Sign1, decode, encode, key_id, read_sign1, sign1, verify_sign1
-from isogenic.records.dossier import Key, KeyRole, parse_keys
+from isogenic.records.dossier import Key, KeyRole, parse_keys, writers_of
 from isogenic.records.evidence import signed_checkpoint
 from isogenic.records.merkle import leaf_hash, root_of_inclusion
 from isogenic.records.notes import Signer
@@ -178,7 +178,11 @@ def _check_ledger(says: Mapping[str, Any], trusted: Sequence[Key]) -> list[Note]
     if not writers:
         text = f"the key of the writer of {origin[:200]} is not on your list, so its own signature was not checked"
         return [Note("check_ledger", Severity.WARN, text)]
-    said = signed_checkpoint(told["checkpoint"].encode(), origin=origin, keys=writers).checkpoint
+    rotations = told.get("rotations", [])
+    if not isinstance(rotations, list) or not all(isinstance(each, str) for each in rotations):
+        raise NotValid("statement refused", why="its key rotations are not a list of signed notes")
+    known = [each.after_notes(rotations) for each in writers_of(origin, writers)]
+    said = signed_checkpoint(told["checkpoint"].encode(), origin=origin, keys=writers, writers=known).checkpoint
     if (said.origin, said.size, said.root.hex()) != (origin, told.get("size"), told.get("root")):
         raise NotTrusted("statement refused", why=f"the checkpoint of {origin[:200]} in it is for another size or root")
     return []

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
@@ -40,7 +40,7 @@ from isogenic.records.dossier import (
 from isogenic.records.evidence import batches_about, block_faults, named_blocks, read_fact, rotation_faults, signed_checkpoint, writer_keys
 from isogenic.records.facts import Fact
 from isogenic.records.keys import WriterKeys
-from isogenic.records.merkle import leaf_hash
+from isogenic.records.merkle import Frontier, leaf_hash, leaf_hashes
 from isogenic.records.notes import open_note
 from isogenic.records.report import CheckedLedger, ExtraCheck, Findings, RootCheck, VerifyReport, run_checks
 
@@ -48,6 +48,7 @@ __all__ = ["CheckedLedger", "ExtraCheck", "VerifyReport", "verify_dossier"]
 
 DOSSIER_BYTES_MAX = 2 * 1024**3  # all files together, unpacked: what fits the memory of an inspector's machine
 FILES_MAX = 10_000
+REVOKED = "authority.key_revoked"  # by name: records do not know what facts mean
 
 
 def verify_dossier(
@@ -67,6 +68,7 @@ def verify_dossier(
         report = replace(report, about=str(manifest.get("about", ""))[:200], made_at=str(manifest.get("made_at", ""))[:40])
         ledgers = [_ledger(files, said, used, found, bodies) for said in _ledgers(manifest, found)]
         report = replace(report, ledgers=tuple(each for each in ledgers if each is not None))
+        _check_revoked(report.ledgers, used, found)
         blocks, readings = _check_blocks(files, report.facts, report.about, found)
         report = replace(report, blocks=blocks, readings=readings)
     except NotTrusted as trouble:
@@ -166,11 +168,11 @@ def _keys(files: Mapping[str, bytes], trusted: Sequence[Key] | None, found: Find
         own = ()
     if trusted is None:
         return own
-    used = tuple(key for key in own if any(each.trusts(key) for each in trusted))
+    used = tuple(narrow for key in own for each in trusted if each.trusts(key) and (narrow := key.within(each)).counts)
     for key in own:
-        if key not in used:
+        if not any(key.key == each.key and (key.role, key.name) == (each.role, each.name) for each in used):
             found.warn("check_keys", f"the key of {key.role or '-'} {key.name} is not on your list and is not used")
-    return used
+    return tuple(dict.fromkeys(used))
 
 
 def _of(keys: Sequence[Key], role: KeyRole) -> list[Key]:
@@ -245,7 +247,7 @@ def _ledger(
     root = root_of(bodies)
     begun = writer_keys(origin, keys)
     writers = [each.after_facts(bodies, start=0) for each in begun]
-    for why in rotation_faults(begun, writers, lambda size: root_of(bodies[:size])):
+    for why in rotation_faults(begun, writers, _roots(bodies)):
         found.stop("check_rotations", f"{origin} {why}", ledger=origin)
     writer, witnesses = _check_note(
         files[note_path], origin=origin, size=len(bodies), root=root, path=note_path, keys=keys, writers=writers, found=found
@@ -269,6 +271,32 @@ def _check_facts(bodies: Sequence[bytes], leaves: bytes, *, origin: str, path: s
         if fact is not None:
             facts.append(fact)
     return facts
+
+
+def _roots(bodies: Sequence[bytes]) -> Callable[[int], bytes]:
+    """The root of the first so many facts; cheap where it is asked in order."""
+    grown = Frontier()
+
+    def root(size: int) -> bytes:
+        nonlocal grown
+        grown = grown if grown.size <= size else Frontier()
+        grown = grown.extend(leaf_hashes(bodies[grown.size : size]))
+        return grown.root()
+
+    return root
+
+
+def _check_revoked(ledgers: Sequence[CheckedLedger], keys: Sequence[Key], found: Findings) -> None:
+    """A list of keys that is older than a revocation does not make a revoked key count again."""
+    said = [fact for ledger in ledgers if written_by(ledger.origin) == CONTROL for fact in ledger.facts if fact.kind == REVOKED]
+    for ledger in ledgers:
+        for fact in said:
+            after = (fact.body().get("ledgers") or {}).get(ledger.origin)
+            if type(after) is not int or ledger.size <= after:
+                continue
+            if not any(key.first > after for key in keys if key.role is KeyRole.WRITER and key.name == ledger.origin):
+                text = f"{ledger.origin}: its writer's key was revoked by {fact.ref} and counts for {after} facts, not for {ledger.size}"
+                found.stop("check_revoked", text, ledger=ledger.origin, first=after, last=ledger.size - 1)
 
 
 def _check_note(

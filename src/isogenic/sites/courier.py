@@ -96,7 +96,7 @@ class Courier:
         if self.returning.asking:
             return await self.take_back_once()
         for origin, ledger in self.ledgers.items():
-            if origin in self.state.stopped or origin in self.withheld:
+            if origin in self.state.stopped or origin in self.withheld or self._is_revoked(ledger):
                 continue
             page = next_page(ledger, start=self._held[origin])
             if page is not None:
@@ -111,7 +111,8 @@ class Courier:
         if self.returning.asking:
             return await self.take_back_once()
         for origin, ledger in self.ledgers.items():
-            if self.state.up and origin not in self.state.stopped and origin not in self.withheld and await self._stream(ledger):
+            waits = origin in self.state.stopped or origin in self.withheld or ledger.revoked
+            if self.state.up and not waits and await self._stream(ledger):
                 return True
         return await self.upload_once()
 
@@ -170,6 +171,17 @@ class Courier:
         if not isinstance(refusal, NotReachable):
             self._tell(ledger.origin, str(refusal))
         raise NotReachable("page not taken", why=str(refusal))
+
+    def _is_revoked(self, ledger: Ledger) -> bool:
+        """What the control site would refuse is not sent: the ledger waits for its renewed key, and its site says so."""
+        if ledger.revoked:
+            self._stop(ledger.origin, "its key was revoked: what is noted here counts once the renewed key is in this node's folder")
+        return ledger.revoked
+
+    def go_on(self, origin: str) -> None:
+        """Send a ledger again that was stopped: it has a new key."""
+        self.state.stopped.pop(origin, None)
+        self._ask_anew()
 
     def _stop(self, origin: str, why: str) -> bool:
         self._tell(origin, why)

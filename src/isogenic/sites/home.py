@@ -23,8 +23,9 @@ from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from isogenic.authority.people import NodeKeys
+from isogenic.authority.revocation import KeyHistory, history_in
 from isogenic.clock import Clock
-from isogenic.errors import NotValid
+from isogenic.errors import NotReachable, NotTrusted, NotValid
 from isogenic.ids import Mint, ModuleId, SiteId
 from isogenic.plant.documents import load_plant, with_endpoints
 from isogenic.plant.model import SitePlant
@@ -35,11 +36,13 @@ from isogenic.records.blobs import BlobStore
 from isogenic.records.disclosures import DISCLOSURES, Journal
 from isogenic.records.facts import Actor
 from isogenic.records.folder import NodeSettings, read_file
+from isogenic.records.keys import WriterKeys
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Link
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.sqlite import SqliteStore
 from isogenic.sites.hot import HotBuffer
+from isogenic.sites.keyring import Keyring
 from isogenic.sites.node import Equipment, SiteNode
 from isogenic.sites.room import DiskBallast, Room
 from isogenic.sites.state import SiteState
@@ -62,6 +65,8 @@ class SiteSettings(NodeSettings):
     module_timeout_s: float = Field(2.0, gt=0, allow_inf_nan=False)  # wall seconds after which a silent module's readings are bad
     beacon: str = ""  # the file that remembers how far the ledgers had come; empty: beside the folder. On another disk, if there is one
     ballast_mb: int = Field(16, ge=0, le=4096)  # MiB given up when the disk is full, and the least that must be free for new work; 0: none
+    key_rotate_h: float = Field(24.0, ge=0, allow_inf_nan=False)  # hours after which a ledger gets a fresh key; 0: never by time
+    key_rotate_facts: int = Field(10_000, ge=0)  # facts after which it gets one sooner; 0: never by number
     heartbeat_s: float = Field(1.0, gt=0, le=10.0, allow_inf_nan=False)  # wall seconds; well below the 15 s after which silence is noted
 
 
@@ -83,7 +88,7 @@ class SiteHome:
     settings: SiteSettings
     plant: SitePlant
     trust: NodeKeys
-    signer: Signer
+    keyring: Keyring
     witness: Signer
 
     @classmethod
@@ -104,7 +109,7 @@ class SiteHome:
             settings,
             plant,
             codec.read(NodeKeys, codec.loads(read_file(folder / "trust.json"), what="trust.json"), what="trust.json"),
-            Signer.load(folder / "keys" / "ledger.key"),
+            Keyring(folder / "keys", (HOUSE, *map(str, plant.sponsors), DISCLOSURES)),
             Signer.load(folder / "keys" / "witness.key"),
         )
 
@@ -114,19 +119,34 @@ class SiteHome:
 
     def ledgers(self, files: LedgerFiles | None = None) -> dict[str, Ledger]:
         """The ledgers written here: the house and each sponsor, by audience."""
-        audiences = (HOUSE, *map(str, self.plant.sponsors))
-        return {audience: self._ledger(audience, files) for audience in audiences}
+        history = self._history()
+        return {audience: self._ledger(audience, history, files) for audience in (HOUSE, *map(str, self.plant.sponsors))}
 
-    def _ledger(self, audience: str, files: LedgerFiles | None) -> Ledger:
+    def _history(self) -> KeyHistory:
+        """What the control site has said of our keys, as far as its ledger can be read."""
+        try:
+            control = self.control()
+        except (NotTrusted, NotReachable):  # damaged: it is healed from its writer, and says it again then
+            return KeyHistory()
+        try:
+            return history_in(control)
+        finally:
+            control.store.close()
+
+    def _ledger(self, audience: str, history: KeyHistory, files: LedgerFiles | None) -> Ledger:
         origin, path = site_origin(self.settings.network, self.settings.site, audience), self.folder / "ledgers" / f"{audience}.sqlite"
+        keys = history.of(origin, SiteId(self.settings.site), first=str(self.keyring.first))
+        signer = self.keyring.signer_for(audience, path, keys)
         if files is not None:
-            return files.ledger(path, origin=origin, signer=self.signer)
-        return Ledger(SqliteStore(path, origin=origin), signer=self.signer)
+            return files.ledger(path, origin=origin, signer=signer, keys=keys)
+        return Ledger(SqliteStore(path, origin=origin), signer=signer, keys=keys)
 
     def journal(self, clock: Clock) -> Journal:
         """What left this node, listed before it leaves."""
         origin = site_origin(self.settings.network, self.settings.site, DISCLOSURES)
-        ledger = Ledger(SqliteStore(self.folder / "disclosures.sqlite", origin=origin), signer=self.signer)
+        path, keys = self.folder / "disclosures.sqlite", WriterKeys.first(origin, self.keyring.first)
+        signer = self.keyring.signer_for(DISCLOSURES, path, keys)
+        ledger = Ledger(SqliteStore(path, origin=origin), signer=signer, keys=keys)
         return Journal(ledger, actor=Actor.node(self.settings.site), clock=clock)
 
     def control(self, files: LedgerFiles | None = None) -> Copy:
@@ -158,4 +178,7 @@ class SiteHome:
             room=Room(DiskBallast(self.folder / "ballast", size=self.settings.ballast_mb * MIB), size=self.settings.ballast_mb * MIB)
             if self.settings.ballast_mb
             else None,
+            keyring=self.keyring,
+            key_rotate_h=self.settings.key_rotate_h,
+            key_rotate_facts=self.settings.key_rotate_facts,
         )

@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from isogenic.authority.entitlements import party_of_node
+from isogenic.authority.revocation import KeyRevoked
 from isogenic.batches.engine import BatchState
 from isogenic.batches.facts import BatchClosed
 from isogenic.clock import Clock, Moment
@@ -53,6 +54,8 @@ from isogenic.sites.facts import (
     SetpointRefused,
 )
 from isogenic.sites.hot import HotBuffer
+from isogenic.sites.keeping import KeyCare
+from isogenic.sites.keyring import Keyring
 from isogenic.sites.loop import Site, scan
 from isogenic.sites.room import Room
 from isogenic.sites.state import SiteState, apply
@@ -103,15 +106,20 @@ class SiteNode:
         files: LedgerFiles | None = None,
         beacon: Beacon | None = None,
         room: Room | None = None,
+        keyring: Keyring | None = None,
+        key_rotate_h: float = 0.0,
+        key_rotate_facts: int = 0,
     ) -> None:
         """`ledgers` by audience, `HOUSE` among them. `witness` is the control site's cosigning key. `journal`: of what leaves.
 
         With `files`, a damaged ledger is healed instead of refused; with `beacon`, one from an old backup is noticed.
+        With a `keyring`, ledgers get fresh keys every so many hours or facts (0: never).
         """
         self.ledgers, self.control, self.blobs, self.hot = dict(ledgers), control, blobs, hot
         self.clock, self.mint, self.equipment, self.software = clock, mint, equipment, software
         self.site = Site(state)
         self.actor = Actor.node(state.site)
+        self.keys = KeyCare(self.ledgers, clock, self.actor, keyring, key_rotate_h, key_rotate_facts, journal)
         self.frame: Frame | None = None
         self.judgements: Mapping[BatchId, Judgement] = {}
         self.trouble: Trouble | None = None
@@ -218,9 +226,14 @@ class SiteNode:
     def fold_control(self) -> None:
         """Fold what is new in the ledger written for this site, and take up the models that are here."""
         for fact in self.control.facts(self._control_folded):
+            if isinstance(fact.payload, KeyRevoked) and (why := self.keys.heard(fact.payload, self.state.directory)):
+                self._ledger_refused(self.control.origin, why)
             self._fold(fact)
             self._control_folded = fact.position + 1
         self._withhold()
+        for origin in self.keys.go_on():
+            self.courier.go_on(origin)
+            self._news.set()
         for digest in self._models_needed():
             if digest not in self.site.models and self.blobs.has(digest):
                 self._take_up_model(digest)
@@ -274,6 +287,8 @@ class SiteNode:
         self._buffer(self.frame, running)
         self._to_seal |= {payload.batch for payload in decided.facts if isinstance(payload, BatchClosed)}
         self._seal_closed()
+        if self.keys.rotate_due():
+            self._news.set()
 
     def _look_for_room(self) -> None:
         """A disk that runs full is known before it is full; a running batch goes on whatever is found."""
