@@ -228,7 +228,7 @@ async def test_a_node_rotates_its_keys_and_destroys_the_old_ones(tmp_path: Path)
         assert net.control.copies[HOUSE][1].size == net.nodes[LEEDS].ledgers["HOUSE"].size
     assert faults(net.folder / "CONTROL") == []
     assert inspect(net.folder / LEEDS).ok
-    assert inspect(net.folder / LEEDS, keys=_trusted(tmp_path)).ok
+    assert inspect(net.folder / LEEDS / "ledgers" / "HOUSE.sqlite", keys=_trusted(tmp_path)).ok
 
 
 def _trusted(tmp_path: Path) -> str:
