@@ -1,4 +1,4 @@
-"""Over real TLS: with its own certificate a site reads and writes its own ledgers, and can do nothing as another. Every request of the wire is tried."""
+"""Over real TLS: with its own certificate a site reads and writes its own ledgers only. Every request of the wire is tried."""
 
 from __future__ import annotations
 
