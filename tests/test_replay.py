@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
-from isogenic.records.blocks import ReadingsSealed, open_block
+from isogenic.records.blocks import ReadingsSealed, chain_faults, open_block
 from isogenic.records.facts import decode_fact
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.sim.replay import Replayed, replay
@@ -65,11 +65,12 @@ def assert_the_record_verifies(out: Path, replayed: Replayed) -> list[object]:
             sides.append(bodies)
         assert sides[0] == sides[1]
         payloads += [decode_fact(body).payload for body in sides[0]]
-    (sealed,) = [each for each in payloads if isinstance(each, ReadingsSealed)]
+    blocks = [each for each in payloads if isinstance(each, ReadingsSealed)]
+    assert chain_faults(blocks) == []
     for side in ("REPLAY", "CONTROL"):
-        data = (out / side / "blobs" / sealed.digest[:2] / sealed.digest).read_bytes()
-        block = open_block(data, sealed.digest)
-    assert len(block.times) == replayed.rows
+        files = [(out / side / "blobs" / each.digest[:2] / each.digest).read_bytes() for each in blocks]
+        rows = [len(open_block(data, each.digest).times) for data, each in zip(files, blocks, strict=True)]
+        assert sum(rows) == replayed.rows
     return payloads
 
 

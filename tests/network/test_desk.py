@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from isogenic.errors import NotTrusted
 from isogenic.ids import NodeId
-from isogenic.network.desk import BODY_BYTES_MAX, HEARTBEAT_BYTES_MAX, LIVE_UNITS, NAME_MAX
+from isogenic.network.desk import BODY_BYTES_MAX, DIGESTS_MAX, HEARTBEAT_BYTES_MAX, LIVE_UNITS, NAME_MAX
 from isogenic.network.facts import PageRefused
 from isogenic.network.inbox import EVIDENCE_MAX
 from isogenic.records import codec
@@ -75,11 +75,15 @@ def test_a_site_reads_the_ledger_written_for_it_and_no_other(net: Network) -> No
 
 
 def test_a_site_brings_only_the_blobs_that_its_facts_name(net: Network) -> None:
-    (sealed,) = net.payloads(ReadingsSealed)
+    sealed = net.payloads(ReadingsSealed)[-1]
     assert isinstance(sealed, ReadingsSealed)
     data, digest = net.nodes[LEEDS].blobs.get(sealed.digest), sealed.digest
-    assert ask(net, "LEEDS", "HEAD", f"/v1/blobs/{digest}").status == 200
-    assert ask(net, "LEEDS", "PUT", f"/v1/blobs/{digest}", data).status == 204
+    asked = codec.dumps({"digests": [digest, "ab" * 32]})
+    assert codec.loads(ask(net, "LEEDS", "POST", "/v1/blobs", asked).body) == {"verified": [digest], "missing": [], "later": []}
+    assert codec.loads(ask(net, "GHENT", "POST", "/v1/blobs", asked).body) == {"verified": [], "missing": [], "later": []}
+    answer = ask(net, "LEEDS", "PUT", f"/v1/blobs/{digest}", data)
+    assert (answer.status, codec.loads(answer.body)) == (200, {"verified": [digest]})
+    assert ask(net, "LEEDS", "POST", "/v1/blobs", codec.dumps({"digests": ["ab" * 32] * (DIGESTS_MAX + 1)})).status == 422
     assert ask(net, "LEEDS", "PUT", f"/v1/blobs/{digest}", data + b"x").status == 401
     assert ask(net, "GHENT", "PUT", f"/v1/blobs/{digest}", data).status == 404
     before = blobs(net)
@@ -89,7 +93,7 @@ def test_a_site_brings_only_the_blobs_that_its_facts_name(net: Network) -> None:
 
 
 def test_a_site_gets_what_was_published_and_not_what_another_site_brought(net: Network) -> None:
-    (sealed,) = net.payloads(ReadingsSealed)
+    sealed = net.payloads(ReadingsSealed)[-1]
     assert isinstance(sealed, ReadingsSealed)
     (model,) = net.control.state.models.values()
     assert ask(net, "GHENT", "GET", f"/v1/blobs/{model.digest}").status == 200

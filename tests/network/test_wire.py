@@ -176,7 +176,7 @@ def test_a_cut_cable_loses_nothing_and_the_courier_recovers_by_itself(tmp_path: 
             cable.mend()
             await until(witnessed)
             sealed = node.state.sealed[batch]
-            await until(lambda: net.control.blobs.has(sealed.digest))
+            await until(lambda: all(net.control.blobs.has(each.digest) for each in sealed))
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

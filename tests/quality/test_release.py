@@ -16,6 +16,7 @@ from lot_story import (
     ROOT,
     SITE,
     SPECIFICATION,
+    START,
     THEIRS,
     case_of,
     disposed,
@@ -51,7 +52,9 @@ from isogenic.quality.release import (
     rejection_digest,
     release,
 )
+from isogenic.records.blocks import ReadingsSealed
 from isogenic.records.facts import Actor
+from isogenic.records.gaps import Cause, ReadingsGap
 
 GOLDEN = Path(__file__).parent / "golden"
 NODE, CONTROL = Actor.node("GHENT"), Actor.node("CONTROL")
@@ -67,6 +70,11 @@ def with_results(*changed):
 def closed(**changes):
     old = next(payload for _, _, payload in story() if isinstance(payload, BatchClosed))
     return instead(replace(old, **changes))
+
+
+def sealed(**changes):
+    old = next(payload for _, _, payload in story() if isinstance(payload, ReadingsSealed))
+    return replace(old, **changes)
 
 
 def decided(command: str):
@@ -95,6 +103,8 @@ WRONGS: dict[str, tuple[str, Callable[[], ReleaseCase]]] = {
     "the root is unknown": ("check_record_is_witnessed", lambda: case_of(story(), witness=replace(WITNESS, root=""))),
     "the readings are not held": ("check_readings_are_held", lambda: case_of(story(), blocks=frozenset({"0" * 64}))),
     "there are no readings": ("check_readings_are_held", lambda: case_of(without("records.readings_sealed"))),
+    "a block is missing": ("check_readings_are_complete", lambda: case_of(instead(sealed(number=2, start=40)))),
+    "the last block is not there": ("check_readings_are_complete", lambda: case_of(instead(sealed(ends=False)))),
     "the batch was aborted": ("check_batch_completed_normally", lambda: case_of(closed(outcome=State.ABORTED))),
     "the batch was stopped": ("check_batch_completed_normally", lambda: case_of(closed(outcome=State.STOPPED))),
     "a prompt is open": ("check_every_prompt_is_answered", lambda: case_of(without("batch.prompt_answered"))),
@@ -169,6 +179,29 @@ def test_one_thing_that_is_not_in_order_stops_the_release_by_name(wrong):
 def test_every_check_has_something_that_stops_it_or_only_warns():
     stopping = {check for check, _ in WRONGS.values()} | {"check_alarms", "check_batch_was_monitored"}  # these two are for a person to look at
     assert {check.__name__ for check in CHECKS} <= stopping
+
+
+def test_gaps_in_the_readings_are_shown_and_do_not_stop():
+    gaps = [ReadingsGap(str(BATCH), (), START, START, 3, why) for why in (Cause.STOPPED, Cause.LOST, Cause.LOST)]
+    told = story()
+    at = next(at for at, (_, _, payload) in enumerate(told) if isinstance(payload, ReadingsSealed))
+    about = next(each for each in told if isinstance(each[2], BatchClosed))[2]
+    told = [*told[:at], *((OURS, NODE, gap) for gap in gaps), *told[at:]]
+    told = [(*each[:2], replace(about, facts=about.facts + 3)) if each[2] == about else each for each in told]
+    notes = release(case_of(told))
+    (said,) = [note for note in notes.notes if note.check == "check_readings_are_complete"]
+    assert (said.severity, said.text) == (
+        Severity.WARN,
+        "readings are complete: every row is in one of 1 block; gaps on record: 2 lost, 1 stopped",
+    )
+    assert notes.allowed
+
+
+def test_readings_that_were_lost_before_they_were_sealed_end_a_batch_too():
+    """Nobody can seal them any more; the gap says so, and a person decides."""
+    told = [each if not isinstance(each[2], ReadingsSealed) else (*each[:2], replace(each[2], ends=False)) for each in story()]
+    told = [*told, (OURS, NODE, ReadingsGap(str(BATCH), (), START, START, 0, Cause.UNSEALED))]
+    assert [note.severity for note in release(case_of(told)).notes if note.check == "check_readings_are_complete"] == [Severity.WARN]
 
 
 def test_alarms_and_gaps_of_the_monitor_are_shown_and_do_not_stop():

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isogenic.clock import Moment, text_of_time
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid
-from isogenic.records import blobs
+from isogenic.records import blobs, codec
 from isogenic.records.blobs import BlobStore
-from isogenic.records.blocks import ReadingsSealed, open_block, seal
+from isogenic.records.blocks import ReadingCounts, ReadingsSealed, chain_faults, open_block, seal
 from isogenic.records.durable import write_whole
+from isogenic.records.facts import Actor, FactRef, decode_fact, encode_fact
 
 
 def test_bytes_are_kept_once_under_their_digest(tmp_path: Path) -> None:
@@ -106,7 +108,21 @@ def test_a_block_reads_back_to_the_bit() -> None:
     assert (block.batch, block.tags, block.units, block.times) == ("BAT-1", sealed.tags, ("degC",) * 3, tuple(given_["times"]))
     assert np.array_equal(block.values, given_["values"], equal_nan=True)
     assert np.array_equal(block.quality, given_["quality"])
-    assert sealed == ReadingsSealed("BAT-1", sha256(data).hexdigest(), len(data), 100, tuple(given_["tags"]), START, START + timedelta(minutes=99))
+    assert sealed == ReadingsSealed(
+        batch="BAT-1",
+        digest=sha256(data).hexdigest(),
+        bytes=len(data),
+        rows=100,
+        tags=tuple(given_["tags"]),
+        first=START,
+        last=START + timedelta(minutes=99),
+        number=1,
+        start=0,
+        ends=True,
+        good=(99, 100, 100),
+        uncertain=(0, 0, 0),
+        bad=(1, 0, 0),
+    )
 
 
 def test_the_same_readings_give_the_same_bytes() -> None:
@@ -116,9 +132,16 @@ def test_the_same_readings_give_the_same_bytes() -> None:
 def test_a_block_is_plain_parquet_with_units() -> None:
     data, _ = seal(**readings(10, 2))
     table = pq.read_table(io.BytesIO(data))
+    metadata = pq.read_metadata(io.BytesIO(data)).metadata
+    assert {key: metadata[key] for key in (b"format", b"batch", b"number", b"start", b"units")} == {
+        b"format": b"isogenic readings 2",
+        b"batch": b"BAT-1",
+        b"number": b"1",
+        b"start": b"0",
+        b"units": b'["degC","degC"]',
+    }
     assert table.schema.names == ["at", "BR-50.signal_0", "BR-50.signal_0__quality", "BR-50.signal_1", "BR-50.signal_1__quality"]
     assert [str(kind) for kind in table.schema.types] == ["timestamp[ms, tz=UTC]", "double", "uint8", "double", "uint8"]
-    assert table.schema.field("BR-50.signal_0").metadata == {b"unit": b"degC"}
     assert table.column("BR-50.signal_0").null_count == 1
 
 
@@ -141,7 +164,49 @@ def test_any_values_read_back(rows: int, columns: int, data: st.DataObject) -> N
     cells = st.lists(st.floats(), min_size=rows * columns, max_size=rows * columns)
     values = np.array(data.draw(cells)).reshape(rows, columns)
     packed, sealed = seal(**{**readings(rows, columns), "values": values})
-    assert np.array_equal(open_block(packed, sealed.digest).values, values, equal_nan=True)
+    back = open_block(packed, sealed.digest).values
+    assert np.array_equal(back, values, equal_nan=True)
+    there = ~np.isnan(values)
+    assert np.signbit(back[there]).tolist() == np.signbit(values[there]).tolist()  # -0.0 is not 0.0
+
+
+def test_a_block_of_the_first_form_is_still_read() -> None:
+    """Units stood in the metadata of the fields, and one block held a whole batch."""
+    unit = pa.field("BR-50.ph", pa.float64(), metadata={"unit": "pH"})
+    fields = [pa.field("at", pa.timestamp("ms", tz="UTC")), unit, pa.field("BR-50.ph__quality", pa.uint8())]
+    schema = pa.schema(fields, metadata={"format": "isogenic readings 1", "batch": "BAT-1"})
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([{"at": START, "BR-50.ph": 7.0, "BR-50.ph__quality": 0}], schema=schema), sink)
+    block = open_block(sink.getvalue(), sha256(sink.getvalue()).hexdigest())
+    assert (block.batch, block.tags, block.units, block.times, block.values.tolist()) == ("BAT-1", ("BR-50.ph",), ("pH",), (START,), [[7.0]])
+
+
+def test_a_sealing_of_the_first_version_was_the_only_one_of_its_batch() -> None:
+    old = {"batch": "BAT-1", "bytes": 9, "digest": "ab", "first": text_of_time(START), "last": text_of_time(START), "rows": 3, "tags": ["BR-50.ph"]}
+    new = ReadingsSealed("BAT-1", "ab", 9, 3, ("BR-50.ph",), START, START, number=1, start=0, ends=True)
+    now = encode_fact(new, ref=FactRef("aster/LEEDS/ASTER", 0), actor=Actor.node("LEEDS"), moment=Moment(START))
+    envelope = codec.loads(now)
+    assert decode_fact(codec.dumps({**envelope, "v": 1, "body": old})).payload == decode_fact(now).payload == new
+
+
+def test_blocks_of_a_batch_are_numbered_and_leave_no_row_out() -> None:
+    def block(number: int, start: int, rows: int) -> ReadingsSealed:
+        return ReadingsSealed("BAT-1", "ab", 9, rows, ("BR-50.ph",), START, START, number=number, start=start)
+
+    whole = [block(1, 0, 5), block(2, 5, 7), block(3, 12, 1)]
+    assert chain_faults(whole) == []
+    assert chain_faults(whole[:1] + whole[2:]) == ["block 2 is missing: the next one noted is block 3"]
+    assert chain_faults([*whole, whole[2]]) == ["block 4 is missing: the next one noted is block 3"]
+    assert chain_faults([whole[0], block(2, 6, 7)]) == ["block 2 begins with row 6 where row 5 is due"]
+    assert chain_faults([block(1, 0, 0)]) == ["block 1 begins with row 0 where row 0 is due"]
+
+
+def test_counts_of_blocks_add_up_tag_by_tag() -> None:
+    first = ReadingsSealed("BAT-1", "a", 9, 4, ("x", "y"), START, START, good=(4, 1), uncertain=(0, 1), bad=(0, 2))
+    then = ReadingsSealed("BAT-1", "b", 9, 2, ("y", "z"), START, START, number=2, start=4, good=(2, 0), uncertain=(0, 0), bad=(0, 2))
+    old = ReadingsSealed("BAT-1", "c", 9, 3, ("x",), START, START, number=3, start=6)  # version 1 counted rows only
+    assert ReadingCounts.of([first, then, old]) == ReadingCounts(9, ("x", "y", "z"), (4, 3, 0), (0, 1, 0), (0, 2, 2))
+    assert ReadingCounts.of([]) == ReadingCounts()
 
 
 @pytest.mark.parametrize(

@@ -362,7 +362,7 @@ def ledgers_of(folder: Path, library: Any) -> Any:
             newest = max((row[0] for row in rows[2]), default=None)
             seen[name] = (rows[0], rows[1], newest)
             seen[f"{name} notes"] = {("checkpoint", *row) for row in rows[2]} | {("receipt", *row) for row in rows[3]}
-        except (apsw.Error, sqlite3.Error, TypeError) as trouble:
+        except (apsw.Error, sqlite3.Error, TypeError, UnicodeDecodeError) as trouble:
             seen[name] = f"{type(trouble).__name__}"
     for path in sorted(folder.glob("LEEDS/blobs/*/*")):
         seen[path.relative_to(folder).as_posix()] = path.read_bytes()

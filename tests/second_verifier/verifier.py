@@ -25,7 +25,6 @@ import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -346,23 +345,62 @@ def check_block(data: bytes, digest: str, facts: list[dict[str, Any]]) -> None:
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         table = file.read()
-        said = file.schema_arrow.metadata or {}
+        said = file.metadata.metadata or {}
         moments = table.column("at").cast(pa.int64()).to_pylist()
         names = table.column_names
         kind = table.schema.field("at").type
+        number, start = int(said.get(b"number", b"1")), int(said.get(b"start", b"0"))
     except Exception as trouble:
         raise Fault(f"cannot be read as Parquet: {type(trouble).__name__}") from trouble
     tags = [name for name in names[1:] if not name.endswith("__quality")]
     wanted = ["at", *(name for tag in tags for name in (tag, tag + "__quality"))]
-    if said.get(b"format") != b"isogenic readings 1" or names != wanted or kind != pa.timestamp("ms", tz="UTC"):
-        raise Fault("not of the form isogenic readings 1")
-    if any(later <= earlier for earlier, later in pairwise(moments)):
-        raise Fault("its times do not rise")
+    if said.get(b"format") not in (b"isogenic readings 1", b"isogenic readings 2") or names != wanted or kind != pa.timestamp("ms", tz="UTC"):
+        raise Fault("not of a form of isogenic readings")
     for fact in facts:
         body = fact["body"]
         inside = (said.get(b"batch", b"").decode(), len(data), len(moments), tags, moments[:1], moments[-1:])
         if inside != (body["batch"], body["bytes"], body["rows"], body["tags"], [_ms(body["first"])], [_ms(body["last"])]):
             raise Fault(f"holds other readings than fact {fact['pos']} of {fact['ledger']} says")
+        if fact["v"] > 1 and ((number, start) != (body["number"], body["start"]) or _counts(table, tags) != [body[key] for key in QUALITIES]):
+            raise Fault(f"has another place, or other counts, than fact {fact['pos']} of {fact['ledger']} says")
+
+
+QUALITIES = ("good", "uncertain", "bad")
+
+
+def _counts(table: Any, tags: list[str]) -> list[list[int]]:
+    """Good, uncertain and bad readings of each tag: what is null is bad."""
+    counts: list[list[int]] = [[], [], []]
+    for tag in tags:
+        values, qualities = table.column(tag).to_pylist(), table.column(tag + "__quality").to_pylist()
+        seen = [quality if value is not None else 2 for value, quality in zip(values, qualities, strict=True)]
+        for column, quality in zip(counts[:2], (0, 1), strict=True):
+            column.append(seen.count(quality))
+        counts[2].append(len(seen) - counts[0][-1] - counts[1][-1])
+    return counts
+
+
+def readings_faults(batch: str, facts: list[dict[str, Any]]) -> list[str]:
+    """Blocks that follow each other, and bad readings that a gap names, tag by tag."""
+    blocks = [fact for fact in facts if fact["kind"] == "records.readings_sealed" and fact["body"]["batch"] == batch]
+    faults, rows = [], 0
+    for number, fact in enumerate(blocks, 1):
+        body = fact["body"]
+        if fact["v"] == 1:
+            return [] if len(blocks) == 1 else [f"a block of {batch} is not the only one"]
+        if (body["number"], body["start"]) != (number, rows):
+            faults.append(f"block {number} of {batch} is missing, or there twice")
+            break
+        rows += body["rows"]
+    bad: dict[str, int] = {}
+    for fact in blocks:
+        for tag, count in zip(fact["body"]["tags"], fact["body"]["bad"], strict=True):
+            bad[tag] = bad.get(tag, 0) + count
+    for fact in facts:
+        if fact["kind"] == "records.readings_gap" and fact["body"]["batch"] == batch and fact["body"]["why"] == "lost":
+            for tag in fact["body"]["tags"]:
+                bad[tag] = bad.get(tag, 0) - fact["body"]["missing"]
+    return faults + [f"bad readings of {tag} in {batch} and its gaps do not agree" for tag, left in bad.items() if left]
 
 
 def _ms(text: str) -> int:
@@ -607,6 +645,8 @@ def check_blocks(files: dict[str, bytes], about: str, found: Evidence) -> None:
                 raise Fault("named by no fact")
             check_block(data, digest, named)
     batches = batches_about(facts, about)
+    for batch in sorted(batches):
+        found.faults += readings_faults(batch, facts)
     for fact in sealed:
         if fact["body"]["batch"] in batches and f"blocks/{fact['body']['digest']}.parquet" not in files:
             found.faults.append(f"the block {fact['body']['digest']} of {fact['body']['batch']} is missing")

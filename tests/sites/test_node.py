@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,10 +14,10 @@ import pytest
 
 from isogenic.batches.facts import DoseCommanded, SetpointsCommanded
 from isogenic.errors import NotReachable
-from isogenic.ids import ModuleId, NodeId
-from isogenic.monitoring.facts import ModelPublished
-from isogenic.records.blocks import ReadingsSealed, open_block
+from isogenic.ids import BatchId, ModuleId, NodeId
+from isogenic.records.blocks import ReadingsSealed, chain_faults, milliseconds, open_block, time_of_milliseconds
 from isogenic.sites.facts import ModuleLost, ModuleRestored, NodeStarted, NodeStopped, SetpointRefused
+from isogenic.sites.hot import Row, Shape
 from isogenic.sites.node import SiteNode
 from isogenic.sites.state import SiteState, apply
 from small_network import LEEDS, UNITS, Network
@@ -205,7 +207,8 @@ def test_a_batch_that_is_killed_again_and_again_ends_as_if_nothing_had_been(tmp_
         return [(fact.kind, fact.body()) for fact in net.facts() if fact.kind in told]
 
     def without_ids(facts: list[tuple[str, object]]) -> list[tuple[str, object]]:
-        return [(kind, {key: value for key, value in dict(body).items() if key != "batch"}) for kind, body in facts]  # type: ignore[call-overload]
+        """Nor how many facts there are: each start leaves a gap in the readings, and says so."""
+        return [(kind, {key: value for key, value in dict(body).items() if key not in ("batch", "facts")}) for kind, body in facts]  # type: ignore[call-overload]
 
     assert without_ids(whole(shaken, kill_every=11)) == without_ids(whole(calm, kill_every=0))
 
@@ -229,100 +232,91 @@ def test_a_node_that_runs_stops_in_good_order(tmp_path: Path) -> None:
 # ---- readings ----
 
 
-def test_the_readings_of_a_closed_batch_are_one_block_whose_digest_is_a_fact(tmp_path: Path) -> None:
+def test_the_readings_of_a_closed_batch_are_blocks_a_day_whose_digests_are_facts(tmp_path: Path) -> None:
     net = started(tmp_path / "net")
     node = net.nodes[LEEDS]
     batch = next(iter(node.state.batches))
-    scans = 0
+    seen: list[datetime] = []
     while not node.state.batches[batch].closed:
         asyncio.run(net.run_batch(batch, until_h=0.1))
-        scans += 1
-    (sealed,) = net.payloads(ReadingsSealed)
-    assert isinstance(sealed, ReadingsSealed)
-    data = node.blobs.get(sealed.digest)
-    assert sha256(data).hexdigest() == sealed.digest
-    block = open_block(data, sealed.digest)
-    assert (block.batch, len(block.times), block.times[0], block.times[-1]) == (
-        batch,
-        scans,
-        sealed.first,
-        sealed.last,
-    )
-    assert sealed.rows == scans
-    assert block.tags == tuple(signal.tag for signal in node.state.plant.signals())
-    assert node.hot.batches() == []
+        seen.append(node.frame.at)  # type: ignore[union-attr]
+    sealed = node.state.sealed[batch]
+    assert list(sealed) == net.payloads(ReadingsSealed)
+    assert chain_faults(sealed) == []
+    assert [each.ends for each in sealed] == [False] * (len(sealed) - 1) + [True]
+    assert len(sealed) == 14
+    assert all(each.last - each.first <= timedelta(days=1, hours=2) for each in sealed)
+    times: list[datetime] = []
+    for each in sealed:
+        data = node.blobs.get(each.digest)
+        assert sha256(data).hexdigest() == each.digest
+        block = open_block(data, each.digest)
+        assert (block.batch, len(block.times), block.times[0], block.times[-1]) == (batch, each.rows, each.first, each.last)
+        assert block.tags == tuple(signal.tag for signal in node.state.plant.signals())
+        times += block.times
+    assert times == [time_of_milliseconds(milliseconds(at)) for at in seen]
+    assert batch not in node.hot.streams()
 
 
-def closed_unsealed(net: Network) -> str:
-    """Run the batch to its end on a disk that takes no blocks: closed, and not sealed."""
+def closed_unsealed(net: Network) -> tuple[str, int]:
+    """Run the batch to its end on a disk that takes no blocks at last: closed, and not sealed to its end. And how many blocks there are."""
     node = net.nodes[LEEDS]
     batch = next(iter(node.state.batches))
+    asyncio.run(net.run_batch(batch, until_h=30.0))
     folder = node.blobs.folder
     node.blobs.folder = tmp = net.folder / "no" / "such"
     tmp.parent.parent.joinpath("no").write_bytes(b"a file where a folder should be")
-    with pytest.raises(NotReachable):
-        asyncio.run(net.run_batch(batch))
+    while not node.state.batches[batch].closed:
+        with contextlib.suppress(NotReachable):
+            asyncio.run(net.scan(hours=2.0))
+        net.answer_all(batch)
     node.blobs.folder = folder
-    assert node.state.batches[batch].closed
-    assert net.payloads(ReadingsSealed) == []
-    return batch
+    blocks = node.state.sealed[batch]
+    assert len(blocks) == 1
+    assert not blocks[0].ends
+    return batch, node.hot.streams()[batch].stop
+
+
+def sealed_once(net: Network, batch: str, rows: int) -> None:
+    """Every row of the batch is in one block, and none is left."""
+    blocks = net.nodes[LEEDS].state.sealed[BatchId(batch)]
+    assert chain_faults(blocks) == []
+    assert (sum(each.rows for each in blocks), [each.ends for each in blocks]) == (rows, [False] * (len(blocks) - 1) + [True])
+    assert batch not in net.nodes[LEEDS].hot.streams()
 
 
 def test_a_block_that_the_disk_refused_is_sealed_at_a_later_scan(tmp_path: Path) -> None:
     net = started(tmp_path / "net")
-    batch = closed_unsealed(net)
+    batch, rows = closed_unsealed(net)
     asyncio.run(net.scan())
-    assert [each.batch for each in net.payloads(ReadingsSealed)] == [batch]
-    assert net.nodes[LEEDS].hot.batches() == []
+    sealed_once(net, batch, rows)
 
 
 def test_a_crash_between_closing_and_sealing_heals_at_the_next_start(tmp_path: Path) -> None:
     net = started(tmp_path / "net")
-    batch = closed_unsealed(net)
+    batch, rows = closed_unsealed(net)
     node = net.restart_site(LEEDS)
     node.seal_left_over()
-    assert [each.batch for each in net.payloads(ReadingsSealed)] == [batch]
+    sealed_once(net, batch, rows)
+    facts = len(net.facts())
     node.seal_left_over()
-    assert len(net.payloads(ReadingsSealed)) == 1
+    assert len(net.facts()) == facts
 
 
 def test_a_crash_between_sealing_and_forgetting_seals_nothing_twice(tmp_path: Path) -> None:
     net = started(tmp_path / "net")
-    batch = closed_unsealed(net)
+    batch, rows = closed_unsealed(net)
     node = net.restart_site(LEEDS)
-    rows = node.hot.take(batch)
-    node.seal(node.state.batches[next(iter(node.state.batches))].batch)
-    node.hot.add([(batch, at, values, quality) for at, values, quality in zip(*rows, strict=True)])
+    kept, start = node.hot.take(batch), node.hot.streams()[batch].start
+    assert kept is not None
+    node.seal_left_over()
+    node.hot.add(
+        [
+            Row(batch, int(at), int(mark), Shape(kept.tags, kept.units), values, quality)
+            for at, mark, values, quality in zip(kept.at, kept.marks, kept.values, kept.quality, strict=True)
+        ],
+        starts={batch: start},
+    )
     node = net.restart_site(LEEDS)
     node.seal_left_over()
-    assert len(net.payloads(ReadingsSealed)) == 1
-    assert node.hot.batches() == []
-
-
-# ---- models ----
-
-
-def test_a_damaged_model_stops_nothing_and_is_fetched_again(tmp_path: Path) -> None:
-    net = started(tmp_path / "net")
-    node = net.nodes[LEEDS]
-    published = next(each for each in node.state.models.values() if isinstance(each, ModelPublished))
-    node.blobs.path(published.digest).write_bytes(b"rotten")
-    node = net.restart_site(LEEDS)
-    assert node.site.models == {}
-    asyncio.run(net.scan())
-    asyncio.run(net.carry())
-    assert list(node.site.models) == [published.digest]
-
-
-def test_the_model_that_watches_a_batch_stays_when_a_newer_one_is_published(tmp_path: Path) -> None:
-    net = started(tmp_path / "net")
-    batch = next(iter(net.nodes[LEEDS].state.batches))
-    asyncio.run(net.run_batch(batch, until_h=60.0))
-    watching = net.nodes[LEEDS].state.watched[batch]
-    newer = ModelPublished("MAB-FB reference 2", net.nodes[LEEDS].state.batches[batch].product, "0" * 64, 1)
-    net.control.note([newer], site=LEEDS)
-    asyncio.run(net.carry())
-    node = net.restart_site(LEEDS)
-    assert list(node.site.models) == [watching]
-    asyncio.run(net.scan())
-    assert node.judgements[batch].judged
+    sealed_once(net, batch, rows)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -22,7 +22,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from isogenic.clock import Clock
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid
-from isogenic.ids import BatchId, Mint, NodeId, SiteId
+from isogenic.ids import BatchId, Mint, NodeId, SiteId, UnitId
 from isogenic.network.desk import Desk
 from isogenic.network.disclosing import Leaving
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
@@ -33,6 +33,7 @@ from isogenic.records import recovery
 from isogenic.records.aside import LedgerFiles
 from isogenic.records.beacon import Beacon, Mark, marks_of
 from isogenic.records.blobs import BlobStore
+from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
 from isogenic.records.derived import Derived
 from isogenic.records.disclosures import Journal
 from isogenic.records.facts import UNREADABLE, Actor, Fact, Payload, fact_in_place
@@ -40,6 +41,7 @@ from isogenic.records.healing import LedgerHealed
 from isogenic.records.ledger import Copy, Ledger, Stage
 from isogenic.records.notes import VerifyingKey
 from isogenic.records.returning import Returning
+from isogenic.records.shelves import BlockPlace, Shelves
 from isogenic.records.sync import Page, next_page
 from isogenic.vault.acts import Keeper
 
@@ -130,6 +132,7 @@ class ControlNode:
         self._state = ControlState()
         self.actor = Actor.node(CONTROL)
         self._folded: dict[str, int] = {}
+        self._blocks: dict[str, set[SiteId]] = {}  # digests of reading blocks, and which sites' facts name them
         self._due: dict[str, None] = {}  # copies that hold facts not yet folded, oldest first
         self._later: asyncio.TimerHandle | None = None
         self._silent: set[SiteId] = set()
@@ -165,7 +168,8 @@ class ControlNode:
         self.note([PageRefused(SiteId(peer), why[:WHY_MAX], digest)])
 
     def _wanted(self, peer: NodeId, digest: str) -> bool:
-        return any(block.digest == digest for record in self.state.lots.values() if record.site == SiteId(peer) for block in record.blocks)
+        self._settle()
+        return SiteId(peer) in self._blocks.get(digest, ())
 
     def _offered(self, digest: str) -> bool:
         return any(model.digest == digest for model in self.state.models.values())
@@ -310,11 +314,28 @@ class ControlNode:
                 raise NotReachable(f"cannot fold {ledger.origin}", why=f"fact {start} is not in its store", possible="check the disk")
             decoded = _readable(bodies, start, ledger.origin)
             self._state = fold(self._state, decoded.values(), place=place)
+            self._shelve(decoded.values(), place)
             self._folded[ledger.origin] = start + len(bodies)
             self._follow(ledger, bodies, start=start, decoded=decoded)
             start += len(bodies)
         if self._running and not place.ours:
             self._refuse_claims([claim for claim in self._state.evidence if claim not in before])
+
+    def _shelve(self, facts: Iterable[Fact], place: Place) -> None:
+        """Reading blocks that a site's facts name: from here on they are wanted of it, and have their place."""
+        if place.ours or place.site is None:
+            return
+        for fact in facts:
+            payload = fact.payload
+            if not isinstance(payload, ReadingsSealed | HouseReadingsSealed) or isinstance(payload, ReadingsSealed) != place.sponsor:
+                continue
+            with contextlib.suppress(NotValid):  # a name that is none: the fact is held, and no block is taken for it
+                house = isinstance(payload, HouseReadingsSealed)
+                about = UnitId(payload.unit) if isinstance(payload, HouseReadingsSealed) else BatchId(payload.batch)
+                sponsor = "" if house else place.ledger.rpartition("/")[2]
+                if isinstance(self.blobs, Shelves):
+                    self.blobs.shelve(payload.digest, BlockPlace(place.site, about, payload.number, sponsor))
+                self._blocks.setdefault(payload.digest, set()).add(place.site)
 
     def _refuse_claims(self, claims: list[tuple[str, BatchId]]) -> None:
         """Note which claims on the name of a batch or lot came second, so that they are second after every restart too.

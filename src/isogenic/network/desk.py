@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from isogenic.clock import Clock, monotonic_seconds, time_of_text
@@ -26,9 +28,12 @@ from isogenic.records.blobs import BLOB_BYTES_MAX, BlobStore
 from isogenic.records.ledger import Ledger
 from isogenic.records.link import Answer, problem
 from isogenic.records.notes import VerifyingKey
+from isogenic.records.shelves import Shelves
 from isogenic.records.sync import Page, Resume, next_page
 
 __all__ = ["Desk", "Live"]
+
+Kept = TypeVar("Kept")
 
 WAIT_MAX_S = 25.0  # below the 30 s after which many middle boxes drop an idle connection
 BODY_BYTES_MAX = BLOB_BYTES_MAX
@@ -38,6 +43,8 @@ EARLY_LOOK_S = 0.01  # between two looks: what takes the page before may be anot
 EARLY_MAX = 16  # pages of one site that wait; a site sends fewer at once
 HEARTBEAT_BYTES_MAX = 256 * 1024  # `LIVE_UNITS` with some fifty signals each
 NAME_MAX = 80  # characters of a unit or a signal: names are kept, and shown
+DIGESTS_MAX = 500  # blocks asked about at once: 34 kB
+CHECK_BYTES_MAX = 8 * 1024 * 1024  # read and hashed for one answer, some 20 ms; the site asks again about the rest
 LIVE_POINTS = 2_000  # points kept per unit for the trend screens: memory, never evidence
 LIVE_SIGNALS = 200
 LIVE_UNITS = 100
@@ -84,6 +91,7 @@ class Desk:
         self.tell_others: Callable[[NodeId, bytes], None] = lambda peer, heartbeat: None  # other processes of this control site (lane)
         self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}
         self._news: dict[NodeId, asyncio.Event] = {}
+        self._checked: set[str] = set()  # blocks whose bytes were hashed since this process started
         self._early: dict[NodeId, int] = {}
         self.closing = False
 
@@ -124,8 +132,10 @@ class Desk:
                     return self._returned(peer, body)
                 case ("POST", ["v1", "cosignatures"]):
                     return self._cosignature(peer, body)
-                case (("HEAD" | "GET" | "PUT") as verb, ["v1", "blobs", digest]):
-                    return self._blob(peer, verb, digest, body)
+                case (("GET" | "PUT") as verb, ["v1", "blobs", digest]):
+                    return await self._blob(peer, verb, digest, body)
+                case ("POST", ["v1", "blobs"]):
+                    return await self._verified(peer, body)
                 case ("POST", ["v1", "heartbeat"]):
                     return self._heartbeat(peer, body)
             raise NotFound(f"no {method[:10]} {path[:80]}", why="it is not part of the wire between sites")
@@ -200,7 +210,7 @@ class Desk:
         self.outgoing[peer].take_receipt(said["line"].encode(), size=said["size"], witness=self.witnesses[peer])
         return Answer(204)
 
-    def _blob(self, peer: NodeId, verb: str, digest: str, body: bytes) -> Answer:
+    async def _blob(self, peer: NodeId, verb: str, digest: str, body: bytes) -> Answer:
         self.blobs.path(digest)
         if verb == "GET":
             self.leaving.require(peer, self.outgoing[peer].origin)  # its facts name what may be fetched
@@ -209,10 +219,35 @@ class Desk:
             return Answer(200, self.blobs.get(digest))
         if not self._wanted(peer, digest):
             raise NotFound(f"no bytes {digest} wanted", why=f"no fact of {peer} names them", possible="send the facts first")
-        if verb == "HEAD":
-            return Answer(200 if self.blobs.has(digest) else 404)
-        self.blobs.put(body, expected=digest)
-        return Answer(204)
+        await self._reached(partial(self.blobs.put, body, expected=digest))
+        self._checked.add(digest)
+        return Answer(200, codec.dumps({"verified": [digest]}))
+
+    async def _reached(self, act: Callable[[], Kept]) -> Kept:
+        """Blocks in a folder are there at once; while a bucket answers, other sites are answered too."""
+        remote = isinstance(self.blobs, Shelves) and self.blobs.remote
+        return await asyncio.to_thread(act) if remote else act()
+
+    async def _verified(self, peer: NodeId, body: bytes) -> Answer:
+        """Which of these blocks are here, and have the digest that the site's facts say: read again, at most `CHECK_BYTES_MAX` in one answer."""
+        said = codec.read(_Asked, codec.loads(body, what="a list of blocks"), what="blocks")
+        if len(said.digests) > DIGESTS_MAX:
+            raise NotValid("cannot read a list of blocks", why=f"{len(said.digests)} are more than {DIGESTS_MAX}")
+        told: dict[str, list[str]] = {"verified": [], "missing": [], "later": []}
+        left = CHECK_BYTES_MAX
+        for digest in said.digests:
+            if not self._wanted(peer, digest):
+                continue  # no fact of this site names it yet
+            if digest not in self._checked and left > 0:
+                with contextlib.suppress(NotFound, NotTrusted):  # not here, or damaged: it is sent once more
+                    left -= len(await self._reached(partial(self.blobs.get, digest)))
+                    self._checked.add(digest)
+                    told["verified"].append(digest)
+                    continue
+                told["missing"].append(digest)
+            else:
+                told["verified" if digest in self._checked else "later"].append(digest)
+        return Answer(200, codec.dumps(told))
 
     def _heartbeat(self, peer: NodeId, body: bytes) -> Answer:
         self.show(peer, body)
@@ -241,6 +276,11 @@ class Desk:
                 continue
             points = live.units.setdefault(unit, deque(maxlen=LIVE_POINTS))
             points.append((at, dict(list(values.items())[:LIVE_SIGNALS])))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    digests: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ documents/       SITE.site.yaml, each site's recipe document
 keys/ tls/       this node's private keys and certificate
 accounts/        sign-in and sealed signing keys of the people who work here, outside all ledgers
 ledgers/         HOUSE and one for each site; copies/ of every ledger that a site writes
-blobs/           reading blocks, models, evidence, by digest
+readings/        reading blocks, by sponsor, site and batch (unless the setting `readings` puts them elsewhere)
+blobs/           models and evidence, by digest
 disclosures.sqlite  what left this node, when and to whom: a ledger that is never sent
 mirror/          a second copy of the house ledger, which no site holds
 evidence/        ledger files that did not verify any more, whole
@@ -45,7 +46,6 @@ from isogenic.quality.specifications import read_specification
 from isogenic.records import codec
 from isogenic.records.aside import LedgerFiles
 from isogenic.records.beacon import Beacon, beacon_path
-from isogenic.records.blobs import BlobStore
 from isogenic.records.database import Database
 from isogenic.records.derived import Derived
 from isogenic.records.derived_postgres import PostgresDerived
@@ -56,6 +56,7 @@ from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.migrations import migrate
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.postgres import PostgresStore, ledger_sizes
+from isogenic.records.shelves import Shelves, files_at
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.store import LedgerStore
 
@@ -73,6 +74,7 @@ class ControlSettings(NodeSettings):
     beacon: str = ""  # the file that remembers how far the ledgers had come; empty: beside the folder. On another disk, if there is one
     mirror: str = ""  # the folder of the second copy of the house ledger; empty: `mirror` in this folder. On another disk, if there is one
     vault_passphrase_file: str = ""  # opens the vault key, where it is in a box
+    readings: str = ""  # where reading blocks are kept: a folder, or a URL as s3://bucket/prefix; none: readings/ in the node's folder
     audiences: dict[str, list[str]]  # which ledgers each site writes: the house and its sponsors
     store: SecretStr = SecretStr("")  # where ledgers are kept: the folder, or postgresql://...; it may name a password
     nats: SecretStr = SecretStr("")  # where several processes tell one another live values: nats://...
@@ -127,6 +129,7 @@ class ControlHome:
     def node(self, *, clock: Clock, mint: Mint, software: str) -> ControlNode:
         """The control site on this folder, not yet started."""
         network, folder, files = self.settings.network, self.folder, LedgerFiles()
+        shelves, root = files_at(self.settings.readings or str(folder / "readings"))
         database = self.database()
         if database is not None:
             migrate(database)
@@ -152,7 +155,7 @@ class ControlHome:
             },
             copies=copies,
             witnesses={site: VerifyingKey.parse(entry.keys.witness) for site, entry in self.directory.sites.items()},
-            blobs=BlobStore(folder / "blobs"),
+            blobs=Shelves(folder / "blobs", readings=root, reading_files=shelves),
             derived=Derived(folder / "derived.sqlite") if database is None else PostgresDerived(database.url),
             clock=clock,
             mint=mint,

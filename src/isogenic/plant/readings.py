@@ -73,6 +73,7 @@ class Frame:
     index: TagIndex
     values: NDArray[np.float64]
     quality: NDArray[np.uint8]
+    overflowed: frozenset[str] = frozenset()  # tags of which the source lost values before these: its queue was full
 
     def reading(self, tag: str) -> Reading:
         """One signal's reading."""

@@ -23,7 +23,19 @@ from isogenic.materials.lots import LotCommand, LotState, MaterialUsed, next_sta
 from isogenic.quality.deviations import Deviation, DeviationState
 from isogenic.records.facts import Fact, UnknownPayload
 
-__all__ = ["CLAIMS", "DECISIONS", "LotRecord", "Manifest", "SealedBlock", "apply", "batch_of", "fold_lot", "fold_lots", "names_an_unreadable_batch"]
+__all__ = [
+    "CLAIMS",
+    "DECISIONS",
+    "Gap",
+    "LotRecord",
+    "Manifest",
+    "SealedBlock",
+    "apply",
+    "batch_of",
+    "fold_lot",
+    "fold_lots",
+    "names_an_unreadable_batch",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,21 @@ class SealedBlock:
     rows: int
     first: datetime
     last: datetime
+    number: int = 1
+    start: int = 0
+    ends: bool = True
+    missing: int = 0  # readings in it that are bad, or not there
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Readings that are missing, as the site noted it."""
+
+    tags: tuple[str, ...]
+    first: datetime
+    last: datetime
+    missing: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +99,7 @@ class LotRecord:
     deviations: Mapping[DeviationId, Deviation] = field(default_factory=dict)
     materials: tuple[MaterialUsed, ...] = ()
     blocks: tuple[SealedBlock, ...] = ()
+    gaps: tuple[Gap, ...] = ()
     monitored: tuple[int, int] | None = None  # scans judged and not judged, once the monitor has ended
     lot_state: LotState | None = None  # None: no lot was created yet
     strange: tuple[str, ...] = ()
@@ -252,7 +280,12 @@ def _material(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
 
 
 def _block(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
-    return replace(record, blocks=(*record.blocks, SealedBlock(payload.digest, payload.rows, payload.first, payload.last)))
+    block = SealedBlock(payload.digest, payload.rows, payload.first, payload.last, payload.number, payload.start, payload.ends, sum(payload.bad))
+    return replace(record, blocks=(*record.blocks, block))
+
+
+def _gap(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
+    return replace(record, gaps=(*record.gaps, Gap(payload.tags, payload.first, payload.last, payload.missing, str(payload.why))))
 
 
 def _deviation_opened(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
@@ -294,6 +327,7 @@ _STEPS: Mapping[str, Step] = {
     "materials.used": _material,
     "laboratory.sample_drawn": _sample,
     "laboratory.result_reported": _result,
+    "records.readings_gap": _gap,
     "records.readings_sealed": _block,
     "quality.deviation_opened": _deviation_opened,
     "quality.deviation_disposed": _deviation_disposed,

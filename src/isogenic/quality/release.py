@@ -13,6 +13,7 @@ are written by the control site into its ledger for the site.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,7 +31,9 @@ from isogenic.quality.deviations import Disposition, disposition_digest
 from isogenic.quality.record import LotRecord
 from isogenic.quality.specifications import Judged, Specification, Verdict, judge
 from isogenic.records import codec
+from isogenic.records.blocks import chain_faults
 from isogenic.records.facts import fact
+from isogenic.records.gaps import Cause
 from isogenic.records.signatures import Signature
 
 __all__ = [
@@ -222,6 +225,25 @@ def check_readings_are_held(case: ReleaseCase) -> list[Note]:
     return _said("check_readings_are_held", wrong, good, owner=Role.ADMINISTRATOR)
 
 
+def check_readings_are_complete(case: ReleaseCase) -> list[Note]:
+    """The blocks of the batch follow each other without a gap up to its end, so every row that was kept is in one. What is missing is named."""
+    blocks, gaps = case.record.blocks, case.record.gaps
+    wrong = chain_faults(blocks)
+    ended = blocks and (blocks[-1].ends or any(gap.why == Cause.UNSEALED for gap in gaps))
+    if not wrong and not ended:
+        wrong.append(
+            f"block {len(blocks)} is not the last: readings of the batch are not sealed yet" if blocks else "no block of readings was sealed"
+        )
+    if wrong:
+        return _said("check_readings_are_complete", wrong, "", owner=Role.ADMINISTRATOR)
+    counts = Counter(gap.why for gap in gaps)
+    named = ", ".join(f"{count} {why}" for why, count in sorted(counts.items()))
+    good = f"readings are complete: every row is in one of {len(blocks)} block{'s' * (len(blocks) != 1)}"
+    if gaps:
+        return [Note("check_readings_are_complete", Severity.WARN, f"{good}; gaps on record: {named}", Role.QUALITY)]
+    return [Note("check_readings_are_complete", Severity.GOOD, f"{good}, no gap on record")]
+
+
 # --- the batch ------------------------------------------------------------------------------
 
 
@@ -370,6 +392,7 @@ CHECKS: tuple[Check, ...] = (
     check_record_is_complete,
     check_record_is_witnessed,
     check_readings_are_held,
+    check_readings_are_complete,
     check_batch_completed_normally,
     check_every_prompt_is_answered,
     check_alarms,

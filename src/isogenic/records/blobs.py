@@ -130,6 +130,10 @@ class BlobStore:
             raise NotValid(f"cannot read digest {str(digest)[:70]!r}", why="the form is 64 hex digits in lower case")
         return self.folder / digest[:2] / digest
 
+    def _place(self, digest: str) -> tuple[Files, Path]:
+        """Through which files, and where among them. A store with other shelves says so here."""
+        return self._files, self.path(digest)
+
     def put(self, data: bytes, *, expected: str | None = None) -> str:
         """Keep bytes, durably; returns their digest. Refused where it is not the `expected` one."""
         if len(data) > BLOB_BYTES_MAX:
@@ -139,17 +143,18 @@ class BlobStore:
             self.path(expected)
             if digest != expected:
                 raise NotTrusted(f"bytes for {expected[:16]}… refused", why=f"their digest is {digest[:16]}…")
-        path = self.path(digest)
+        files, path = self._place(digest)
         # Kept already is not enough: what is kept may be damaged, and these bytes are good.
-        if self._files.read(path, len(data)) != data:
-            self._files.write_whole(path, data)
+        if files.read(path, len(data)) != data:
+            files.write_whole(path, data)
         else:
-            self._files.settle(path)
+            files.settle(path)
         return digest
 
     def get(self, digest: str) -> bytes:
         """The bytes of a digest, hashed again."""
-        data = self._files.read(self.path(digest), BLOB_BYTES_MAX)
+        files, path = self._place(digest)
+        data = files.read(path, BLOB_BYTES_MAX)
         if data is None:
             raise NotFound(f"no bytes {digest}", why="they were never kept here", possible="fetch them from the other side")
         if sha256(data).hexdigest() != digest:
@@ -158,7 +163,8 @@ class BlobStore:
 
     def has(self, digest: str) -> bool:
         """Whether there is a file for this digest; `get` still checks it."""
-        return self._files.has(self.path(digest))
+        files, path = self._place(digest)
+        return files.has(path)
 
     def digests(self) -> Iterator[str]:
         """Every digest kept, in order."""

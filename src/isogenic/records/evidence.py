@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from isogenic.errors import NotTrusted, NotValid, Refusal
 from isogenic.records import codec
-from isogenic.records.blocks import ReadingsSealed, open_block
+from isogenic.records.blocks import ReadingsSealed, open_block, quality_counts
 from isogenic.records.dossier import Key, KeyRole, writers_of, written_by
 from isogenic.records.facts import Fact, FactRef, decode_fact
 from isogenic.records.keys import WriterKeys
@@ -109,6 +109,9 @@ def _same_node(witness: Key, origin: str, writer: str) -> bool:
 # ---- readings ----
 
 
+NOT_COUNTED = ((), (), ())  # in what version 1 sealed
+
+
 def named_blocks(facts: Iterable[Fact]) -> dict[str, list[tuple[Fact, ReadingsSealed]]]:
     """Which facts name which block, by digest."""
     named: dict[str, list[tuple[Fact, ReadingsSealed]]] = {}
@@ -124,14 +127,14 @@ def block_faults(data: bytes, digest: str, named: Sequence[tuple[Fact, ReadingsS
         block = open_block(data, digest)
     except Refusal as trouble:
         return [f", sealed by {fact.ref}: {trouble}" for fact, _ in named] or [f": {trouble}"], 0
-    inside = (block.batch, len(data), len(block.times), block.tags, block.times[0], block.times[-1]) if block.times else ()
+    inside = (block.batch, len(data), len(block.times), block.tags, block.times[:1], block.times[-1:], block.number, block.start)
+    counted = tuple(map(tuple, quality_counts(block.values, block.quality).tolist()))
     wrong = [
         f" holds other readings than {fact.ref} says"
-        for fact, sealed in named
-        if inside != (sealed.batch, sealed.bytes, sealed.rows, sealed.tags, sealed.first, sealed.last)
+        for fact, each in named
+        if inside != (each.batch, each.bytes, each.rows, each.tags, (each.first,), (each.last,), each.number, each.start)
+        or (each.good, each.uncertain, each.bad) not in (counted, NOT_COUNTED)
     ]
-    if any(later <= earlier for earlier, later in zip(block.times, block.times[1:], strict=False)):
-        wrong.append(" holds scans that are not in order of time")
     return wrong, block.values.size
 
 

@@ -11,7 +11,9 @@ cosignature, so any pipe will do.
     GET  /v1/held?ledger=ORIGIN&from=N   the caller's own ledger, as it is held here -> 200 a page, cosigned | 204 nothing more
     POST /v1/held                     a page of the control ledger, cosigned, to be taken back -> 200 size
     POST /v1/cosignatures             origin, size, line     -> 204
-    HEAD, PUT, GET /v1/blobs/DIGEST   content by its SHA-256 -> 200 | 204 | 404
+    POST /v1/blobs                    digests of reading blocks -> 200 which are verified there, which are missing, which to ask for later
+    PUT  /v1/blobs/DIGEST             a block -> 200 it is kept, and its digest was verified | 404 no fact names it
+    GET  /v1/blobs/DIGEST             a published model -> 200 | 404
     POST /v1/heartbeat                sizes and live values  -> 204
 """
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.records import codec
+from isogenic.records.blocks import ReadingsSealed
 from isogenic.records.dossier import (
     CONTROL,
     FORMAT,
@@ -39,6 +40,7 @@ from isogenic.records.dossier import (
 )
 from isogenic.records.evidence import batches_about, block_faults, named_blocks, read_fact, rotation_faults, signed_checkpoint, writer_keys
 from isogenic.records.facts import Fact
+from isogenic.records.gaps import ReadingsGap, readings_faults
 from isogenic.records.keys import WriterKeys
 from isogenic.records.merkle import Frontier, leaf_hash, leaf_hashes
 from isogenic.records.notes import open_note
@@ -343,6 +345,12 @@ def _check_blocks(files: Mapping[str, bytes], facts: Sequence[Fact], about: str,
         if sealed.batch in batches:
             text = f"blocks/{sealed.digest}.parquet, the readings of {sealed.batch} that {fact.ref} sealed, is missing"
             found.stop("check_blocks", text, ledger=fact.ref.ledger, first=fact.position, last=fact.position)
+    for batch in sorted(batches):
+        mine = [fact for fact in facts if getattr(fact.payload, "batch", "") == batch]
+        blocks = [fact.payload for fact in mine if isinstance(fact.payload, ReadingsSealed)]
+        gaps = [fact.payload for fact in mine if isinstance(fact.payload, ReadingsGap)]
+        for why in readings_faults(blocks, gaps):
+            found.stop("check_blocks", f"readings of {batch}: {why}")
     others = sum(sealed.batch not in batches for _, sealed in missing)
     if others:
         found.warn("check_blocks", f"{others} reading blocks of these ledgers (of other batches) are not part of this dossier")

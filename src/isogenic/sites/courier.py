@@ -19,7 +19,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from isogenic.clock import Clock, text_of_time
-from isogenic.errors import NotReachable, NotTrusted, NotValid, Refusal
+from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.records import codec
 from isogenic.records.blobs import BlobStore
 from isogenic.records.healing import LedgerHealed
@@ -34,6 +34,7 @@ __all__ = ["Courier", "LinkState"]
 RETRY_S = 0.5  # first wait after a lost link; doubles up to RETRY_MAX_S
 RETRY_MAX_S = 1.0  # a returned link carries its first page within 2 s, whatever the cause was
 WINDOW = 4  # pages on the wire at once: a satellite link takes 0.6 s to answer, and the other side stores one while the next is made
+BLOCKS_ASKED_MAX = 500  # what the control site answers at once
 POLL_WAIT_S = 20  # how long the control site may hold a question open
 
 
@@ -83,7 +84,9 @@ class Courier:
         self.returning = returning or Returning()
         self.state = LinkState()
         self._held = {origin: ledger.witnessed for origin, ledger in ledgers.items()}  # what the other side holds, as far as we know
-        self._sent_blobs: set[str] = set()
+        self._verified: set[str] = set()  # blocks whose digest the control site has checked
+        self._asked: set[str] = set()  # blocks asked about since a page was taken, or the link came up
+        self._missing: set[str] = set()  # of these: what the control site has not, or not any more
         self.healed: list[LedgerHealed] = []  # of which the node has not noted yet that they are
         self._owed = _receipt_kept(control)  # our cosignature of the control ledger, until the other side has it
         self.withheld: dict[str, str] = {}  # ledgers to which the control site is no longer entitled, and why
@@ -162,6 +165,7 @@ class Courier:
                 return self._behind(ledger, said.held)
             ledger.take_receipt(said.line.encode(), size=said.size, witness=self.witness)
             self._held[ledger.origin] = max(self._held[ledger.origin], said.size) if said.size >= end else said.size
+            self._asked &= self._missing  # it may have learnt of blocks that it did not know when it was asked
             return True
         if answer.status == 409:
             return self._resume(ledger, _answer(answer.body).size)
@@ -203,7 +207,9 @@ class Courier:
         if size > ledger.size:
             return self._behind(ledger, size)
         if size < ledger.witnessed:
-            self._sent_blobs.clear()  # it lost what it had cosigned, so it may have lost blocks too
+            self._verified.clear()  # it lost what it had cosigned, so it may have lost blocks too
+            self._asked.clear()
+            self._missing.clear()
         self._held[ledger.origin] = size
         return True
 
@@ -212,18 +218,33 @@ class Courier:
         for origin, ledger in self.ledgers.items():
             before = ledger.store.checkpoint_at_or_before(max(self._held[origin] - 1, 0))
             self._held[origin] = before[0] if before else 0
+        self._asked.clear()
+        self._missing.clear()
 
     async def _send_blob(self) -> bool:
-        for digest in self.wanted.blobs_to_send():
-            if digest in self._sent_blobs:
-                continue
-            if (await self._call("HEAD", f"/v1/blobs/{digest}")).status == 404:
-                answer = await self._call("PUT", f"/v1/blobs/{digest}", self.blobs.get(digest))
-                if answer.status != 204:
-                    raise NotReachable("block not taken", why=str(refusal_of(answer)))
-            self._sent_blobs.add(digest)
+        """Send one block that the control site has not verified; what it may have is asked about first, many blocks at once."""
+        due = [digest for digest in self.wanted.blobs_to_send() if digest not in self._verified]
+        asked = [digest for digest in due if digest not in self._asked][:BLOCKS_ASKED_MAX]
+        if asked:
+            said = _blocks(await self._call("POST", "/v1/blobs", codec.dumps({"digests": asked})))
+            self._verified |= set(asked) & set(said.verified)
+            self._missing |= set(asked) & set(said.missing)
+            self._asked |= set(asked) - set(said.later)
+            return bool(said.verified or said.missing or said.later)
+        digest = next((each for each in due if each in self._missing), None)
+        if digest is None:
+            return False
+        self._missing.discard(digest)
+        self._asked.discard(digest)  # until it is known to be verified, it is asked about again
+        try:
+            data = self.blobs.get(digest)
+        except (NotFound, NotTrusted) as refusal:  # lost or damaged here: that is for people; the other blocks go on
+            self._tell(digest, str(refusal))
+            self._asked.add(digest)
             return True
-        return False
+        said = _blocks(await self._call("PUT", f"/v1/blobs/{digest}", data))
+        self._verified |= {digest} & set(said.verified)
+        return True
 
     # ---- down ----
 
@@ -322,6 +343,19 @@ def _receipt_kept(control: Copy) -> bytes:
     if kept is None:
         return b""
     return codec.dumps({"size": kept[0], "line": kept[1].splitlines(keepends=True)[-1].decode()})
+
+
+@dataclass(frozen=True, slots=True)
+class _BlocksAnswer:
+    verified: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+
+def _blocks(answer: Answer) -> _BlocksAnswer:
+    if answer.status != 200:
+        raise NotReachable("block not taken", why=str(refusal_of(answer)))
+    return codec.read(_BlocksAnswer, codec.loads(answer.body, what="an answer"), what="answer")
 
 
 @dataclass(frozen=True, slots=True)

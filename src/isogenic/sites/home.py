@@ -44,6 +44,7 @@ from isogenic.records.sqlite import SqliteStore
 from isogenic.sites.hot import HotBuffer
 from isogenic.sites.keyring import Keyring
 from isogenic.sites.node import Equipment, SiteNode
+from isogenic.sites.readings import ReadingsPlan
 from isogenic.sites.room import DiskBallast, Room
 from isogenic.sites.state import SiteState
 
@@ -68,6 +69,14 @@ class SiteSettings(NodeSettings):
     key_rotate_h: float = Field(24.0, ge=0, allow_inf_nan=False)  # hours after which a ledger gets a fresh key; 0: never by time
     key_rotate_facts: int = Field(10_000, ge=0)  # facts after which it gets one sooner; 0: never by number
     heartbeat_s: float = Field(1.0, gt=0, le=10.0, allow_inf_nan=False)  # wall seconds; well below the 15 s after which silence is noted
+    block_samples: int = Field(1_000_000, ge=1_000, le=5_000_000)  # readings in a block, half an hour of 50 signals at 10 Hz; 45 MB at worst
+    block_s: float = Field(86_400.0, gt=0, allow_inf_nan=False)  # process time after which a block is sealed, however small it is
+    readings_sync_s: float = Field(1.0, ge=0, le=3_600.0, allow_inf_nan=False)  # process time of readings that a power cut may take
+    idle_s: float = Field(60.0, ge=0, allow_inf_nan=False)  # process time between readings kept of a unit without a batch; 0: none are
+
+    def readings_plan(self) -> ReadingsPlan:
+        """How readings are kept."""
+        return ReadingsPlan(self.block_samples, self.block_s, self.readings_sync_s, self.idle_s, self.scan_s)
 
 
 def site_origin(network: str, site: str, audience: str) -> str:
@@ -172,6 +181,7 @@ class SiteHome:
             equipment=equipment,
             link=link,
             software=software,
+            readings=self.settings.readings_plan(),
             journal=self.journal(clock),
             files=files,
             beacon=self.beacon(),

@@ -15,11 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-
 from isogenic.authority.entitlements import party_of_node
 from isogenic.authority.revocation import KeyRevoked
-from isogenic.batches.engine import BatchState
 from isogenic.batches.facts import BatchClosed
 from isogenic.clock import Clock, Moment
 from isogenic.errors import NotReachable, NotValid, Refusal
@@ -31,7 +28,7 @@ from isogenic.records import recovery
 from isogenic.records.aside import LedgerFiles
 from isogenic.records.beacon import BEACON_S, Beacon, Mark, marks_of
 from isogenic.records.blobs import BlobStore
-from isogenic.records.blocks import ReadingsSealed, seal
+from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
 from isogenic.records.disclosures import Journal
 from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.ledger import Copy, Ledger
@@ -57,6 +54,7 @@ from isogenic.sites.hot import HotBuffer
 from isogenic.sites.keeping import KeyCare
 from isogenic.sites.keyring import Keyring
 from isogenic.sites.loop import Site, scan
+from isogenic.sites.readings import Readings, ReadingsPlan
 from isogenic.sites.room import Room
 from isogenic.sites.state import SiteState, apply
 
@@ -109,13 +107,15 @@ class SiteNode:
         keyring: Keyring | None = None,
         key_rotate_h: float = 0.0,
         key_rotate_facts: int = 0,
+        readings: ReadingsPlan | None = None,
     ) -> None:
         """`ledgers` by audience, `HOUSE` among them. `witness` is the control site's cosigning key. `journal`: of what leaves.
 
         With `files`, a damaged ledger is healed instead of refused; with `beacon`, one from an old backup is noticed.
-        With a `keyring`, ledgers get fresh keys every so many hours or facts (0: never).
+        With a `keyring`, ledgers get fresh keys every so many hours or facts (0: never). `readings`: how they are kept.
         """
         self.ledgers, self.control, self.blobs, self.hot = dict(ledgers), control, blobs, hot
+        self.readings = Readings(hot, blobs, readings or ReadingsPlan(), state=lambda: self.state, note=self.note)
         self.clock, self.mint, self.equipment, self.software = clock, mint, equipment, software
         self.site = Site(state)
         self.actor = Actor.node(state.site)
@@ -127,7 +127,7 @@ class SiteNode:
         self._written: dict[str, float] = {}
         self._refused_before: set[str] = set()
         self._module_news: list[tuple[str, bool, str]] = []  # heard from the equipment, not yet noted
-        self._to_seal: set[BatchId] = set()  # closed, readings not yet in a block
+        self._blocks: list[tuple[str, str]] = []  # batch (or unit) and digest of every block noted here, in order
         self._unusable: set[str] = set()  # published models whose right bytes are no model
         self._news = asyncio.Event()
         self.journal = journal
@@ -221,6 +221,8 @@ class SiteNode:
 
     def _fold(self, fact: Fact) -> None:
         self._folded[fact.ref.ledger] = fact.position + 1
+        if isinstance(fact.payload, ReadingsSealed | HouseReadingsSealed):
+            self._blocks.append((fact.subject, fact.payload.digest))
         self.site = replace(self.site, state=apply(self.site.state, fact))
 
     def fold_control(self) -> None:
@@ -278,15 +280,16 @@ class SiteNode:
         self._note_modules()
         if not self._written:  # after a start, or when a module came back: what was noted comes into force before anything new is decided
             await self._write()
-        running = self.state.running()  # before: the readings that close a batch are of that batch
+        self.readings.keep(self.frame, self.state.running())  # before: the readings that close a batch are of that batch
         decided = scan(self.site, self.frame, now, mint=self.mint)
         self.note(decided.facts, moment=now)  # noted before it is done
         self.site = replace(self.site, watches=decided.watches)
         self.judgements = decided.judgements
         await self._write()
-        self._buffer(self.frame, running)
-        self._to_seal |= {payload.batch for payload in decided.facts if isinstance(payload, BatchClosed)}
-        self._seal_closed()
+        for payload in decided.facts:
+            if isinstance(payload, BatchClosed):
+                self.readings.close(payload.batch)
+        self.readings.seal_due(now.at)
         if self.keys.rotate_due():
             self._news.set()
 
@@ -325,57 +328,16 @@ class SiteNode:
         self._refused_before = set(refused)
         self.note(news)
 
-    def _buffer(self, frame: Frame, running: Sequence[BatchState]) -> None:
-        rows = []
-        for batch in running:
-            columns = [column for _, column in frame.index.by_unit.get(batch.control.unit, ())]
-            rows.append((str(batch.control.batch), frame.at, frame.values[columns], frame.quality[columns]))
-        self.hot.add(rows)
-
-    def _seal_closed(self) -> None:
-        """Seal the readings of batches that are over: block stored first, then noted, then forgotten here.
-
-        What a full disk prevents now is tried again at the next scan.
-        """
-        for batch in sorted(self._to_seal):
-            if batch in self.state.sealed:
-                self.hot.drop(batch)
-            else:
-                self.seal(batch)
-            self._to_seal.discard(batch)
-
-    def seal(self, batch: BatchId) -> ReadingsSealed | None:
-        """Seal the buffered readings of one batch."""
-        times, values, quality = self.hot.take(batch)
-        if not times:
-            return None
-        unit = self.state.plant.unit(self.state.batches[batch].control.unit)
-        data, sealed = seal(
-            batch=batch,
-            tags=[signal.tag for signal in unit.signals.values()],
-            units=[signal.cls.unit for signal in unit.signals.values()],
-            times=times,
-            values=np.asarray(values),
-            quality=np.asarray(quality),
-        )
-        self.blobs.put(data)
-        self.note([sealed])
-        self.hot.drop(batch)
-        return sealed
-
     def seal_left_over(self) -> None:
-        """After a crash: seal the batches that were closed but not yet sealed."""
-        for name in self.hot.batches():
-            batch = self.state.batches.get(BatchId(name))
-            if batch is not None and batch.closed:
-                self._to_seal.add(batch.control.batch)
-        self._seal_closed()
+        """After a start: seal the batches that were closed but not yet sealed to their end."""
+        self.readings.settle()
+        self.readings.seal_due(self.clock.now().at)
 
     # ---- what the courier asks and tells ----
 
     def blobs_to_send(self) -> list[str]:
         """The digests of sealed blocks."""
-        return [sealed.digest for batch, sealed in self.state.sealed.items() if not self.withheld(batch)]
+        return [digest for about, digest in self._blocks if not (about.startswith(BatchId.prefix) and self.withheld(BatchId(about)))]
 
     def blobs_to_fetch(self) -> list[str]:
         """The digests of published models that are not here yet."""

@@ -26,9 +26,10 @@ from isogenic.plant.model import SitePlant
 from isogenic.quality.deviations import DeviationOpened
 from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
 from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipePublished
-from isogenic.records.blocks import ReadingsSealed
+from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
 from isogenic.records.dossier import CONTROL, written_by
 from isogenic.records.facts import Fact
+from isogenic.records.gaps import ReadingsGap
 from isogenic.sites.facts import DiskFilled, DiskFreed
 
 __all__ = ["SiteState", "apply"]
@@ -53,7 +54,9 @@ class SiteState:
     results: tuple[ResultReported, ...] = ()
     watched: Mapping[BatchId, str] = field(default_factory=dict)  # digest of the model that watches
     deviations: Mapping[BatchId, tuple[DeviationOpened, ...]] = field(default_factory=dict)
-    sealed: Mapping[BatchId, ReadingsSealed] = field(default_factory=dict)
+    sealed: Mapping[BatchId, tuple[ReadingsSealed, ...]] = field(default_factory=dict)  # blocks of each batch, in order
+    gaps: Mapping[BatchId, tuple[ReadingsGap, ...]] = field(default_factory=dict)
+    house_sealed: Mapping[UnitId, HouseReadingsSealed] = field(default_factory=dict)  # the newest of each unit, while no batch was on it
     entitlements: Entitlements = field(default_factory=Entitlements)  # those that the control site told this site of
 
     disk_full: bool = False
@@ -121,5 +124,11 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
         case EntitlementGranted() | EntitlementEnded() if written_by(fact.ref.ledger) == CONTROL:  # a site entitles nobody
             return replace(state, entitlements=entitle(state.entitlements, fact))
         case ReadingsSealed():
-            return replace(state, sealed={**state.sealed, BatchId(payload.batch): payload})
+            batch = BatchId(payload.batch)
+            return replace(state, sealed={**state.sealed, batch: (*state.sealed.get(batch, ()), payload)})
+        case ReadingsGap():
+            batch = BatchId(payload.batch)
+            return replace(state, gaps={**state.gaps, batch: (*state.gaps.get(batch, ()), payload)})
+        case HouseReadingsSealed():
+            return replace(state, house_sealed={**state.house_sealed, UnitId(payload.unit): payload})
     return state
