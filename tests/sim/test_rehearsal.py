@@ -35,6 +35,7 @@ ONCE_BROKEN = (
     9,  # a full disk under the derived tables ended the control site's answer to a page
     11,  # a page was stored and its receipt was not: the site did not know its own directory
     32,  # a monitor named a variable that had no reading at that moment, and fell over it
+    39,  # a decision on a lot was dropped where the lot's record came back after it, from a site that healed a damaged copy
     45,  # the control site's full disk refused a cosignature, and the site took that for a yes
     130,  # derived tables that a full disk had kept behind were never brought up again
     158,  # a dose noted just before a crash was overtaken by the next one and never flowed
@@ -133,7 +134,7 @@ class ForgetfulStore(WatchedStore):
             super().commit_all(commits)
             return
         for each in commits:
-            self._book.promised(self._place, each.bodies)
+            self._book.promised(self._place, each.bodies, start=each.frontier.size - len(each.bodies))
 
 
 class HastyNode(SiteNode):

@@ -188,8 +188,11 @@ def fold(state: ControlState, facts: Iterable[Fact], *, place: Place) -> Control
         elif fact.kind in OURS_TO_SAY and claim not in evidence:
             state = _foreign(state, fact, place, "a site does not say that")
         elif claim is not None and (known := _claimed(evidence, fact, claim, place)) is not None:
+            unseen = evidence.get(claim)
             evidence[claim] = apply_to_lot(known, fact)
             touched.add(claim[1])
+            if (unseen is None or unseen.lot is None) and evidence[claim].lot is not None:
+                state = _decided_before(state, place.site, claim[1], before=evidence | {claim: known}, evidence=evidence, directed=directed)
         elif claim is not None:
             state = _foreign(state, fact, place, f"{claim[1]} was not started in this ledger")
         elif names_an_unreadable_batch(fact):
@@ -197,6 +200,25 @@ def fold(state: ControlState, facts: Iterable[Fact], *, place: Place) -> Control
         else:
             state = _of_site(state, fact, place)
     return _seen(replace(state, evidence=evidence, directed=directed), touched)
+
+
+def _decided_before(
+    state: ControlState,
+    site: SiteId | None,
+    batch: BatchId,
+    *,
+    before: Mapping[Claim, LotRecord],
+    evidence: Mapping[Claim, LotRecord],
+    directed: Mapping[tuple[SiteId, BatchId], tuple[Fact, ...]],
+) -> ControlState:
+    """What was decided here on a lot before its record was seen: a copy that was damaged gets its facts a second time, after our own were folded."""
+    if site is None:
+        return state
+    for fact in directed.get((site, batch), ()):
+        payload = fact.payload
+        if isinstance(payload, LotReleased | LotRejected | ReleaseRefused) and not _is_of(payload, site, before):
+            state = _of_directed(state, fact, site, evidence)
+    return state
 
 
 def _claimed(evidence: Mapping[Claim, LotRecord], fact: Fact, claim: Claim, place: Place) -> LotRecord | None:

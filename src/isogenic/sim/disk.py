@@ -115,7 +115,7 @@ def _apply(data: bytearray, offset: int, chunk: bytes | None) -> None:
 
 
 def _folder_of(path: str) -> str:
-    return path.rpartition("/")[0]
+    return path.rpartition("/")[0] or "/"
 
 
 class _Handle:
@@ -269,6 +269,21 @@ class SimDisk:
     def _known(self, number: int) -> _File:
         return self._taken.setdefault(number, _File(number=number))
 
+    def settle_all(self) -> None:
+        """Put everything on the platter, as copying files to a backup does."""
+        for file in self._files.values():
+            file.sync()
+        self._names.clear()
+
+    def become_but(self, other: SimDisk, *kept: str) -> None:
+        """Hold what another disk holds, but for these files, which stay as they are."""
+        mine = {path: self._files[path] for path in kept if path in self._files}
+        self.become(other)
+        for path in kept:
+            self._files.pop(path, None)
+            self._names.pop(path, None)
+        self._files |= mine
+
     def _new(self) -> _File:
         self._numbers += 1
         return _File(number=self._numbers)
@@ -316,6 +331,10 @@ class SimDisk:
     def used(self) -> int:
         """How many bytes are taken."""
         return sum(len(file.data) for file in self._files.values())
+
+    def paths(self, start: str) -> list[str]:
+        """Every file whose name starts so, in order."""
+        return sorted(path for path in self._files if path.startswith(start))
 
     def size(self, path: Path | str) -> int:
         """How large a file is."""

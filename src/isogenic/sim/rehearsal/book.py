@@ -1,6 +1,6 @@
 """The book of what was promised: every commit of every node, written down the moment it returned.
 
-Guarantees: a body is in the book as soon as its store said that it is durable, never
+Guarantees: no position of a ledger is ever promised twice with other bytes; a body is in the book as soon as its store said that it is durable, never
 before; the book outlives every crash, because it is no part of any node.
 Leaves to others: comparing the book with what nodes hold later (invariants).
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from isogenic.records.facts import Fact, decode_fact
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.store import Commit
+from isogenic.sim.rehearsal.broken import InvariantBroken
 
 __all__ = ["Book", "Place", "WatchedStore"]
 
@@ -23,7 +24,8 @@ Place = tuple[str, str]  # the node that holds it, and the origin of the ledger
 class Book:
     """All ledgers and copies as promised, and a digest of the night so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
         self.bodies: dict[Place, list[bytes]] = {}
         self.facts: dict[Place, list[Fact]] = {}
         self.listeners: list[Callable[[Place, Fact], None]] = []
@@ -40,10 +42,16 @@ class Book:
         """Equal for two nights in which the same things happened in the same order."""
         return self._trace.hexdigest()
 
-    def promised(self, place: Place, bodies: Sequence[bytes]) -> None:
-        """A store has said that these bytes are durable."""
+    def promised(self, place: Place, bodies: Sequence[bytes], *, start: int) -> None:
+        """A store has said that these bytes are durable, from this position on.
+
+        What was promised before may be stored again, where a file is healed: the same bytes, or somebody wrote two histories.
+        """
         held = self.bodies.setdefault(place, [])
         read = self.facts.setdefault(place, [])
+        if start > len(held) or held[start : start + len(bodies)] != list(bodies[: len(held) - start]):
+            raise InvariantBroken("I1", seed=self.seed, seen=f"{place} was written on at {start}, and {len(held)} facts had been noted there")
+        bodies = bodies[len(held) - start :]
         for body in bodies:
             self.happened(f"{place} {len(held)} {sha256(body).hexdigest()}")
             held.append(body)
@@ -72,4 +80,4 @@ class WatchedStore(SqliteStore):
     def commit_all(self, commits: Sequence[Commit]) -> None:
         super().commit_all(commits)
         for each in commits:
-            self._book.promised(self._place, each.bodies)
+            self._book.promised(self._place, each.bodies, start=each.frontier.size - len(each.bodies))

@@ -8,6 +8,8 @@ Leaves to others: making it happen (storm).
     killed                      the process ends at an await point or in the middle of a write; what was written stays
     power cut                   as above, and what was not synced is lost or torn
     disk full                   writes are refused for some hours, the process lives
+    bit rot                     bits of a ledger's file are turned over while nobody looks: it must be healed
+    old backup                  a node's folder is replaced by an older copy of itself: what is missing must come back
     link down                   for hours
     link slow                   a page takes hours, and whatever else happens happens in the middle of it
     request lost, late,         see lines.py
@@ -40,6 +42,8 @@ class Weather:
     commands: float  # by people, of a running batch
     skew_s: float  # clocks are wrong by up to so many seconds
     link_slow: float
+    rot: float
+    old_backup: float
     clock_jumps: float
 
     @classmethod
@@ -59,5 +63,7 @@ class Weather:
             commands=0.015 * dice.random(),
             skew_s=dice.choice([0.0, 2.0, 300.0]),
             link_slow=0.05 * grim * dice.random(),
+            rot=0.01 * grim * dice.random(),
+            old_backup=0.01 * grim * dice.random(),
             clock_jumps=0.02 * grim * dice.random(),
         )

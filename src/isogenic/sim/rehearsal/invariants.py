@@ -34,7 +34,8 @@ from isogenic.quality.specifications import Specification, read_specification
 from isogenic.records.derived import Derived
 from isogenic.records.facts import Fact
 from isogenic.records.ledger import Copy, Ledger
-from isogenic.sim.rehearsal.book import Book, Place, WatchedStore
+from isogenic.records.store import LedgerStore
+from isogenic.sim.rehearsal.book import Book, Place
 from isogenic.sim.rehearsal.broken import InvariantBroken
 from isogenic.sim.rehearsal.equipment import Execution
 from isogenic.sim.world import document
@@ -70,7 +71,7 @@ def _hold(invariant: str, holds: bool, seed: int, seen: str) -> None:
 # --- I1 -------------------------------------------------------------------------------------------
 
 
-def check_i1_promises_are_kept(seed: int, book: Book, place: Place, store: WatchedStore) -> None:
+def check_i1_promises_are_kept(seed: int, book: Book, place: Place, store: LedgerStore) -> None:
     """A ledger that was just opened holds every promised body.
 
     What was under way when the process ended may be there too; whoever reads it acts on it, so it is a promise from now on.
@@ -80,7 +81,7 @@ def check_i1_promises_are_kept(seed: int, book: Book, place: Place, store: Watch
         _hold("I1", kept == there, seed, f"fact {position} of {place} was changed")
     _hold("I1", len(found) >= len(promised), seed, f"{place} holds {len(found)} of {len(promised)} facts that were noted")
     if len(found) > len(promised):
-        book.promised(place, found[len(promised) :])
+        book.promised(place, found[len(promised) :], start=len(promised))
 
 
 def check_i1_both_sides_are_equal(night: Night) -> None:

@@ -9,7 +9,7 @@ Leaves to others: when to die (faults), what the node should have been (invarian
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -27,10 +27,13 @@ from isogenic.network import decisions
 from isogenic.network.control import CONTROL, ControlNode
 from isogenic.network.home import ControlHome, ControlSettings, publish_documents
 from isogenic.plant.model import SitePlant
+from isogenic.records.aside import LedgerFiles
+from isogenic.records.beacon import Beacon
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import VerifyingKey
+from isogenic.records.sqlite import SqliteStore
 from isogenic.sim.disk import SimDisk
 from isogenic.sim.rehearsal.book import Book, Place, WatchedStore
 from isogenic.sim.rehearsal.equipment import Machinery, Terminal
@@ -40,12 +43,16 @@ from isogenic.sim.rehearsal.scene import NETWORK, PRODUCT, model_bytes, site_tex
 from isogenic.sim.world import signers
 from isogenic.sites.hot import HotBuffer
 from isogenic.sites.node import SiteNode
+from isogenic.sites.room import Room
 from isogenic.sites.state import SiteState
 
 __all__ = ["ControlMachine", "Machine", "Parts", "Setting", "SiteMachine", "SkewedClock", "finish"]
 
 SOFTWARE = "rehearsal"
 HOUSE = "HOUSE"
+LEDGERS = "/ledgers/"
+BEACON = Path("/aside/beacon")  # on a disk of its own: it stays when a folder is put back from a backup
+BALLAST_BYTES = 40_000
 
 
 def finish(work: Coroutine[Any, Any, Any]) -> Any:
@@ -55,6 +62,31 @@ def finish(work: Coroutine[Any, Any, Any]) -> Any:
     except StopIteration as done:
         return done.value
     raise AssertionError("it waits")
+
+
+class Ballast:
+    """Room that a site gives up when its disk is full, on the simulated disk."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        self._disk, self._path = disk, Path("/ballast")
+
+    def take(self) -> bool:
+        try:
+            self._disk.write_whole(self._path, bytes(BALLAST_BYTES))
+        except NotReachable:
+            return False
+        return True
+
+    def give(self) -> None:
+        with contextlib.suppress(NotReachable):
+            self._disk.remove(self._path)
+
+    def taken(self) -> bool:
+        return self._disk.has(self._path)
+
+    def free(self) -> int | None:
+        free = self._disk.free()
+        return 1 << 40 if free is None else free
 
 
 class SkewedClock:
@@ -102,7 +134,12 @@ class Machine:
         self.ends_by_power = False  # how the fuse that burns on the disk ends: a power cut, or the end of the process
         self.on_opened: Callable[[Place, WatchedStore], None] | None = None  # told of every ledger file that was opened
         self._stores: list[Any] = []
+        self.files = LedgerFiles(files=self.disk, open_store=lambda path, origin: self.store(str(path), origin), vfs=self.disk.name)
+        self.beacon = Beacon(BEACON, files=self.disk)
+        self.beacon.write({})  # a new machine: no ledger has begun
         self.tasks: dict[str, Coroutine[Any, Any, Any]] = {}
+        self.backup: SimDisk | None = None
+        self.hurt: set[str] = set()  # ledgers whose files were damaged or replaced, and which are not whole again
 
     @property
     def up(self) -> bool:
@@ -116,11 +153,41 @@ class Machine:
 
     def store(self, path: str, origin: str) -> WatchedStore:
         """Open one ledger file."""
+        if not path.startswith(LEDGERS) or not path.endswith(".sqlite"):  # written anew, or a second copy: nothing is promised there
+            unseen: Any = SqliteStore(path, origin=origin, vfs=self.disk.name)
+            self._stores.append(unseen)
+            return unseen  # type: ignore[no-any-return]
         opened = self.parts.store(path, origin=origin, vfs=self.disk.name, place=(self.name, origin), book=self.book)
         self._stores.append(opened)
         if self.on_opened is not None:
             self.on_opened((self.name, origin), opened)
         return opened
+
+    @staticmethod
+    def path(name: str) -> Path:
+        """Where the file of a ledger is."""
+        return Path(f"{LEDGERS}{name}.sqlite")
+
+    def held(self) -> Mapping[str, Ledger | Copy]:
+        """Every ledger and copy here, by origin, while the process lives."""
+        raise NotImplementedError
+
+    @property
+    def waits(self) -> Collection[str]:
+        """The ledgers that are not written on before their witness was heard."""
+        raise NotImplementedError
+
+    def back_up(self) -> None:
+        """Copy the whole folder away, while the process works on it."""
+        if self.backup is None:
+            self.backup = SimDisk(f"{self.disk.name} backup")
+        self.backup.become(self.disk)
+        self.backup.settle_all()
+
+    def put_back(self) -> None:
+        """Copy the backup over the folder. What lies on other disks stays: the beacon, and the second copy of the control site's house."""
+        assert self.backup is not None
+        self.disk.become_but(self.backup, str(BEACON), *(f"/mirror/HOUSE.sqlite{ending}" for ending in ("", "-wal", "-journal", ".wound")))
 
     def opened(self, resource: Any) -> Any:
         """Remember to let go of it."""
@@ -168,6 +235,8 @@ class Machine:
         self.disk.kill()
         self.let_go()
         self.disk.close()
+        if self.backup is not None:
+            self.backup.close()
 
 
 class SiteMachine(Machine):
@@ -205,11 +274,11 @@ class SiteMachine(Machine):
         signer, witness = signers(self.seed, NETWORK, self.name)
         control_signer, control_witness = signers(self.seed, NETWORK, CONTROL)
         assert self.line is not None
-        ledgers = {audience: Ledger(self.store(f"/{audience}.sqlite", origin), signer=signer) for audience, origin in self.origins.items()}
+        ledgers = {audience: self.files.ledger(self.path(audience), origin=origin, signer=signer) for audience, origin in self.origins.items()}
         node = self.parts.site_node(
             SiteState(self.plant),
             ledgers=ledgers,
-            control=Copy(self.store("/CONTROL.sqlite", self.directed), writer=control_signer.verifying_key, witness=witness),
+            control=self.files.copy(self.path("CONTROL"), origin=self.directed, writer=control_signer.verifying_key, witness=witness),
             witness=control_witness.verifying_key,
             blobs=BlobStore("/blobs", files=self.disk),
             hot=self.opened(HotBuffer("/hot.sqlite", vfs=self.disk.name)),
@@ -218,13 +287,25 @@ class SiteMachine(Machine):
             equipment=Terminal(self.machinery, dice=self._dice, alive=lambda: self.powered, perils=self._perils),
             link=self.line,
             software=SOFTWARE,
+            files=self.files,
+            beacon=self.beacon,
+            room=Room(Ballast(self.disk), size=BALLAST_BYTES),
         )
         node.start()
-        node.seal_left_over()
+        if not node.returning.waits:
+            node.seal_left_over()
         self.node = node
 
     def _forget(self) -> None:
         self.node = None
+
+    def held(self) -> Mapping[str, Ledger | Copy]:
+        held: list[Ledger | Copy] = [*self.node.ledgers.values(), self.node.control] if self.node else []
+        return {each.origin: each for each in held}
+
+    @property
+    def waits(self) -> Collection[str]:
+        return self.node.returning.waits if self.node else ()
 
 
 class ControlMachine(Machine):
@@ -248,9 +329,9 @@ class ControlMachine(Machine):
             for audience in (HOUSE, str(plant.sponsor)):
                 origin = f"{NETWORK}/{site}/{audience}"
                 writer = VerifyingKey.parse(self.directory.sites[site].keys.ledger)
-                copies[origin] = (site, Copy(self.store(f"/{site}.{audience}.sqlite", origin), writer=writer, witness=witness))
+                copies[origin] = (site, self.files.copy(self.path(f"{site}.{audience}"), origin=origin, writer=writer, witness=witness))
         node = ControlNode(
-            ledgers={audience: Ledger(self.store(f"/{audience}.sqlite", origin), signer=signer) for audience, origin in self.own.items()},
+            ledgers={audience: self.files.ledger(self.path(audience), origin=origin, signer=signer) for audience, origin in self.own.items()},
             copies=copies,
             witnesses={site: VerifyingKey.parse(self.directory.sites[site].keys.witness) for site in self.plants},
             blobs=BlobStore("/blobs", files=self.disk),
@@ -259,13 +340,21 @@ class ControlMachine(Machine):
             mint=SeededMint(f"{self.seed} {self.name} {self.lives}"),
             software=SOFTWARE,
             site_documents=self.documents,
+            files=self.files,
+            beacon=self.beacon,
+            mirror=self.files.copy(Path("/mirror/HOUSE.sqlite"), origin=self.own[HOUSE], writer=signer.verifying_key, witness=witness),
         )
         node.start()
         home = ControlHome(_documents(), ControlSettings(network=NETWORK, audiences={}), self.directory, signer, witness, self.documents)
         publish_documents(node, home)
-        if self.with_model and PRODUCT not in node.state.models:
-            decisions.publish_model(node, model_bytes(), product=PRODUCT)
         self.node = node
+        self.publish()
+
+    def publish(self) -> None:
+        """What the folder holds and no ledger says yet."""
+        assert self.node is not None
+        if self.with_model and PRODUCT not in self.node.state.models and not self.node.returning.waits:
+            decisions.publish_model(self.node, model_bytes(), product=PRODUCT)
 
     def answer(self, site: SiteId, request: Request) -> Any:
         """What the desk says to a request; nobody answers where no process lives to the end of it."""
@@ -278,6 +367,14 @@ class ControlMachine(Machine):
 
     def _forget(self) -> None:
         self.node = None
+
+    def held(self) -> Mapping[str, Ledger | Copy]:
+        held: list[Ledger | Copy] = [*self.node.ledgers.values(), *(copy for _, copy in self.node.copies.values())] if self.node else []
+        return {each.origin: each for each in held}
+
+    @property
+    def waits(self) -> Collection[str]:
+        return self.node.returning.waits if self.node else ()
 
 
 def _documents() -> Path:

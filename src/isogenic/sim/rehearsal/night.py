@@ -64,7 +64,7 @@ class Night:
         self.storm = Storm(self, Weather.of(dice))
         self.directory = directory_of(seed, here, network=NETWORK, characters=cast(here))
         self.clock = ManualClock(DUSK)
-        self.book = Book()
+        self.book = Book(seed)
         self.book.listeners.append(self._heard)
         self.counts: Counter[str] = Counter()
         self.commanded: dict[SiteId, dict[str, set[float]]] = {site: {} for site in here}
@@ -105,6 +105,7 @@ class Night:
                 for _ in range(CALM_TICKS):
                     self._tick()
                 self._settle()
+                self._see_healed(at_dawn=True)
                 self._look_at_everything()
             return self._told()
         finally:
@@ -122,6 +123,7 @@ class Night:
             act()
         for machine in self.sites.values():
             self._finish_scan(machine)
+        self._see_healed()
         invariants.check_i1_no_false_alarm(self)
         self.counts["checks"] += 1
         if self.dice.random() < 0.04:
@@ -137,6 +139,7 @@ class Night:
             acts.append(partial(self._person, machine, self._measure))
             if machine.line is not None and machine.line.afloat and self.dice.random() < 0.5:
                 acts.append(machine.line.deliver_late)
+        acts += [partial(self._during, machine, partial(self._remember, machine)) for machine in self.machines]
         acts.append(partial(self._during, self.control, self._prepare))
         acts.append(partial(self._during, self.control, self._judge))
         self.dice.shuffle(acts)
@@ -149,6 +152,12 @@ class Night:
         if machine.node is not None:
             node = machine.node
             self._advance(machine, "scan", lambda: node.cycle())
+
+    def _remember(self, machine: Machine) -> None:
+        """As every few seconds: the beacon is written again."""
+        assert isinstance(machine, SiteMachine | ControlMachine)
+        assert machine.node is not None
+        machine.node.keep_beacon()
 
     def _finish_scan(self, machine: SiteMachine) -> None:
         """Whatever a scan waits for is over within its tick; a link is nothing that it may wait for."""
@@ -184,7 +193,7 @@ class Night:
                 moved = bool(done.value)
                 machine.scanned = machine.scanned or kind == "scan"
             except NotReachable as trouble:
-                if kind == "scan" and machine.powered and not self.storm.lasts(machine, "disk full"):
+                if kind == "scan" and machine.powered and not self.storm.lasts(machine, "disk full") and not machine.hurt:
                     invariants.check_i6_scan_was_finished(self, machine, finished=False, why=str(trouble))
                 raise
             else:
@@ -269,6 +278,7 @@ class Night:
 
     def _prepare(self) -> None:
         assert self.control.node is not None
+        self.control.publish()
         self.control.node.note_silence(self.control.clock.now().at, silent_s=6 * 3600.0)
         self.people.prepare(self.control.node)
 
@@ -325,7 +335,34 @@ class Night:
             invariants.check_i3_nothing_ran_twice(self, machine)
         self.counts["checks"] += 1 + len(self.sites)
 
+    def all_witnessed(self, machine: Machine) -> bool:
+        """Whether all that a machine has noted is held elsewhere, too."""
+        readers = {machine.name: [(each.directed, each.name) for each in self.sites.values()]}
+        if isinstance(machine, SiteMachine):
+            readers = {machine.name: [(origin, self.control.name) for origin in machine.origins.values()]}
+        elsewhere = all(
+            self.book.bodies.get((machine.name, origin)) == self.book.bodies.get((reader, origin)) for origin, reader in readers[machine.name]
+        )
+        if not isinstance(machine, ControlMachine) or machine.node is None or machine.node.mirror is None:
+            return elsewhere
+        return elsewhere and machine.node.mirror.size == machine.node.ledgers["HOUSE"].size
+
+    def _see_healed(self, *, at_dawn: bool = False) -> None:
+        """Whatever was damaged or replaced and is whole again holds every promise."""
+        for machine in self.machines:
+            held = machine.held()
+            for origin in sorted(machine.hurt & set(held)):
+                promised = self.book.bodies.get((machine.name, origin), [])
+                if origin not in machine.waits and held[origin].size >= len(promised):
+                    invariants.check_i1_promises_are_kept(self.seed, self.book, (machine.name, origin), held[origin].store)
+                    machine.hurt.discard(origin)
+                    self.counts["healed"] += 1
+            if at_dawn and machine.hurt:
+                raise InvariantBroken("I1", seed=self.seed, seen=f"{machine.name} never got back what it had: {sorted(machine.hurt)}")
+
     def _opened(self, place: Place, store: WatchedStore) -> None:
+        if place[1] in next(each for each in self.machines if each.name == place[0]).hurt:
+            return  # what is missing or wrong in it must be found, and healed
         invariants.check_i1_promises_are_kept(self.seed, self.book, place, store)
         self.counts["checks"] += 1
 
@@ -386,6 +423,8 @@ class Night:
             outages=counts["outages"],
             slow_links=counts["slow link"],
             clock_jumps=counts["clock"],
+            rotten=counts["bit rot"],
+            old_backups=counts["old backup"],
             noted_without_link=counts["noted without link"],
             mishaps=sum(machine.line.mishaps.total() for machine in self.sites.values() if machine.line is not None),
             checks=counts["checks"],

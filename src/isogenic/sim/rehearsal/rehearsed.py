@@ -30,6 +30,8 @@ class Rehearsed:
     outages: int
     slow_links: int
     clock_jumps: int
+    rotten: int
+    old_backups: int
     noted_without_link: int
     mishaps: int
     checks: int
@@ -40,9 +42,9 @@ class Rehearsed:
             f"Night {self.seed}, {self.hours:g} h at {_named(self.sites)}: {self.batches} batches begun and {self.completed} completed with "
             f"{self.doses} doses, {self.released} lots released, {self.rejected} rejected, {self.refusals} releases refused. {self.kills} processes "
             f"were killed, {self.power_cuts} power cuts, {self.full_disks} full disks, {self.outages} links lost and {self.slow_links} slow for "
-            f"hours, {self.mishaps} requests lost, late, slow or repeated, {self.clock_jumps} clocks jumped. {self.noted_without_link} facts were "
-            f"noted without a link; {self.facts} facts stand in all, equal on both sides. I1, I3, I4, I6 and I8 held in {self.checks} checks. "
-            f"Trace {self.digest[:16]}."
+            f"hours, {self.mishaps} requests lost, late, slow or repeated, {self.clock_jumps} clocks jumped; {self.rotten} files rotted and "
+            f"{self.old_backups} folders were replaced by old backups, all healed. {self.noted_without_link} facts were noted without a link; "
+            f"{self.facts} facts stand in all, equal on both sides. I1, I3, I4, I6 and I8 held in {self.checks} checks. Trace {self.digest[:16]}."
         )
 
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isogenic.sim.rehearsal.faults import Weather
-from isogenic.sim.rehearsal.machines import Machine, SiteMachine
+from isogenic.sim.rehearsal.machines import LEDGERS, Machine, SiteMachine
 
 if TYPE_CHECKING:
     from isogenic.sim.rehearsal.night import Night
 
 __all__ = ["Storm"]
 
-DISK_FULL, LINK_DOWN, LINK_SLOW, CLOCK_WRONG = "disk full", "link", "slow link", "clock"
+DISK_FULL, LINK_DOWN, LINK_SLOW, CLOCK_WRONG, ROT, OLD_BACKUP = "disk full", "link", "slow link", "clock", "bit rot", "old backup"
+BACKUPS = 10  # are taken for each that is put back
 ROOM_MAX = 30_000  # bytes that still fit a disk that is filling up: a few commits
 FUSE_MAX = 60  # writes and syncs until the power goes: in the middle of some commit
 NEVER = 1 << 60
@@ -43,6 +44,8 @@ class Storm:
             self.night.end(self.night.control, power=self.night.dice.random() < self.weather.by_power)
         for site in self.night.sites.values():
             self._strike_site(site)
+        for machine in self.night.machines:
+            self._strike_files(machine)
 
     def lasts(self, machine: Machine, fault: str) -> bool:
         """Whether a machine is under this fault now."""
@@ -80,6 +83,34 @@ class Storm:
         module = dice.choice(sorted({str(signal.module) for signal in site.plant.signals()}))
         if dice.random() < weather.module_lost and self._begin(site.name, module, dice.randrange(1, 8)):
             site.machinery.down.add(module)
+
+    def _strike_files(self, machine: Machine) -> None:
+        """Damage or replace files. Only where the witness holds all that was noted: what nobody else has, nobody can give back."""
+        dice, weather = self.night.dice, self.weather
+        if dice.random() < weather.old_backup * BACKUPS:
+            machine.back_up()
+        old, rotten = machine.backup is not None and dice.random() < weather.old_backup, dice.random() < weather.rot
+        if not (old or rotten) or machine.hurt or not machine.up or not self.night.all_witnessed(machine):
+            return
+        origins = set(machine.held())
+        self.night.end(machine, power=False)
+        if old:
+            machine.put_back()
+            self._hurt(machine, OLD_BACKUP, origins)
+        else:
+            file = dice.choice(
+                sorted(path for path in machine.disk.paths(LEDGERS) if path.endswith((".sqlite", ".sqlite-wal")) and machine.disk.size(path))
+            )
+            for _ in range(dice.choice([1, 1, 5, 50])):
+                machine.disk.flip(file, at=dice.randrange(machine.disk.size(file)), bit=dice.randrange(8))
+            self._hurt(machine, ROT, origins)
+
+    def _hurt(self, machine: Machine, fault: str, origins: set[str]) -> None:
+        machine.hurt |= origins
+        if isinstance(machine, SiteMachine) and machine.line is not None:
+            machine.line.afloat = []  # its sessions ended with it
+        self.night.counts[fault] += 1
+        self.night.book.happened(f"{machine.name}: {fault}")
 
     def _begin(self, name: str, fault: str, ticks: int) -> bool:
         """Whether a fault begins now; one that lasts is not made longer."""
