@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from multiprocessing.context import ForkServerProcess
@@ -47,10 +48,16 @@ class LivingClock:
 class RealNetwork:
     """Processes, equipment and lines. Everything that happens is chosen by the test."""
 
-    def __init__(self, folder: Path, *, sites: tuple[SiteId, ...], dice: Random, badness: float = 0.0, speed: float = SPEED) -> None:
+    def __init__(
+        self, folder: Path, *, sites: tuple[SiteId, ...], dice: Random, badness: float = 0.0, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        """`badness` is the share of requests to which something happens; `settings` are of every site, beside what its folder says."""
         self.folder, self.sites, self.dice = folder, sites, dice
         shutil.copytree(world_folder(), folder)
-        self.clock = ScaledClock(start=START, origin=wall_seconds(), speed=speed)
+        for site in sites:
+            said = codec.loads((folder / site / "node.json").read_bytes(), what="node.json")
+            (folder / site / "node.json").write_bytes(codec.dumps(said | dict(settings or {})))
+        self.clock = ScaledClock(start=START, origin=wall_seconds(), speed=SPEED)
         self.machinery: dict[SiteId, Machinery] = {}
         self.relays = {
             site: Relay(site=folder / site, control=folder / "CONTROL", dice=Random(f"{site} {dice.random()}"), badness=badness) for site in sites

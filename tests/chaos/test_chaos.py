@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from isogenic.records.keys import WriterKeys
 from isogenic.records.ledger import Copy
 from isogenic.records.notes import Signer
 from isogenic.records.sqlite import SqliteStore
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.story
 
 SITES = (LEEDS, GHENT, PORTO)
 BADNESS = 0.2  # share of requests to which something happens
+SETTINGS = {"key_rotate_facts": 12}  # so that many are killed while a ledger gets a fresh key
 LIFE_S = (0.0, 1.2)  # between one act and the next; a start takes a tenth of a second, so some are killed while they start
 
 
@@ -76,7 +78,7 @@ def check_every_tree(net: RealNetwork) -> None:
         for audience, ledger in home.ledgers().items():
             ledger.check()
             copied = SqliteStore(net.folder / "CONTROL" / "copies" / f"{site}.{audience}.sqlite", origin=ledger.origin)
-            copy = Copy(copied, writer=home.signer.verifying_key, witness=stranger)
+            copy = Copy(copied, writer=WriterKeys.first(ledger.origin, home.keyring.first), witness=stranger)
             copy.check()
             assert copy.root == ledger.root
             for each in (ledger, copy):
@@ -94,7 +96,7 @@ def through(folder: Path, *, seed: int, kills: int) -> RealNetwork:
     dice = Random(f"chaos {seed}")
 
     async def run() -> RealNetwork:
-        async with asyncio.timeout(300 + 10 * kills), RealNetwork(folder, sites=SITES, dice=dice, badness=BADNESS) as net:
+        async with asyncio.timeout(300 + 10 * kills), RealNetwork(folder, sites=SITES, dice=dice, badness=BADNESS, settings=SETTINGS) as net:
             await chaos(net, dice, kills=kills)
         return net
 
@@ -114,6 +116,10 @@ def test_fifty_kills_lose_nothing_and_run_nothing_twice(tmp_path: Path) -> None:
     assert all(net.kills[name] >= 5 for name in ("CONTROL", *SITES))
     resumed = [fact.payload.resumed for site in SITES for fact in net.facts(site, "HOUSE") if fact.kind == "sites.node_started"]
     assert sum(resumed) > 10  # most were killed in the middle of a batch
+    rotated = [
+        fact for site in SITES for audience in ("HOUSE", "ASTER-BIO") for fact in net.facts(site, audience) if fact.kind == "records.key_rotated"
+    ]
+    assert len(rotated) > 3
 
 
 @pytest.mark.nightly
