@@ -220,3 +220,31 @@ def test_nothing_is_taken_back_that_is_not_missing_or_not_cosigned_or_another_le
     assert give(plain.to_bytes()) == 401
     assert give(b"nonsense") == 422
     assert ControlStopped.fact_name not in [fact.kind for fact in net.control.ledgers["HOUSE"].facts()]
+
+
+def test_a_witness_that_lost_facts_too_never_says_that_there_are_no_more(tmp_path: Path) -> None:
+    """Both folders are put back from old backups: the site writes nothing, because its witness knows that it held more."""
+    net = working(tmp_path / "net")
+    net.close_site(LEEDS)
+    net.close_control()
+    shutil.copytree(net.folder, tmp_path / "older")
+    reopened(net)
+    net.open_site(LEEDS)
+    for _ in range(3):
+        asyncio.run(net.scan())
+    net.nodes[LEEDS].note([LedgerRefused(SPONSOR, "said to make the house longer")] * 3)
+    asyncio.run(net.carry())
+    net.control.keep_beacon()
+    net.nodes[LEEDS].keep_beacon()
+    net.close_site(LEEDS)
+    net.close_control()
+    for name in (LEEDS, "CONTROL"):
+        shutil.rmtree(net.folder / name)
+        shutil.copytree(tmp_path / "older" / name, net.folder / name)
+    reopened(net)
+    node = net.open_site(LEEDS)
+    sizes = {ledger.origin: ledger.size for ledger in node.ledgers.values()}
+    with pytest.raises(NotReachable, match="both sides have lost some"):
+        asyncio.run(node.courier.take_back_once())
+    assert {ledger.origin: ledger.size for ledger in node.ledgers.values()} == sizes
+    assert node.held

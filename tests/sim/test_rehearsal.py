@@ -37,6 +37,7 @@ ONCE_BROKEN = (
     32,  # a monitor named a variable that had no reading at that moment, and fell over it
     39,  # a decision on a lot was dropped where the lot's record came back after it, from a site that healed a damaged copy
     45,  # the control site's full disk refused a cosignature, and the site took that for a yes
+    89,  # a site and its witness were put back from old backups on one day, and the witness said that there was no more
     130,  # derived tables that a full disk had kept behind were never brought up again
     158,  # a dose noted just before a crash was overtaken by the next one and never flowed
     190,  # a killed process left a commit unsynced; the next one promised it, and a power cut took it

@@ -19,7 +19,7 @@ from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from isogenic.clock import Clock, monotonic_seconds, time_of_text
-from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
+from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.ids import NodeId
 from isogenic.network.disclosing import Leaving
 from isogenic.network.inbox import Inbox
@@ -158,8 +158,12 @@ class Desk:
         origin = query.get("ledger", "")
         if self.inbox.writers.get(origin) != peer:
             raise NotTrusted(f"nothing of {origin[:80]!r} given back", why=f"{peer} does not write that ledger")
-        self.inbox.copies[origin].follow()  # another process of this control site may have taken the end of it
-        page = self.inbox.copies[origin].page_back(_whole(query.get("from", "0")), moment=self.clock.now())
+        copy = self.inbox.copies[origin]
+        copy.follow()  # another process of this control site may have taken the end of it
+        page = copy.page_back(_whole(query.get("from", "0")), moment=self.clock.now())
+        if page is None and copy.vouched > copy.size:  # "nothing more" would not be true
+            why = f"{copy.vouched} facts were cosigned here, and {copy.size} of them are left: both sides have lost some"
+            raise NotReachable(f"nothing of {origin} given back", why=why, possible="a person decides: isogenic recover")
         return Answer(200, page.to_bytes()) if page else Answer(204)
 
     def _returned(self, peer: NodeId, body: bytes) -> Answer:

@@ -85,12 +85,12 @@ class Storm:
             site.machinery.down.add(module)
 
     def _strike_files(self, machine: Machine) -> None:
-        """Damage or replace files. Only where the witness holds all that was noted: what nobody else has, nobody can give back."""
+        """Damage or replace files. Only where the witness holds all that was noted, and is whole: what nobody else has, nobody can give back."""
         dice, weather = self.night.dice, self.weather
         if dice.random() < weather.old_backup * BACKUPS:
             machine.back_up()
         old, rotten = machine.backup is not None and dice.random() < weather.old_backup, dice.random() < weather.rot
-        if not (old or rotten) or machine.hurt or not machine.up or not self.night.all_witnessed(machine):
+        if not (old or rotten) or not machine.up or not self.night.all_witnessed(machine) or any(each.hurt for each in self.night.machines):
             return
         origins = set(machine.held())
         self.night.end(machine, power=False)
