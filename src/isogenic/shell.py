@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import tempfile
 from collections.abc import Coroutine, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +33,14 @@ if TYPE_CHECKING:
     from isogenic.vault.acts import Keeper
 
 __all__ = [
+    "admit",
     "back_up_node",
+    "certificate_line",
     "disclosure_report",
+    "enrol_person",
     "export_statement",
     "migrate_database",
+    "new_network",
     "recover_node",
     "replay_batch",
     "restore_node",
@@ -42,9 +48,20 @@ __all__ = [
     "run_simulated_facility",
     "run_site",
     "run_until_stopped",
+    "shown_keys",
     "vault_session",
     "verify_path",
 ]
+
+log = logging.getLogger(__name__)
+
+
+def _notices(folder: Path) -> list[str]:
+    """What the network screen says of the control site's own folder."""
+    from isogenic.records.tls import expiry_notice
+
+    notice = expiry_notice(folder, now=SystemClock().now().at)
+    return [notice] if notice else []
 
 
 def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
@@ -96,6 +113,7 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
     from isogenic.web.signin import AccountFolder
 
     folder = home.folder
+    warn_of_expiry(folder)
     node = home.node(clock=clock, mint=RandomMint(), software=__version__)
     node.start()
     publish_documents(node, home)
@@ -106,6 +124,7 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         for site, each in home.directory.sites.items()
         if each.latitude is not None and each.longitude is not None
     }
+    node.notices = partial(_notices, folder)
     wire = node_server(node.desk, home=folder, host=settings.host, port=settings.node_port)
     page = quiet_server(
         uvicorn.Config(
@@ -179,6 +198,7 @@ async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control
     from isogenic.web.site_api import site_app
 
     folder = home.folder
+    warn_of_expiry(folder)
     link = HttpsLink(control_url or home.settings.control_url, home=folder, wait_s=POLL_WAIT_S)
     driver = OpcUaDriver(home.plant, clock=clock, answer_limit_s=home.settings.module_timeout_s)
     await driver.start()
@@ -305,6 +325,130 @@ def migrate_database(folder: Path) -> str:
         return f"{database.name}: {', '.join(steps)} taken" if steps else f"{database.name}: layout {layout(database)} is up to date"
     finally:
         database.close()
+
+
+# ---- a real network ----
+
+
+def new_network(network: str, folder: Path, *, hosts: tuple[str, ...], url: str, plants: list[Path], passphrase: str) -> list[str]:
+    """A network in a folder; with plant documents, its facilities beside it, by the same steps as from afar."""
+    from isogenic.authority.admission import fingerprint_of
+    from isogenic.network import admission
+    from isogenic.plant.documents import load_plant
+    from isogenic.records.folder import read_file
+    from isogenic.records.tls import Authority
+    from isogenic.sites import joining
+
+    names = hosts or ("localhost", "127.0.0.1")
+    now = SystemClock().now().at
+    sites = {load_plant(read_file(path), name=path.name).site: read_file(path) for path in plants}
+    admission.new_network(network, folder, hosts=names, url=url or f"https://{names[0]}:8443", now=now, passphrase=passphrase)
+    control = folder / "CONTROL"
+    said = [f"{folder / 'AUTHORITY'}: take it off this machine; it is needed to admit and to renew, and for nothing else"]
+    for site, plant in sites.items():
+        home = folder / site
+        write_whole(home / "plant.yaml", plant)
+        asked = joining.request(home, network=network)
+        admitted = admission.admit_site(
+            Authority.load(folder / "AUTHORITY", passphrase=passphrase), control, asked, fingerprint=fingerprint_of(asked), now=now
+        )
+        joining.accept(home, codec.dumps(codec.plain(admitted)), fingerprint=network_print(control))
+        said.append(f"{home}: admitted")
+    return [*said, *shown_keys(control)]
+
+
+def network_print(control: Path) -> str:
+    """The fingerprint of a network, from its control site's folder."""
+    from isogenic.authority.admission import network_fingerprint
+    from isogenic.authority.people import Directory
+    from isogenic.records.folder import read_file
+
+    directory = codec.read(Directory, codec.loads(read_file(control / "directory.json"), what="directory.json"), what="directory.json")
+    network = codec.loads(read_file(control / "node.json"), what="node.json")["network"]
+    return network_fingerprint(network, read_file(control / "tls" / "authority.crt"), directory.control)
+
+
+def admit(authority: Path, control: Path, request: bytes, *, fingerprint: str, out: Path | None, passphrase: str) -> list[str]:
+    """Admit what asks; without a fingerprint, only show what it is."""
+    from isogenic.authority.admission import PersonRequest, fingerprint_of, read_request
+    from isogenic.network import admission
+    from isogenic.records.tls import Authority
+
+    asked = read_request(request)
+    who = f"{asked.person} {asked.printed_name}" if isinstance(asked, PersonRequest) else f"{asked.site} {asked.title}"
+    if not fingerprint:
+        return [f"{who} asks, with the fingerprint {fingerprint_of(asked)}"]
+    if isinstance(asked, PersonRequest):
+        admission.admit_person(control, asked, fingerprint=fingerprint)
+        return [f"{who} is on file; published when the control site starts next"]
+    admitted = admission.admit_site(
+        Authority.load(authority, passphrase=passphrase), control, asked, fingerprint=fingerprint, now=SystemClock().now().at
+    )
+    path = out or control / f"{asked.site}.admission.json"
+    write_whole(path, codec.dumps(codec.plain(admitted)))
+    return [f"{path}: bring it to {who}, and read this over the telephone:", f"  {network_print(control)}"]
+
+
+def enrol_person(folder: Path, person: str, password: str, *, printed_name: str, roles: list[str], out: Path | None) -> list[str]:
+    """An account in a node's folder; at the control site the person is put on file at once, elsewhere a request is written."""
+    import secrets
+
+    from isogenic.authority.admission import fingerprint_of
+    from isogenic.authority.people import Role
+    from isogenic.ids import PersonId, SiteId
+    from isogenic.network.admission import admit_person, enrol
+    from isogenic.records.folder import read_file
+
+    if unknown := [role for role in roles if role not in list(Role)]:
+        raise NotValid(f"no role {unknown[0][:40]!r}", why="a person is there for one of a few things", possible=", ".join(Role))
+    settings = codec.loads(read_file(folder / "node.json"), what="node.json")
+    site = SiteId(settings["site"]) if "site" in settings else None
+    asked = enrol(
+        folder,
+        PersonId(person),
+        password,
+        printed_name=printed_name,
+        roles=tuple(Role(role) for role in roles),
+        site=site,
+        entropy=secrets.token_bytes,
+    )
+    if site is None:
+        admit_person(folder, asked, fingerprint=fingerprint_of(asked))
+        return [f"{person} has an account and is on file; published when the control site starts next"]
+    path = out or folder / f"{person}.request.json"
+    write_whole(path, codec.dumps(codec.plain(asked)))
+    return [f"{path}: bring it to the control site, and read it this over the telephone:", f"  {fingerprint_of(asked)}"]
+
+
+def shown_keys(folder: Path) -> list[str]:
+    """A node's keys as people compare them."""
+    from isogenic.records.notes import Signer
+
+    lines = [
+        f"{use:12} {Signer.load(folder / 'keys' / f'{name}.key').verifying_key.fingerprint}"
+        for use, name in (("ledger key", "ledger"), ("witness key", "witness"))
+    ]
+    if (folder / "directory.json").exists():
+        lines.append(f"{'network':12} {network_print(folder)}")
+    return [*lines, certificate_line(folder)] if (folder / "tls" / "node.crt").exists() else lines
+
+
+def certificate_line(folder: Path) -> str:
+    """How long a node's certificate lasts."""
+    from isogenic.records.folder import read_file
+    from isogenic.records.tls import read_certificate
+
+    return f"{'certificate':12} until {read_certificate(read_file(folder / 'tls' / 'node.crt')).not_valid_after_utc:%Y-%m-%d}"
+
+
+def warn_of_expiry(folder: Path) -> str:
+    """Say it where the node starts, if its certificate ends soon; gives what was said. TLS goes by the machine's own clock."""
+    from isogenic.records.tls import expiry_notice
+
+    notice = expiry_notice(folder, now=SystemClock().now().at)
+    if notice:
+        log.warning("%s", notice)
+    return notice
 
 
 @contextlib.contextmanager

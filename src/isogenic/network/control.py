@@ -140,6 +140,7 @@ class ControlNode:
         self._running = False  # while everything is folded from the first fact on, who came first is not to be judged
         self.changed = asyncio.Event()  # set and replaced whenever state changed: screens wait on it
         self.journal = journal
+        self.notices: Callable[[], list[str]] = list  # what people should know of this node's own machine
         self.keeper: Keeper | None = None  # of the vault of personal data, where there is one
         inbox = Inbox(
             {origin: copy for origin, (_, copy) in copies.items()},

@@ -190,7 +190,6 @@ class Desk:
     async def _control(self, peer: NodeId, query: Mapping[str, str]) -> Answer:
         start, wait = _whole(query.get("from", "0")), min(float(_whole(query.get("wait", "0"))), WAIT_MAX_S)
         ledger = self.outgoing[peer]
-        self.leaving.require(peer, ledger.origin)
         if start > ledger.size:
             ledger.follow()  # another process of this control site may have published it
         if start > ledger.size:
@@ -203,8 +202,9 @@ class Desk:
             event = self._news.setdefault(peer, asyncio.Event())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), wait)
-            self.leaving.require(peer, store.origin)  # it may have ended meanwhile
             page = next_page(store, start=start)
+        if page is not None:  # asked last: what a site says of what it holds is heard, whoever may have what
+            self.leaving.require(peer, store.origin)
         return Answer(200, page.to_bytes()) if page else Answer(204)
 
     def _cosignature(self, peer: NodeId, body: bytes) -> Answer:

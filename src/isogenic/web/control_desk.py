@@ -100,6 +100,7 @@ class ControlDesk:
             running=sum(each.running for each in sites),
             open_deviations=sum(each.open_deviations for each in sites),
             lots_waiting=len(self.waiting()),
+            notices=self.node.notices(),
         )
 
     @property

@@ -53,6 +53,7 @@ class Network(BaseModel):
     running: int
     open_deviations: int
     lots_waiting: int
+    notices: list[str] = Field(default=[], description="what people should know of the control site itself, as that its certificate ends")
 
 
 class SiteDetail(SiteLine):

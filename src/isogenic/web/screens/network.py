@@ -43,6 +43,7 @@ def network_head(network: Network) -> Markup:
     words = "sites linked" + (f", {len(silent)} silent" if silent else "")  # which ones, the sentence above says
     return join(
         head("Network", sub=_sentence(network, silent), aside=clock),
+        *(h("div.notice.warn", h("p", notice)) for notice in network.notices),
         h(
             "div.figures",
             figure(len(network.sites) - len(silent), words, of=f" of {len(network.sites)}", abnormal="major" if silent else ""),
