@@ -18,6 +18,7 @@ from isogenic.quality.deviations import Deviation, Disposition, Origin, Severity
 from isogenic.quality.record import fold_lot
 from isogenic.quality.release import PublishedRecipe, ReleaseCase, Witness, release, release_digest
 from isogenic.quality.specifications import read_specification
+from isogenic.quality.trail_review import TrailReviewed, trail_review_digest
 from isogenic.recipes.model import Answer, ControlRecipe
 from isogenic.records.blocks import ReadingsSealed
 from isogenic.records.facts import Actor, FactRef, decode_fact, encode_fact
@@ -88,6 +89,24 @@ def disposed(disposition: Disposition = Disposition.ACCEPT, opened=OPENED, reaso
     return dispose(Deviation(opened), disposition, justification=reason, signature=signature, directory=DIRECTORY, operators=[PersonId("OLA-BERG")])
 
 
+def reviewed(name: str = "INES-DUARTE", *, role: Role = Role.QUALITY, stop: int = 40, root: str = ROOT, over: str = "") -> TrailReviewed:
+    """The audit trail of the batch, reviewed up to a fact of the site's ledger. `over`: what is signed instead."""
+    said = {
+        "batch": BATCH,
+        "lot": LOT,
+        "site": SITE,
+        "ledger": OURS,
+        "start": 0,
+        "stop": stop,
+        "root": root,
+        "lines": 31,
+        "digest": DIGEST,
+        "remark": "",
+    }
+    asked = {"batch": str(BATCH)}
+    return TrailReviewed(**said, filter=asked, signature=signed(name, role, "reviewed", over or trail_review_digest(**said, filter_=asked)))
+
+
 CONTROL = ControlRecipe(
     RecipeId("MAB-FB"), 1, PRODUCT, "mAb fed-batch", SITE, UnitId("BR-200"), BATCH, LOT, "en", 160.0, (), (), DIGEST, "0" * 64, "1" * 64
 )
@@ -123,7 +142,7 @@ def story() -> list[tuple[str, Actor, object]]:
     about_the_batch = sum(type(payload).fact_name.startswith(("batch.", "monitoring.", "records.")) for _, payload in ours)
     ours.append((node, BatchClosed(BATCH, LOT, State.COMPLETE, about_the_batch + 1)))
     ours += [(analyst, result(name)) for name in RESULTS]
-    return [(OURS, *each) for each in ours] + [(THEIRS, quality, disposed())]
+    return [(OURS, *each) for each in ours] + [(THEIRS, quality, disposed()), (THEIRS, quality, reviewed())]
 
 
 def noted(told):

@@ -58,7 +58,7 @@ def test_a_site_does_not_release_its_own_lot():
 
 def test_evidence_of_another_ledger_is_strange_and_not_taken():
     record = folded([*story(), (THEIRS, Actor.node("GHENT"), result("titre", 9.9))])
-    assert record.strange == (f"laboratory.result_reported at {THEIRS}#1: the batch was not started in this ledger",)
+    assert record.strange == (f"laboratory.result_reported at {THEIRS}#2: the batch was not started in this ledger",)
     assert replace(record, strange=()) == folded(story())
 
 

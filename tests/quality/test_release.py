@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lot_story import (
     BATCH,
     BLOCK,
+    DIGEST,
     DIRECTORY,
     LOT,
     OPENED,
@@ -24,6 +25,7 @@ from lot_story import (
     noted,
     released_signature,
     result,
+    reviewed,
     signed,
     story,
     without,
@@ -52,6 +54,7 @@ from isogenic.quality.release import (
     rejection_digest,
     release,
 )
+from isogenic.quality.specifications import TrailReview
 from isogenic.records.blocks import ReadingsSealed
 from isogenic.records.facts import Actor
 from isogenic.records.gaps import Cause, ReadingsGap
@@ -177,7 +180,8 @@ def test_one_thing_that_is_not_in_order_stops_the_release_by_name(wrong):
 
 
 def test_every_check_has_something_that_stops_it_or_only_warns():
-    stopping = {check for check, _ in WRONGS.values()} | {"check_alarms", "check_batch_was_monitored"}  # these two are for a person to look at
+    # These are for a person to look at; the last one stops where the specification says so.
+    stopping = {check for check, _ in WRONGS.values()} | {"check_alarms", "check_batch_was_monitored", "check_trail_was_reviewed"}
     assert {check.__name__ for check in CHECKS} <= stopping
 
 
@@ -212,6 +216,31 @@ def test_alarms_and_gaps_of_the_monitor_are_shown_and_do_not_stop():
         "the monitor could not judge 40 of 640 points",
     ]
     assert notes.allowed
+
+
+@pytest.mark.parametrize(
+    ("review", "words"),
+    [
+        (None, "nobody has reviewed the audit trail of the batch"),
+        (reviewed(stop=3), "the audit trail was reviewed up to fact 3 of"),
+        (reviewed(over=DIGEST), "the signature of INES-DUARTE under the review of the audit trail is over something else"),
+        (reviewed("OLA-BERG", role=Role.OPERATOR), "OLA-BERG may not review the audit trail of this batch"),
+        (reviewed(root="0" * 64), "the audit trail that was reviewed is not that of the ledger held here"),
+    ],
+    ids=["none", "in part", "over something else", "by who ran the batch", "of another ledger"],
+)
+def test_the_review_of_the_audit_trail_is_looked_at_and_stops_where_the_specification_requires_it(review, words):
+    told = without("quality.trail_reviewed") + ([(THEIRS, CONTROL, review)] if review else [])
+    for weight, severity in ((TrailReview.ADVISED, Severity.WARN), (TrailReview.REQUIRED, Severity.STOP)):
+        notes = release(case_of(told, specification=replace(SPECIFICATION, trail_review=weight)))
+        said = [(note.severity, note.text) for note in notes.notes if note.check == "check_trail_was_reviewed"]
+        assert [(each, text.startswith(words)) for each, text in said] == [(severity, True)]
+        assert notes.allowed == (severity is Severity.WARN)
+
+
+def test_a_site_does_not_review_its_own_trail():
+    told = [*without("quality.trail_reviewed"), (OURS, CONTROL, reviewed())]
+    assert any("a site does not decide on its own lots" in note.text for note in stops(release(case_of(told)).notes))
 
 
 def test_a_result_for_information_is_shown_and_does_not_stop():
@@ -258,6 +287,7 @@ def test_i4_a_random_record_is_released_only_where_every_condition_holds(dropped
     case = case_of(told, **parts)
     missing = [type(story()[at][2]).fact_name + getattr(story()[at][2], "attribute", "") for at in dropped]
     # Said by the story, not by the checks: nothing of it may be missing but what no release needs.
+    missing -= {"quality.trail_reviewed"}  # the product's specification only advises it
     not_needed = {"materials.used", "laboratory.result_reportedhcp"}
     good = (
         set(missing) <= not_needed
@@ -280,6 +310,7 @@ def test_i4_both_ways_where_only_facts_are_missing(dropped):
     case = case_of([each for at, each in enumerate(story()) if at not in dropped])
     missing = {type(story()[at][2]).fact_name + getattr(story()[at][2], "attribute", "") for at in dropped}
     # An unopened deviation with its disposition gone too leaves a record that the manifest does not count: the ledger's root does.
+    missing -= {"quality.trail_reviewed"}  # the product's specification only advises it
     not_needed = {"materials.used", "laboratory.result_reportedhcp"}
     whole = missing <= not_needed or missing == {"quality.deviation_opened", "quality.deviation_disposed"}
     assert release(case).allowed == whole

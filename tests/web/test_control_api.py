@@ -156,7 +156,7 @@ def test_lot_is_released_over_the_page_that_was_shown(network: Network) -> None:
 
     page, other, signed, lots = as_person(network, "QUI", walk)
     assert page["allowed"]
-    assert {each["severity"] for each in page["notes"]} == {"good"}
+    assert [each["text"] for each in page["notes"] if each["severity"] != "good"] == ["nobody has reviewed the audit trail of the batch"]
     assert (other.status_code, other.json()["why"]) == (403, "its record has changed since the page was shown")
     assert (signed.status_code, signed.json()["digest"], signed.json()["meaning"]) == (201, page["digest"], "released")
     assert lots["LOT-A1"] == "released"

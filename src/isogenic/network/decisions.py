@@ -57,6 +57,7 @@ __all__ = [
     "release_case",
     "release_lot",
     "submit_recipe",
+    "witness_of",
 ]
 
 
@@ -233,17 +234,21 @@ def release_case(node: ControlNode, lot: LotId, *, asked_by: PersonId) -> Releas
     specification = node.state.specifications.get(record.product)
     if specification is None:
         raise NotFound(f"no specification of {record.product}", why="none has been published")
-    copy = node.ledger(record.ledger)
     published = node.state.site(record.site).published.get((record.recipe, record.recipe_version))
     return ReleaseCase(
         record=record,
         specification=specification,
         directory=directory(node),
         recipe=PublishedRecipe(published.digest, published.approvals) if published else PublishedRecipe("", ()),
-        witness=_witness(copy, needed=record.size_needed),
+        witness=witness_of(node, record),
         blocks=frozenset(block.digest for block in record.blocks if _held(node, block.digest)),
         asked_by=asked_by,
     )
+
+
+def witness_of(node: ControlNode, record: LotRecord) -> Witness:
+    """What is held of the ledger that holds a record, at the oldest checkpoint that covers it."""
+    return _witness(node.ledger(record.ledger), needed=record.size_needed)
 
 
 def _witness(copy: Ledger | Copy, *, needed: int) -> Witness:

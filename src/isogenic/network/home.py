@@ -43,11 +43,12 @@ from isogenic.network.processes import SEATS_MAX, Processes, SeatBeacon
 from isogenic.network.revoking import check_no_key_comes_back, tell_sites
 from isogenic.network.vaulting import open_vault
 from isogenic.quality.specifications import read_specification
+from isogenic.quality.trail import TRAIL
 from isogenic.records import codec
 from isogenic.records.aside import LedgerFiles
 from isogenic.records.beacon import Beacon, beacon_path
 from isogenic.records.database import Database
-from isogenic.records.derived import Derived
+from isogenic.records.derived import FACTS, Derived
 from isogenic.records.derived_postgres import PostgresDerived
 from isogenic.records.disclosures import DISCLOSURES, Journal
 from isogenic.records.facts import Actor
@@ -61,6 +62,9 @@ from isogenic.records.sqlite import SqliteStore
 from isogenic.records.store import LedgerStore
 
 __all__ = ["ControlHome", "ControlSettings", "publish_documents"]
+
+
+VIEWS = (FACTS, TRAIL)  # of the derived tables
 
 
 class ControlSettings(NodeSettings):
@@ -156,7 +160,7 @@ class ControlHome:
             copies=copies,
             witnesses={site: VerifyingKey.parse(entry.keys.witness) for site, entry in self.directory.sites.items()},
             blobs=Shelves(folder / "blobs", readings=root, reading_files=shelves),
-            derived=Derived(folder / "derived.sqlite") if database is None else PostgresDerived(database.url),
+            derived=Derived(folder / "derived.sqlite", views=VIEWS) if database is None else PostgresDerived(database.url, views=VIEWS),
             clock=clock,
             mint=mint,
             software=software,

@@ -21,6 +21,7 @@ from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, Promp
 from isogenic.laboratory.results import ResultReported, SampleDrawn
 from isogenic.materials.lots import LotCommand, LotState, MaterialUsed, next_state
 from isogenic.quality.deviations import Deviation, DeviationState
+from isogenic.quality.trail_review import TrailReviewed
 from isogenic.records.facts import Fact, UnknownPayload
 
 __all__ = [
@@ -102,6 +103,7 @@ class LotRecord:
     gaps: tuple[Gap, ...] = ()
     monitored: tuple[int, int] | None = None  # scans judged and not judged, once the monitor has ended
     lot_state: LotState | None = None  # None: no lot was created yet
+    reviews: tuple[TrailReviewed, ...] = ()  # of the audit trail
     strange: tuple[str, ...] = ()
 
     @property
@@ -119,7 +121,9 @@ class LotRecord:
         return tuple(each for each in self.deviations.values() if each.state is DeviationState.OPEN)
 
 
-DECISIONS = frozenset({"quality.deviation_disposed", "quality.lot_released", "quality.lot_rejected"})  # the control site's to write
+DECISIONS = frozenset(
+    {"quality.deviation_disposed", "quality.lot_released", "quality.lot_rejected", "quality.trail_reviewed"}
+)  # the control site's to write
 CLAIMS = frozenset({"batch.started", "lot.created"})  # the facts with which a record begins; a lot may be created just before its batch starts
 
 Step = Callable[[LotRecord, Any, Fact], LotRecord]
@@ -303,6 +307,12 @@ def _deviation_disposed(record: LotRecord, payload: Any, fact: Fact) -> LotRecor
     return replace(record, deviations={**record.deviations, payload.deviation: Deviation(found.opened, payload)})
 
 
+def _reviewed(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
+    if payload.lot != record.lot or payload.ledger != record.ledger:
+        return _strange(record, fact, f"it reviews {payload.lot} in {payload.ledger}")
+    return replace(record, reviews=(*record.reviews, payload))
+
+
 def _decided(command: LotCommand) -> Step:
     def step(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
         if record.lot_state is None or payload.lot != record.lot:
@@ -331,6 +341,7 @@ _STEPS: Mapping[str, Step] = {
     "records.readings_sealed": _block,
     "quality.deviation_opened": _deviation_opened,
     "quality.deviation_disposed": _deviation_disposed,
+    "quality.trail_reviewed": _reviewed,
     "quality.lot_released": _decided(LotCommand.RELEASE),
     "quality.lot_rejected": _decided(LotCommand.REJECT),
 }

@@ -29,7 +29,8 @@ from isogenic.ids import BatchId, LotId, PersonId, ProductId, SiteId
 from isogenic.materials.lots import LotCommand, LotState, next_state
 from isogenic.quality.deviations import Disposition, disposition_digest
 from isogenic.quality.record import LotRecord
-from isogenic.quality.specifications import Judged, Specification, Verdict, judge
+from isogenic.quality.specifications import Judged, Specification, TrailReview, Verdict, judge
+from isogenic.quality.trail_review import noted_review_digest
 from isogenic.records import codec
 from isogenic.records.blocks import chain_faults
 from isogenic.records.facts import fact
@@ -362,6 +363,7 @@ def check_no_deviation_was_disposed_as_reject(case: ReleaseCase) -> list[Note]:
 def check_every_signature_is_trusted(case: ReleaseCase) -> list[Note]:
     """Every signature in the record verifies with the key on file."""
     signatures = [each.disposed.signature for each in case.record.deviations.values() if each.disposed]
+    signatures += [each.signature for each in case.record.reviews]
     wrong = []
     for signature in signatures:
         try:
@@ -369,6 +371,32 @@ def check_every_signature_is_trusted(case: ReleaseCase) -> list[Note]:
         except NotTrusted as trouble:
             wrong.append(str(trouble))
     return _said("check_every_signature_is_trusted", wrong, "every signature in the record verifies with the key on file", owner=Role.ADMINISTRATOR)
+
+
+def check_trail_was_reviewed(case: ReleaseCase) -> list[Note]:
+    """A person who did not run the batch reviewed its whole audit trail, and signed for it (EU Annex 11, 9).
+
+    It forbids the release where the product's specification says so, else it is for the releasing person to look at.
+    """
+    record, wrong = case.record, []
+    whole = [each for each in record.reviews if each.start == 0 and each.stop >= record.size_needed > 0]
+    if not whole:
+        seen = max((each.stop for each in record.reviews), default=0)
+        wrong.append(
+            f"the audit trail was reviewed up to fact {seen} of {record.size_needed}" if seen else "nobody has reviewed the audit trail of the batch"
+        )
+    for each in whole:
+        signature = each.signature
+        if signature.digest != noted_review_digest(each) or signature.meaning != MEANINGS[Act.REVIEW_TRAIL]:
+            wrong.append(f"the signature of {signature.person} under the review of the audit trail is over something else")
+        elif signature.role not in roles_that_may(Act.REVIEW_TRAIL) or signature.person in record.operators:
+            wrong.append(f"{signature.person} may not review the audit trail of this batch")
+        elif each.stop == case.witness.size and each.root != case.witness.root:
+            wrong.append("the audit trail that was reviewed is not that of the ledger held here")
+    severity = Severity.STOP if case.specification.trail_review is TrailReview.REQUIRED else Severity.WARN
+    names = ", ".join(dict.fromkeys(each.signature.printed_name for each in whole))
+    good = f"the audit trail was reviewed by {names}: {whole[-1].stop if whole else 0} facts"
+    return _said("check_trail_was_reviewed", wrong, good, owner=Role.QUALITY, severity=severity)
 
 
 def check_lot_is_in_quarantine(case: ReleaseCase) -> list[Note]:
@@ -404,6 +432,7 @@ CHECKS: tuple[Check, ...] = (
     check_no_deviation_is_open,
     check_no_deviation_was_disposed_as_reject,
     check_every_signature_is_trusted,
+    check_trail_was_reviewed,
     check_lot_is_in_quarantine,
     check_releasing_person_may,
 )

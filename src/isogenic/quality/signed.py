@@ -7,6 +7,7 @@
     authority.key_revoked         revoke_key                       site, ledgers with their sizes, new key, reason
     recipe.approved               sign as author, or approve       digest of the text
     recipe.published              both, by two people              digest of the text that the fact holds
+    quality.trail_reviewed        review_trail                     which lines of which facts, with which remark
     authority.passkey_enrolled    enrol_passkey, by that person    person, passkey, domain
 
 Guarantees: works from facts alone, so a stranger with a dossier can run it; a signature in
@@ -30,6 +31,7 @@ from isogenic.checks import Note, Severity
 from isogenic.ids import DeviationId
 from isogenic.quality.deviations import DeviationDisposed, DeviationOpened, disposition_digest
 from isogenic.quality.release import LotRejected, LotReleased, noted_release_digest, rejection_digest
+from isogenic.quality.trail_review import TrailReviewed, noted_review_digest
 from isogenic.recipes.approval import RecipeApproved, RecipePublished
 from isogenic.recipes.model import digest_of
 from isogenic.records.dossier import CONTROL, Key, audience_of, written_by
@@ -47,6 +49,7 @@ WITH_SIGNATURES = frozenset(
         "quality.deviation_disposed",
         "quality.lot_rejected",
         "quality.lot_released",
+        "quality.trail_reviewed",
         "recipe.approved",
         "recipe.published",
     }
@@ -99,6 +102,9 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
                 yield "an author and an approver must have signed"
             if len({each.person for each in payload.approvals}) < len(_FOR_RECIPES):
                 yield "two different people must have signed"
+        case TrailReviewed():
+            site = str(payload.site)
+            yield from _does(payload.signature, (Act.REVIEW_TRAIL,), noted_review_digest(payload))
         case PasskeyEnrolled():
             yield from _does(payload.signature, (Act.ENROL_PASSKEY,), passkey_digest(payload.person, payload.passkey))
             if payload.signature.person != payload.person or payload.signature.method != PASSWORD:

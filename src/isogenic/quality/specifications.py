@@ -5,6 +5,7 @@
     title: ...
     version: 1
     illustrative: true          # optional: shown wherever the limits are shown
+    trail_review: required      # optional: no release before the batch's audit trail was reviewed; advised: it only warns
     attributes:
       titre:
         title: Titre
@@ -34,7 +35,7 @@ from isogenic.laboratory.results import BELOW_QUANTITATION, ResultReported
 from isogenic.records.facts import fact
 from isogenic.units import converter
 
-__all__ = ["Attribute", "Importance", "Judged", "Specification", "Verdict", "judge", "read_specification"]
+__all__ = ["Attribute", "Importance", "Judged", "Specification", "SpecificationPublished", "TrailReview", "Verdict", "judge", "read_specification"]
 
 KIND = "isogenic: specification/1"
 TEXTS_KEPT = 16  # read lately: every fold of a ledger meets the same few texts again
@@ -46,6 +47,17 @@ class Importance(StrEnum):
 
     REQUIRED = "required"
     FOR_INFORMATION = "for_information"
+
+
+class TrailReview(StrEnum):
+    """What the review of a batch's audit trail weighs at release.
+
+    It is the specification that says so, not a setting of a node: it is quality's to decide for each product, by a version
+    that is published to everybody, and no keeper of a machine can switch it off.
+    """
+
+    REQUIRED = "required"
+    ADVISED = "advised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,7 @@ class Specification:
     version: int
     attributes: Mapping[str, Attribute]
     illustrative: bool = False
+    trail_review: TrailReview = TrailReview.ADVISED
 
     def attribute(self, name: str) -> Attribute:
         """The attribute, or `NotFound`."""
@@ -141,11 +154,12 @@ def _read(text: str | bytes) -> Specification:
     root = document.root
     product, title, version = root.id("product", ProductId), root.text("title"), root.whole("version", low=1)
     illustrative = root.flag("illustrative", default=False)
+    trail_review = root.choice("trail_review", TrailReview, default=TrailReview.ADVISED)
     attributes = {name: _attribute(name, table) for name, table in root.named_tables("attributes").items()}
     if not attributes:
         root.complain("attributes", "a specification has at least one attribute")
     document.done()
-    return Specification(product, title, version, attributes, illustrative)
+    return Specification(product, title, version, attributes, illustrative, trail_review)
 
 
 def _attribute(name: str, table: Table) -> Attribute:

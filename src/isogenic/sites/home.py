@@ -8,6 +8,7 @@ accounts/        sign-in and sealed signing keys of the people who work here, ou
 ledgers/         HOUSE and one for each sponsor, and the copy of the control ledger
 blobs/           reading blocks and models by digest
 hot.sqlite       readings not yet sealed
+derived.sqlite   tables to search the audit trail: made when somebody asks; may be deleted, is rebuilt
 disclosures.sqlite  what left this node, when and to whom: a ledger that is never sent
 ballast          room that is given up when the disk is full
 evidence/        ledger files that did not verify any more, whole

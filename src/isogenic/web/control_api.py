@@ -20,12 +20,14 @@ from isogenic.authority.people import Person
 from isogenic.authority.rules import Act
 from isogenic.clock import time_of_text
 from isogenic.errors import NotAllowed, NotFound
-from isogenic.ids import DeviationId, LotId, NodeId, RecipeId, SiteId, UnitId
+from isogenic.ids import BatchId, DeviationId, LotId, NodeId, RecipeId, SiteId, UnitId
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
 from isogenic.network.disclosing import hand_over
 from isogenic.network.facts import PersonRefused, PersonSignedIn, PersonSignInRefused
+from isogenic.network.reviewing import review_trail
 from isogenic.network.statements import StatementKind, export_statement
+from isogenic.records.derived import Tables
 from isogenic.records.facts import Actor, Payload
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
@@ -47,15 +49,18 @@ from isogenic.web.messages import (
     RecipeText,
     Rejection,
     Release,
+    ReviewTrail,
     SignRecipe,
     SiteText,
     StatementAbout,
+    TrailReviewPage,
     UnitText,
     Version,
 )
 from isogenic.web.passkeys import Pens, passkey_sign_in
 from isogenic.web.problems import PROBLEMS, answer_refusals
 from isogenic.web.signin import AccountFolder, Door, Keeping
+from isogenic.web.trail import trail_routes
 from isogenic.web.vault import vault_routes
 
 __all__ = ["control_app", "control_door"]
@@ -133,6 +138,12 @@ def control_app(
         vault_routes(app, node, pens, node.keeper, noting=noting_refusals)
     disclosure_routes(app, node.journal)
     entitlement_routes(app, node, pens, noting=noting_refusals)
+
+    async def tables() -> Tables | None:
+        return node.derived.db if node.derived is not None else None
+
+    trail_routes(app, tables, stage=desk.trail_stage)
+    _reviewing(app, desk, pens)
     nothing_else(app)
     if screens:
         from isogenic.web.pages import mount_pages  # brings NiceGUI, 1.6 s: only where somebody looks
@@ -271,6 +282,23 @@ def _deciding(app: FastAPI, desk: ControlDesk, pens: Pens) -> None:
                 justification=body.justification,
             )
         return signature_line(disposed.signature)
+
+
+def _reviewing(app: FastAPI, desk: ControlDesk, pens: Pens) -> None:
+    node = desk.node
+
+    @app.get("/api/batches/{batch}/trail/review", responses=PROBLEMS, dependencies=READER, tags=["trail"], summary="Audit trail to review")
+    async def page(batch: BatchText) -> TrailReviewPage:
+        """What a review of this batch's audit trail is over: ledger, range, root, number and digest of the lines; and the reviews so far."""
+        return desk.trail_review(batch)
+
+    @app.post("/api/batches/{batch}/trail/review", status_code=201, responses=PROBLEMS, tags=["trail"], summary="Review an audit trail")
+    async def review(batch: BatchText, body: ReviewTrail, guest: Asker) -> SignatureLine:
+        """By signature, over the lines that were shown, with what was found."""
+        pen = await pens.pen(guest, body, Act.REVIEW_TRAIL)
+        with noting_refusals(node, guest.person, Act.REVIEW_TRAIL):
+            reviewed = review_trail(node, guest.person, pen, batch=BatchId(batch), shown=body.digest, remark=body.remark)
+        return signature_line(reviewed.signature)
 
 
 def _releasing(app: FastAPI, desk: ControlDesk, pens: Pens, dossier: DossierBuilder) -> None:

@@ -20,6 +20,7 @@ from isogenic.ids import BatchId, DeviationId, LotId, NodeId, PersonId, SiteId
 from isogenic.monitoring.model import Model, reference_band
 from isogenic.network.control import SILENT_S, Completeness, ControlNode
 from isogenic.network.decisions import release_case
+from isogenic.network.reviewing import trail_case
 from isogenic.plant.classes import CLASSES, STIRRED_BIOREACTOR
 from isogenic.plant.model import EquipmentClass
 from isogenic.quality.deviations import Deviation, DeviationState, Severity
@@ -45,7 +46,20 @@ from isogenic.web.control_messages import (
     SiteDetail,
     SiteLine,
 )
-from isogenic.web.messages import BatchDetail, BatchLine, DeviationLine, FactLine, FactsPage, NoteLine, fact_line, number, shown, time
+from isogenic.web.messages import (
+    BatchDetail,
+    BatchLine,
+    DeviationLine,
+    FactLine,
+    FactsPage,
+    NoteLine,
+    TrailReviewLine,
+    TrailReviewPage,
+    fact_line,
+    number,
+    shown,
+    time,
+)
 from isogenic.web.story import Stories, Story
 
 __all__ = ["ControlDesk", "Reference", "Trend"]
@@ -390,6 +404,33 @@ class ControlDesk:
         if ref.ledger not in witnessed or ref.position < witnessed[ref.ledger]:
             return Stage.WITNESSED
         return Stage.NOTED
+
+    def trail_stage(self, ledger: str, position: int) -> str:
+        """How far a fact of some ledger has come."""
+        return str(self._stage(FactRef(ledger, position), {each.origin: each.witnessed for each in self.node.ledgers.values()}))
+
+    def trail_review(self, batch: str) -> TrailReviewPage:
+        """The audit trail of a batch as a reviewer gets it, with the reviews so far."""
+        case = trail_case(self.node, BatchId(batch))
+        reviews = [
+            TrailReviewLine(
+                printed_name=each.signature.printed_name,
+                role=each.signature.role,
+                meaning=each.signature.meaning,
+                at=time(each.signature.at) or "",
+                method=each.signature.method,
+                start=each.start,
+                stop=each.stop,
+                root=each.root,
+                lines=each.lines,
+                digest=each.digest,
+                remark=each.remark,
+            )
+            for each in case.record.reviews
+        ]
+        return TrailReviewPage(
+            batch=batch, ledger=case.record.ledger, stop=case.stop, root=case.root, lines=case.lines, digest=case.digest, reviews=reviews
+        )
 
     def fact(self, ledger: str, position: int) -> FactLine:
         """One fact, from the ledger itself."""

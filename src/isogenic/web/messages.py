@@ -221,6 +221,13 @@ class Rejection(Signing):
     reason: Words
 
 
+class ReviewTrail(Signing):
+    """The review of a batch's audit trail. `digest` is that of the lines that were looked at."""
+
+    digest: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+    remark: Annotated[str, Field(max_length=500)] = ""
+
+
 class EnrolPasskey(Body):
     """A passkey is put on file, signed with the personal key."""
 
@@ -374,6 +381,34 @@ class BatchDetail(BatchLine):
     events: list[str]
     deviations: list[DeviationLine]
     possible: list[str] = Field(description="commands that its state takes")
+
+
+class TrailReviewLine(BaseModel):
+    """Somebody reviewed the audit trail of a batch."""
+
+    printed_name: str
+    role: str
+    meaning: str
+    at: str
+    method: str
+    start: int
+    stop: int
+    root: str
+    lines: int
+    digest: str
+    remark: str
+
+
+class TrailReviewPage(BaseModel):
+    """The audit trail of a batch as it stands, and its reviews."""
+
+    batch: str
+    ledger: str
+    stop: int = Field(description="facts from 0 up to here, under `root`")
+    root: str
+    lines: int
+    digest: str = Field(description="SHA-256 of the lines as they are exported: what a review is over")
+    reviews: list[TrailReviewLine]
 
 
 class FactLine(BaseModel):

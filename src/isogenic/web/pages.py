@@ -28,10 +28,11 @@ from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.checks import stops
 from isogenic.clock import monotonic_seconds
 from isogenic.errors import Refusal
-from isogenic.ids import LotId, NodeId
+from isogenic.ids import BatchId, LotId, NodeId
 from isogenic.plant.classes import STIRRED_BIOREACTOR
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotRejected, LotReleased, check_lot_is_in_quarantine
+from isogenic.quality.trail import FILTERS
 from isogenic.web.control_desk import ControlDesk, deviation_line, signature_line
 from isogenic.web.credentials_api import Watch, person_lines
 from isogenic.web.guard import Guest, guest_of
@@ -47,8 +48,10 @@ from isogenic.web.screens.records import records_screen
 from isogenic.web.screens.release import lot_screen
 from isogenic.web.screens.review import deviation_screen, review_screen
 from isogenic.web.screens.site import site_screen
+from isogenic.web.screens.trail import trail_screen
 from isogenic.web.screens.words import signal_title, unit_words
 from isogenic.web.signin import Door
+from isogenic.web.trail import trail_answer, wanted_of
 
 __all__ = ["inside", "mount_pages"]
 
@@ -423,6 +426,48 @@ def records_page(request: Request) -> Response | None:
         ledgers = desk.ledgers()
         return records_screen(
             found, asked=asked, ledgers=[each.origin for each in ledgers], kinds=derived.kinds(), total=sum(each.size for each in ledgers)
+        )
+
+    with page.main:
+        page.part(content, follow=False)
+    return None
+
+
+@ui.page("/trail")
+def trail_page(request: Request) -> Response | None:
+    """The audit trail. It is made once for each question: a page that is being read does not move."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk, person = Page(screens, guest, here="/trail", title="Audit trail"), screens.desk, guest.person
+    asked = {name: request.query_params.get(name, "")[:300] for name in (*FILTERS, "changes", "after")}
+
+    def content() -> Markup:
+        derived = desk.node.derived
+        if derived is None:
+            return panel("Changes", empty("This node keeps no tables to search."))
+        wanted = wanted_of(**{name: asked[name].strip() for name in FILTERS}, changes=asked["changes"] == "true")
+        answer = trail_answer(derived.db, wanted, after=asked["after"], limit=PAGE_FACTS, stage=desk.trail_stage)
+        review, why, may_review = None, "", False
+        if wanted.batch:
+            try:
+                review = desk.trail_review(wanted.batch)
+                may_review = _may(person, Act.REVIEW_TRAIL, desk.node.state.lots[BatchId(wanted.batch)])
+            except Refusal as refusal:
+                why = str(refusal)
+        return trail_screen(
+            answer,
+            asked=asked,
+            kinds=list(derived.kinds()),
+            ledgers=[each.origin for each in desk.ledgers()],
+            review=review,
+            why_no_review=why,
+            person=person,
+            role=_role(person, Act.REVIEW_TRAIL),
+            may_review=may_review,
+            now=time(desk.now) or "",
+            first=not screens.door.has_signed(guest.session),
         )
 
     with page.main:

@@ -47,6 +47,7 @@ from isogenic.web.problems import PROBLEMS, answer_refusals
 from isogenic.web.signin import AccountFolder, Door, Keeping
 from isogenic.web.site_messages import LinkLine, SiteSummary, UnitLine
 from isogenic.web.story import Stories, Story
+from isogenic.web.trail import Follower, trail_routes
 
 __all__ = ["site_app", "site_door"]
 
@@ -183,6 +184,15 @@ class SiteDesk:
             return Stage.WITNESSED
         return Stage.SENT if fact.position < self.node.courier.state.sent.get(ledger.origin, 0) else Stage.NOTED
 
+    def trail_stage(self, ledger: str, position: int) -> str:
+        """How far a fact of one of the site's own ledgers has come."""
+        found = next((each for each in self.node.ledgers.values() if each.origin == ledger), None)
+        if found is None:
+            return ""
+        if position < found.witnessed:
+            return str(Stage.WITNESSED)
+        return str(Stage.SENT if position < self.node.courier.state.sent.get(ledger, 0) else Stage.NOTED)
+
     # ---- acting ----
 
     @contextmanager
@@ -228,6 +238,8 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     _reading(app, desk, door)
     _acting(app, desk, door)
     disclosure_routes(app, node.journal)
+    follower = Follower(accounts.folder.parent / "derived.sqlite", lambda: node.ledgers.values())
+    trail_routes(app, follower.tables, stage=desk.trail_stage)
     nothing_else(app)
     if screens:
         from isogenic.web.tasks import tasks_page  # only where somebody looks

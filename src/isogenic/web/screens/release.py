@@ -134,6 +134,7 @@ def _record(lot: LotLine, page: ReleasePage) -> Markup:
             ("Root", h("code", page.record_root)),
             ("Batch", h("a", page.batch, href=f"/batches/{page.batch}")),
             ("Facts", h("a", "in the records", href=f"/records?text={page.batch}")),
+            ("Audit trail", h("a", "of the batch", href=f"/trail?batch={page.batch}")),
             ("Digest signed" if lot.decided_by else "Page digest", h("code", page.digest)),
         ),
     )
