@@ -13,6 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from webauthn.helpers import encode_cbor
 
+from isogenic.authority.people import Passkey, Person
+from isogenic.authority.signatures import Intent, PasskeyPen, passkey_statement
+from isogenic.records.signatures import PasskeyEvidence, Signature
+
 PRESENT, VERIFIED, ATTESTED = 0x01, 0x04, 0x40
 
 
@@ -86,6 +90,24 @@ class Authenticator:
             "type": "public-key",
             "response": {"clientDataJSON": b64url(client), "attestationObject": b64url(attested)},
         }
+
+
+NONCE = "0c" * 16
+
+
+@dataclass
+class DevicePen:
+    """A person who signs with this device, without a browser between."""
+
+    device: Authenticator
+
+    def passkey(self, title: str = "Blue key") -> Passkey:
+        return Passkey(self.device.id, self.device.public(), self.device.domain, title)
+
+    def sign(self, person: Person, intent: Intent) -> Signature:
+        text = passkey_statement(intent.person, role=intent.role, meaning=intent.meaning, at=intent.at, digest=intent.digest, nonce=NONCE)
+        data, client, answer = (base64.b64encode(each).decode() for each in self.device.answer(sha256(text).digest()))
+        return PasskeyPen(intent, self.passkey(), PasskeyEvidence(self.device.id, data, client, NONCE), answer).sign(person, intent)
 
 
 def _bytes(text: str) -> bytes:

@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
-from isogenic.network import decisions
+from authenticator import Authenticator, DevicePen
+from isogenic.network import credentials, decisions, reviewing
 from isogenic.network.dossiers import write_lot_dossier
-from small_network import LEEDS, LOT, QUI, Network, signer_of
+from small_network import BEN, LEEDS, LOT, QUI, Network, signer_of
 
 
 @cache
@@ -27,7 +28,13 @@ def released() -> Path:
         await net.carry()
         net.accept_deviations()
         await net.carry()
-        out, notes = decisions.release_lot(net.control, net.person(QUI), signer_of(QUI), lot=LOT)
+        # The trail is reviewed with a password, the lot released with a passkey: strangers verify both.
+        pen = DevicePen(Authenticator(counter=1))
+        credentials.enrol_passkey(net.control, net.person(QUI), signer_of(QUI), pen.passkey())
+        batch = net.control.state.lot(LOT).batch
+        shown = reviewing.trail_case(net.control, batch).digest
+        reviewing.review_trail(net.control, net.person(BEN), signer_of(BEN), batch=batch, shown=shown, remark="Nothing remarkable.")
+        out, notes = decisions.release_lot(net.control, net.person(QUI), pen, lot=LOT)
         assert out is not None, notes
         await net.carry()
 

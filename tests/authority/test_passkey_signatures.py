@@ -252,6 +252,19 @@ def test_a_replaced_key_verifies_what_it_signed_before_and_nothing_after() -> No
         accept_signature(early, Act.DISPOSE_DEVIATION, digest=DIGEST, directory=after)
 
 
+def test_a_late_signature_with_a_stolen_key_is_refused_although_an_older_directory_bears_it_out() -> None:
+    until = NOW + timedelta(days=1)
+    replaced = KeyReplaced(FRIEDA.id, FormerKey(FRIEDA.key, until), str(signer("FRIEDA-VOSS-2").verifying_key), "stolen")
+    device = Authenticator()
+    for late in (until - timedelta(hours=1), until + timedelta(hours=1)):
+        stolen = replace(enrolled(device), signature=replace(enrolled(device).signature))
+        made = sign(
+            signer("FRIEDA-VOSS"), FRIEDA, role=Role.QUALITY, meaning="enrolled", at=late, digest=passkey_digest(FRIEDA.id, passkey_of(device))
+        )
+        facts = facts_of(DirectoryPublished(NodeId("CONTROL"), DIRECTORY), replaced, replace(stolen, signature=made))
+        assert bool(stops(check_every_signature(facts))) == (late > until)
+
+
 def test_what_people_gained_between_two_directories_is_carried_over() -> None:
     device = Authenticator()
     new = str(signer("FRIEDA-VOSS-2").verifying_key)

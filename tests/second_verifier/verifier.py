@@ -31,7 +31,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 
 class Fault(Exception):
@@ -445,7 +448,12 @@ def read_keys(text: str) -> list[Key]:
 # ---- 8. what people sign ----
 
 SIGNATURE = {"person", "printed_name", "role", "meaning", "at", "digest", "key", "signature"}
+LATER = {"method", "evidence"}
+EVIDENCE = {"credential", "authenticator_data", "client_data", "nonce"}
+ROLES = {"operator", "process_engineer", "quality", "qualified_person", "analyst", "planner", "inspector", "administrator"}
 MAY = {
+    "reviewed": {"quality", "qualified_person"},
+    "enrolled": ROLES,
     "released": {"qualified_person"},
     "rejected": {"quality", "qualified_person"},
     "disposed": {"quality", "qualified_person"},
@@ -453,29 +461,103 @@ MAY = {
     "approved": {"quality", "qualified_person"},
 }
 SIGNED = {"quality.lot_released", "quality.lot_rejected", "quality.deviation_disposed", "recipe.approved", "recipe.published"}
+SIGNED |= {"quality.trail_reviewed", "authority.passkey_enrolled"}
 
 
 def signatures_in(value: Any) -> list[dict[str, Any]]:
     if isinstance(value, dict):
-        if set(value) == SIGNATURE:
+        if SIGNATURE <= set(value) <= SIGNATURE | LATER:
             return [value]
         return [found for each in value.values() for found in signatures_in(each)]
     return [found for each in value for found in signatures_in(each)] if isinstance(value, list) else []
 
 
-def check_person(signature: dict[str, Any], directories: list[dict[str, Any]], own: list[Key] | None) -> None:
-    if not all(isinstance(each, str) for each in signature.values()):
-        raise Fault("a signature is not eight texts")
-    known = [each["people"].get(signature["person"]) for each in directories]
-    wanted = (signature["key"], signature["printed_name"])
-    if not any(each and (each["key"], each["printed_name"]) == wanted and signature["role"] in each["roles"] for each in known):
+@dataclass
+class People:
+    """Who is on file: directories, keys and passkeys that came or ended since."""
+
+    directories: list[dict[str, Any]] = field(default_factory=list)
+    replaced: dict[str, set[str]] = field(default_factory=dict)  # person -> keys that came later
+    passkeys: dict[str, dict[str, Any]] = field(default_factory=dict)  # credential -> the fact's body
+    ended: dict[str, str] = field(default_factory=dict)  # key or credential -> time
+
+    def add(self, fact: dict[str, Any]) -> None:
+        body = fact["body"]
+        if fact["kind"] == "authority.directory_published":
+            self.directories.append(body["directory"])
+        elif fact["kind"] == "authority.key_replaced":
+            self.replaced.setdefault(body["person"], set()).add(body["key"])
+            self.ended[body["former"]["key"]] = body["former"]["until"]
+        elif fact["kind"] == "authority.passkey_enrolled":
+            self.passkeys[body["passkey"]["id"]] = body
+        elif fact["kind"] == "authority.passkey_removed":
+            self.ended[body["credential"]] = body["at"]
+
+    def bears_out(self, signature: dict[str, Any]) -> bool:
+        person = signature["person"]
+        for directory in self.directories:
+            known = directory["people"].get(person)
+            if known is None or signature["role"] not in known["roles"]:
+                continue
+            keys = {known["key"], *self.replaced.get(person, ())}
+            if signature["key"] in keys and signature["printed_name"] in [known["printed_name"], *known.get("former_names", [])]:
+                return True
+        return False
+
+
+def check_person(signature: dict[str, Any], people: People, own: list[Key] | None) -> None:
+    if not all(isinstance(signature[part], str) for part in SIGNATURE) or signature.get("method", "password") not in ("password", "passkey"):
+        raise Fault("a signature is not of its form")
+    if not people.bears_out(signature):
         raise Fault(f"no directory has {signature['person']} with this key, printed name and role")
-    key = vkey(signature["key"])
-    lines = ["isogenic-signature/1", *(signature[part] for part in ("person", "role", "meaning", "at", "digest"))]
-    if not key.signed("".join(f"{line}\n" for line in lines).encode(), unbase64(signature["signature"])):
+    key, evidence = vkey(signature["key"]), signature.get("evidence")
+    if any(signature["at"] > people.ended.get(each, "9") for each in (signature["key"], evidence["credential"] if evidence else "")):
+        raise Fault(f"the key of {signature['person']} had ended")
+    lines = [signature[part] for part in ("person", "role", "meaning", "at", "digest")]
+    if signature.get("method", "password") == "passkey":
+        check_passkey(signature, lines, people)
+    elif evidence is not None or not key.signed(
+        "".join(f"{line}\n" for line in ["isogenic-signature/1", *lines]).encode(), unbase64(signature["signature"])
+    ):
         raise Fault(f"the signature of {signature['person']} does not verify")
     if own is not None and not any(each.allows(Key("person", signature["person"], key)) for each in own):
         raise Fault(f"the key of {signature['person']} is not on the list")
+
+
+def check_passkey(signature: dict[str, Any], lines: list[str], people: People) -> None:
+    """Section 8, signed with a passkey."""
+    evidence = signature["evidence"]
+    if not isinstance(evidence, dict) or set(evidence) != EVIDENCE or not re.fullmatch("[0-9a-f]{32}", evidence["nonce"]):
+        raise Fault("the evidence is not of its form")
+    enrolled = people.passkeys.get(evidence["credential"])
+    if enrolled is None or enrolled["person"] != signature["person"]:
+        raise Fault(f"{signature['person']} has no such passkey")
+    passkey = enrolled["passkey"]
+    data, client = unbase64(evidence["authenticator_data"]), unbase64(evidence["client_data"])
+    said = json.loads(client)
+    challenge = sha256("".join(f"{line}\n" for line in ["isogenic-signature/2", *lines, evidence["nonce"]]).encode()).digest()
+    if said["type"] != "webauthn.get" or said["challenge"] != base64.urlsafe_b64encode(challenge).rstrip(b"=").decode():
+        raise Fault("the passkey answered another challenge")
+    page = re.fullmatch(r"(https?)://([a-z0-9.-]+)(:\d+)?", said["origin"])
+    host = page[2] if page else ""
+    if page is None or (page[1] == "http" and host != "localhost") or not (host == passkey["domain"] or host.endswith("." + passkey["domain"])):
+        raise Fault("the passkey was used on another page")
+    if said.get("crossOrigin", False) is not False:
+        raise Fault("the passkey was used from within another page")
+    if len(data) < 37 or data[:32] != sha256(passkey["domain"].encode()).digest() or data[32] & 5 != 5:
+        raise Fault("the authenticator was asked by another domain, or did not verify the person")
+    key, signed = load_der_public_key(unbase64(passkey["key"])), data + sha256(client).digest()
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
+            key.verify(unbase64(signature["signature"]), signed, ec.ECDSA(hashes.SHA256()))
+        elif isinstance(key, Ed25519PublicKey):
+            key.verify(unbase64(signature["signature"]), signed)
+        elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
+            key.verify(unbase64(signature["signature"]), signed, padding.PKCS1v15(), hashes.SHA256())
+        else:
+            raise Fault("the passkey's key is of no kind that is known")
+    except InvalidSignature as trouble:
+        raise Fault(f"the passkey of {signature['person']} did not sign this") from trouble
 
 
 def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
@@ -496,6 +578,14 @@ def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
         site = opened[0]["site"]
         said = {"disposition": body["disposition"], "justification": body["justification"].strip(), "opened": opened[0]}
         digest, meanings = _digest("disposition/1", said), {"disposed"}
+    elif kind == "quality.trail_reviewed":
+        parts = ("batch", "digest", "filter", "ledger", "lines", "lot", "remark", "root", "site", "start", "stop")
+        digest, meanings = _digest("trail-review/1", {part: body[part] for part in parts}), {"reviewed"}
+    elif kind == "authority.passkey_enrolled":
+        parts = ("domain", "id", "key", "title")
+        digest, meanings = _digest("passkey/1", {"person": body["person"], **{part: body["passkey"][part] for part in parts}}), {"enrolled"}
+        if signatures[0]["person"] != body["person"] or signatures[0].get("method", "password") != "password":
+            raise Fault("a passkey is enrolled with its person's own key")
     elif kind == "recipe.approved":
         digest, meanings = body["digest"], {"authored", "approved"}
     elif kind == "recipe.published":
@@ -540,18 +630,19 @@ class Evidence:
 
 def check_people(found: Evidence, own: list[Key] | None, wanted: set[str]) -> None:
     """7.5 to 7.7."""
-    facts, directories = found.all_facts(), []
+    facts, people = found.all_facts(), People()
     for fact in facts:
-        if fact["kind"] != "authority.directory_published":
+        if not fact["kind"].startswith("authority."):
             continue
-        if node_of(fact["ledger"]) != "CONTROL":
+        if node_of(fact["ledger"]) == "CONTROL":
+            with found.at(f"fact {fact['pos']} of {fact['ledger']}"):
+                people.add(fact)
+        elif fact["kind"] == "authority.directory_published":
             found.faults.append(f"a directory at {fact['pos']} of {fact['ledger']}")
-        else:
-            directories.append(fact["body"]["directory"])
     for fact in facts:
         with found.at(f"fact {fact['pos']} of {fact['ledger']}"):
             for signature in signatures_in(fact["body"]):
-                check_person(signature, directories, own)
+                check_person(signature, people, own)
             if fact["kind"] in SIGNED:
                 check_signed(fact, facts)
             if fact["kind"] == "quality.lot_released":

@@ -39,6 +39,8 @@ SCREENS = {
     "/lots/LOT-B1": "LOT-B1",
     "/recipes": "Recipes",
     "/records": "Records",
+    "/trail": "Audit trail",
+    "/trail?batch=BAT-A1": "Audit trail",
     "/people": "People",
 }
 
@@ -129,7 +131,7 @@ def test_every_screen_opens_and_fits(chromium: Any, shown: tuple[Network, str], 
             page.text_content("main h1").strip(),
             page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"),
         )
-        page.screenshot(path=tmp_path / f"{title}.png", full_page=True)
+        page.screenshot(path=tmp_path / f"{title}{path.partition('=')[2]}.png", full_page=True)
     assert found == {path: (title, 0) for path, title in SCREENS.items()}
     assert page.complaints == []
 
@@ -292,6 +294,33 @@ def test_a_passkey_is_enrolled_signs_in_releases_a_lot_and_a_tampered_record_is_
     ):
         changed = [*facts[:-1], replace(facts[-1], payload=replace(released, signature=tampered))]
         assert stops(check_every_signature(changed)) != []
+
+
+def test_a_trail_is_searched_and_reviewed_by_signature(chromium: Any, shown: tuple[Network, str], tmp_path: Path) -> None:
+    network, url = shown
+    page = _page(chromium, url, "BEN")
+    page.goto(url + "/trail")
+    page.fill("input[name=batch]", "BAT-C1")
+    page.fill("input[name=field]", "set-point")
+    page.click("button:has-text('Search')")
+    page.wait_for_url("**/trail?*batch=BAT-C1*")
+    assert "batch: setpoints commanded" in page.text_content("table.trail tbody tr")
+    page.goto(url + "/trail?batch=BAT-C1")
+    page.click("text=Sign the review …")
+    page.fill("dialog[open] textarea", "One set-point was given again after the hold.")
+    page.check("dialog[open] input[name=meaning]")
+    page.fill("dialog[open] input[name=person]", "BEN")
+    page.fill("dialog[open] input[type=password]", password("BEN"))
+    page.screenshot(path=tmp_path / "review.png")
+    page.click("dialog[open] button[type=submit]")
+    page.wait_for_selector(".signature:has-text('Reviewed facts 0 to')")
+    page.screenshot(path=tmp_path / "reviewed.png", full_page=True)
+    with page.expect_download() as download:
+        page.click("text=Export as CSV")
+    assert Path(download.value.path()).read_text().startswith("at,clock,who,role,what,thing,field,old,new,why,ledger,position,part")
+    reviewed = list(network.node.ledgers["PORTO"].facts())[-1]
+    assert (reviewed.kind, reviewed.actor.id) == ("quality.trail_reviewed", "BEN")
+    assert page.complaints == []
 
 
 def test_release_of_a_lot_with_an_open_deviation_cannot_be_signed(chromium: Any, shown: tuple[Network, str]) -> None:

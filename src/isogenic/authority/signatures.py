@@ -31,7 +31,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Protocol
 
-from isogenic.authority.identities import follow
+from isogenic.authority.identities import KeyReplaced, PasskeyRemoved, follow
 from isogenic.authority.passkeys import verify_evidence
 from isogenic.authority.people import Directory, DirectoryPublished, Passkey, Person, Role
 from isogenic.authority.rules import Act, require, roles_that_may
@@ -273,8 +273,13 @@ def check_every_signature(facts: Sequence[Fact], keys: Sequence[Key] | None = No
     ]
     if found and not directories:
         wrong.append(f"{len(found)} signatures of people, and no directory of the control site that names their keys")
+    ended = _ended(fact for fact in facts if written_by(fact.ref.ledger) == CONTROL)
     for fact, signature in found:
         troubles: list[str] = []
+        used = (signature.key, signature.evidence.credential if signature.evidence is not None else "")
+        if any(signature.at > ended[each] for each in used if each in ended):  # an older directory would still bear it out
+            wrong.append(f"in {fact.kind} at {fact.ref}: the key or passkey of {signature.person} had ended by then")
+            continue
         for directory in reversed(directories):
             trouble = _trouble(signature, directory)
             if trouble is None:
@@ -298,6 +303,18 @@ def _directories(facts: Iterable[Fact]) -> list[Directory]:
         if after is not None and after is not before:
             now[fact.ref.ledger] = after
             found.append(after)
+    return found
+
+
+def _ended(facts: Iterable[Fact]) -> dict[str, datetime]:
+    """Keys and passkeys that were taken out of use, and when."""
+    found: dict[str, datetime] = {}
+    for fact in facts:
+        match fact.payload:
+            case KeyReplaced(_, former, _, _):
+                found.setdefault(former.key, former.until)
+            case PasskeyRemoved(_, credential, at, _):
+                found.setdefault(credential, at)
     return found
 
 

@@ -21,7 +21,7 @@ from isogenic.authority.rules import Act, require
 from isogenic.authority.signatures import MEANINGS, sign
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import PersonId
-from isogenic.network.control import CONTROL, HOUSE, ControlNode
+from isogenic.network.control import CONTROL, HOUSE, ControlNode, decided_alone
 from isogenic.network.decisions import directory
 from isogenic.records.facts import Actor, Payload
 from isogenic.records.notes import Signer
@@ -32,6 +32,7 @@ __all__ = ["acknowledge_attempts", "disable", "enable", "enrol_passkey", "remove
 WHY_MAX = 300
 
 
+@decided_alone
 def enrol_passkey(node: ControlNode, person: Person, signer: Signer, passkey: Passkey) -> PasskeyEnrolled:
     """Put a passkey on file, signed with the personal key."""
     role = person.roles[0]
@@ -43,6 +44,7 @@ def enrol_passkey(node: ControlNode, person: Person, signer: Signer, passkey: Pa
     return enrolled
 
 
+@decided_alone
 def remove_passkey(node: ControlNode, by: Person, *, person: PersonId, credential: str, why: str) -> None:
     """A passkey signs no more: its person says so, or an administrator."""
     if by.id != person:
@@ -55,6 +57,7 @@ def remove_passkey(node: ControlNode, by: Person, *, person: PersonId, credentia
     _publish(node, PasskeyRemoved(person, credential, node.clock.now().at, _reason(why)), by=_actor(by, _role(by)))
 
 
+@decided_alone
 def disable(node: ControlNode, by: Person, *, person: PersonId, why: str) -> None:
     """Shut a person out."""
     require(by, Act.KEEP_ACCOUNTS)
@@ -65,6 +68,7 @@ def disable(node: ControlNode, by: Person, *, person: PersonId, why: str) -> Non
     _publish(node, PersonDisabled(person, _reason(why)), by=_actor(by, Role.ADMINISTRATOR))
 
 
+@decided_alone
 def enable(node: ControlNode, by: Person, *, person: PersonId, why: str) -> None:
     """Let a person in again."""
     require(by, Act.KEEP_ACCOUNTS)
@@ -73,6 +77,7 @@ def enable(node: ControlNode, by: Person, *, person: PersonId, why: str) -> None
     _publish(node, PersonEnabled(person, _reason(why)), by=_actor(by, Role.ADMINISTRATOR))
 
 
+@decided_alone
 def replace_key(node: ControlNode, by: Person, *, person: PersonId, key: str, why: str) -> None:
     """A lost or stolen personal key gives way to a new one; the old one verifies what it signed until now."""
     require(by, Act.KEEP_ACCOUNTS)
@@ -82,6 +87,7 @@ def replace_key(node: ControlNode, by: Person, *, person: PersonId, key: str, wh
     _publish(node, KeyReplaced(person, FormerKey(former.key, node.clock.now().at), key, _reason(why)), by=_actor(by, Role.ADMINISTRATOR))
 
 
+@decided_alone
 def acknowledge_attempts(node: ControlNode, by: Person, *, why: str) -> None:
     """Say that the unauthorised attempts so far were looked at, and what came of it."""
     if not {Role.ADMINISTRATOR, Role.QUALITY, Role.QUALIFIED_PERSON} & set(by.roles):
@@ -91,6 +97,7 @@ def acknowledge_attempts(node: ControlNode, by: Person, *, why: str) -> None:
 
 def _publish(node: ControlNode, fact: Payload, *, by: Actor) -> None:
     """To every site, and last to the house: what the house holds has reached every ledger, whenever the node was killed."""
+    node.returning.refuse([ledger.origin for ledger in node.ledgers.values()])  # all of them or none
     for site in node.sites():
         node.note([fact], site=site, actor=by)
     node.note([fact], actor=by)

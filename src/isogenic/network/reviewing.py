@@ -16,7 +16,7 @@ from isogenic.authority.rules import Act, require, roles_that_may
 from isogenic.authority.signatures import MEANINGS, Pen, accept_signature, sign
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, LotId, SiteId
-from isogenic.network.control import ControlNode
+from isogenic.network.control import ControlNode, decided_alone
 from isogenic.network.decisions import directory, witness_of
 from isogenic.quality.record import LotRecord
 from isogenic.quality.trail import EXPORT_MAX, Wanted, all_lines, asked_of, exported
@@ -60,6 +60,7 @@ def trail_case(node: ControlNode, batch: BatchId) -> TrailCase:
     return TrailCase(record, record.lot, record.site, seen.size, seen.root, wanted, len(lines), digest)
 
 
+@decided_alone
 def review_trail(node: ControlNode, person: Person, signer: Signer | Pen, *, batch: BatchId, shown: str, remark: str) -> TrailReviewed:
     """Note that a person reviewed the trail that was shown, whose lines have this digest."""
     case = trail_case(node, batch)

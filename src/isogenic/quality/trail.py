@@ -167,7 +167,7 @@ def _of_batches(payload: Payload) -> Iterator[Change]:
             yield Change(str(payload.batch), "phase", f"{payload.phase} completed")
         case SetpointsCommanded():
             for name, value in payload.setpoints.items():
-                yield Change(str(payload.batch), f"set-point {name}", f"{value:.12g}")
+                yield Change(str(payload.batch), f"set-point {name.removesuffix('_sp')}", f"{value:.12g}")
         case PromptAnswered():
             yield Change(str(payload.batch), f"answer to {payload.prompt}", payload.answer)
         case ResultReported():
