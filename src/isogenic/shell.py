@@ -284,19 +284,17 @@ def export_statement(folder: Path, kind: str, *, about: str, person: str, passwo
 def disclosure_report(folder: Path, *, since: str = "", to: str = "") -> list[str]:
     """What left a node, read from its journal once its signatures and tree are verified."""
     from isogenic.clock import time_of_text
-    from isogenic.records.disclosures import DISCLOSURES, disclosures
-    from isogenic.records.ledger import Ledger
-    from isogenic.records.notes import Signer
-    from isogenic.records.sqlite import SqliteStore
+    from isogenic.records.disclosures import disclosures
 
-    signer = Signer.load(folder / "keys" / "ledger.key")  # named NETWORK/NODE
     if (folder / "directory.json").exists():
         from isogenic.network.home import ControlHome
 
         journals = ControlHome.open(folder).journals()
     else:
-        path = folder / "disclosures.sqlite"
-        journals = [Ledger(SqliteStore(path, origin=f"{signer.name}/{DISCLOSURES}"), signer=signer)] if path.exists() else []
+        from isogenic.sites.home import SiteHome
+
+        there = (folder / "disclosures.sqlite").exists()
+        journals = [SiteHome.open(folder).journal(SystemClock()).ledger] if there else []
     if not journals:
         raise NotFound(f"no disclosures in {folder}", why="no node of this folder has kept a journal of what leaves")
     lines = []
@@ -421,13 +419,14 @@ def enrol_person(folder: Path, person: str, password: str, *, printed_name: str,
 
 
 def shown_keys(folder: Path) -> list[str]:
-    """A node's keys as people compare them."""
-    from isogenic.records.notes import Signer
+    """A node's keys as people compare them. Of a site whose ledgers have keys of their own: the one that it began with."""
+    from isogenic.records.notes import Signer, VerifyingKey
 
-    lines = [
-        f"{use:12} {Signer.load(folder / 'keys' / f'{name}.key').verifying_key.fingerprint}"
-        for use, name in (("ledger key", "ledger"), ("witness key", "witness"))
-    ]
+    keys = folder / "keys"
+    began = (
+        VerifyingKey.parse((keys / "ledger.pub").read_text()) if (keys / "ledger.pub").exists() else Signer.load(keys / "ledger.key").verifying_key
+    )
+    lines = [f"{'ledger key':12} {began.fingerprint}", f"{'witness key':12} {Signer.load(keys / 'witness.key').verifying_key.fingerprint}"]
     if (folder / "directory.json").exists():
         lines.append(f"{'network':12} {network_print(folder)}")
     return [*lines, certificate_line(folder)] if (folder / "tls" / "node.crt").exists() else lines

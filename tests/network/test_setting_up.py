@@ -28,8 +28,9 @@ from isogenic.network.admission import admit_site
 from isogenic.network.home import ControlHome, publish_documents
 from isogenic.network.server import node_server, started
 from isogenic.records import codec
+from isogenic.records.notes import Signer
 from isogenic.records.tls import Authority, expiry_notice, install_certificate, issue_certificates, node_key, pem, server_files
-from isogenic.shell import network_print
+from isogenic.shell import network_print, shown_keys
 from isogenic.sim.world import document
 from isogenic.sites.home import SiteHome
 from isogenic.sites.joining import accept, request
@@ -241,6 +242,23 @@ def test_a_renewed_certificate_is_for_the_same_key_and_leaves_the_directory_alon
     assert (leeds / "tls" / "node.crt").read_bytes() != old
     assert expiry_notice(leeds, now=later) == ""
     assert ((control / "directory.json").read_bytes(), (leeds / "trust.json").read_bytes(), node_key(leeds).private_numbers()) == before
+
+
+def test_a_site_whose_first_key_is_destroyed_renews_its_certificate_all_the_same(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "rotated"
+    shutil.copytree(made, folder)
+    control, leeds = folder / "NET" / "CONTROL", folder / "LEEDS"
+    key = leeds / "keys" / "ledger.key"
+    (leeds / "keys" / "ledger.pub").write_text(f"{Signer.load(key).verifying_key}\n")
+    key.unlink()
+    asked = request(leeds, network="aster")
+    assert not key.exists()
+    authority = Authority.load(folder / "NET" / "AUTHORITY")
+    admitted = admit_site(authority, control, asked, fingerprint=fingerprint_of(asked), now=NOW)
+    accept(leeds, codec.dumps(codec.plain(admitted)), fingerprint=network_print(control))
+    with pytest.raises(NotTrusted, match="one of its keys has not signed it"):
+        check_request(asked, network="aster")  # as a new site it would not be admitted
+    assert shown_keys(leeds)[0].startswith("ledger key")
 
 
 def test_the_end_of_a_certificate_is_told_before_and_after(made: Path) -> None:

@@ -578,3 +578,22 @@ def test_a_disk_that_refuses_is_told_without_what_was_to_be_kept(net: Network) -
         enter(net)
     assert not any(mark in repr(refused.value).encode() for mark in marks())
     assert refused.value.__cause__ is None
+
+
+def test_a_backup_holds_the_boxes_and_never_the_keys_that_open_them(net: Network, tmp_path: Path) -> None:
+    from isogenic.clock import SystemClock
+    from isogenic.records.backup import back_up
+
+    code = enter(net)
+    keys = net.folder / "CONTROL" / "vault-keys"
+    for passphrase in ("", "amber birch cedar delta"):
+        made = back_up(
+            net.folder / "CONTROL", tmp_path / f"backup{len(passphrase)}", moment=SystemClock().now(), passphrase=passphrase, entropy=token_bytes
+        )
+        assert "vault/persons.sqlite" in made.files
+        assert not any(name.startswith("vault-keys") for name in made.files)
+        kept = b"".join(data for _, data in every_byte(tmp_path / f"backup{len(passphrase)}"))
+        assert str(code).encode() in kept
+        secrets = [json.loads(path.read_bytes()) for path in keys.rglob("*.key")]
+        assert len(secrets) == 2
+        assert not any(each.get("key", each.get("box")).encode() in kept for each in secrets)

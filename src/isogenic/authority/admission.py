@@ -107,17 +107,24 @@ def _unproved(request: SiteRequest) -> bytes:
     return b"isogenic-proof/1\n" + codec.dumps(codec.plain(replace(request, ledger_proof="", witness_proof="")))
 
 
-def proved(request: SiteRequest, *, ledger: Signer, witness: Signer) -> SiteRequest:
-    """The request with each key's own signature: nobody asks with somebody else's key."""
+def proved(request: SiteRequest, *, ledger: Signer | None, witness: Signer) -> SiteRequest:
+    """The request with each key's own signature: nobody asks with somebody else's key.
+
+    Without the ledger key, which a site that has rotated it has no more, a request can only renew a certificate.
+    """
     said = _unproved(request)
-    return replace(request, ledger_proof=base64.b64encode(ledger.sign(said)).decode(), witness_proof=base64.b64encode(witness.sign(said)).decode())
+    ledger_proof = base64.b64encode(ledger.sign(said)).decode() if ledger else ""
+    return replace(request, ledger_proof=ledger_proof, witness_proof=base64.b64encode(witness.sign(said)).decode())
 
 
-def check_request(request: SiteRequest, *, network: str) -> None:
-    """Raise unless the request is for this network and each of its keys has signed it."""
+def check_request(request: SiteRequest, *, network: str, renewing: bool = False) -> None:
+    """Raise unless the request is for this network and each of its keys has signed it; to renew a certificate, the witness key."""
     if request.network != network:
         raise NotValid(f"request of {request.site} refused", why=f"it is for the network {request.network[:60]!r}, this is {network!r}")
-    for text, proof in ((request.ledger, request.ledger_proof), (request.witness, request.witness_proof)):
+    asked = (
+        [(request.witness, request.witness_proof)] if renewing else [(request.ledger, request.ledger_proof), (request.witness, request.witness_proof)]
+    )
+    for text, proof in asked:
         try:
             VerifyingKey.parse(text).verify(base64.b64decode(proof, validate=True), _unproved(request))
         except (NotTrusted, binascii.Error, ValueError) as trouble:

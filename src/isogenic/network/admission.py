@@ -103,11 +103,11 @@ def _compared(request: SiteRequest | PersonRequest, fingerprint: str) -> None:
 def admit_site(authority: Authority, home: Path, request: SiteRequest, *, fingerprint: str, now: datetime) -> Admission:
     """Admit a facility, or renew its certificate: what it takes home."""
     network, settings = _network(home)
-    check_request(request, network=network)
-    _compared(request, fingerprint)
     directory = _directory(home)
-    public = requested_key(request.csr.encode(), node=request.site)
     known = directory.sites.get(request.site)
+    check_request(request, network=network, renewing=known is not None)
+    _compared(request, fingerprint)
+    public = requested_key(request.csr.encode(), node=request.site)
     if known is not None and known.keys.witness != request.witness:
         raise NotAllowed(
             f"cannot admit {request.site} again",

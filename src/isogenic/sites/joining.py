@@ -18,8 +18,9 @@ from isogenic.records import codec
 from isogenic.records.beacon import beacon_path, first_beacon
 from isogenic.records.durable import write_whole
 from isogenic.records.folder import read_file
-from isogenic.records.notes import COSIGNER, LOG, Signer
+from isogenic.records.notes import COSIGNER, LOG, Signer, VerifyingKey
 from isogenic.records.tls import install_certificate, node_key, signing_request
+from isogenic.sites.keyring import FIRST, FIRST_PUBLIC
 
 __all__ = ["accept", "request"]
 
@@ -36,10 +37,12 @@ def request(folder: Path, *, network: str) -> SiteRequest:
     """Make what keys are missing, and the request; the plant document says which site it is and for whom it works."""
     plant = load_plant(read_file(folder / "plant.yaml"), name="plant.yaml")
     name = f"{network}/{plant.site}"
-    ledger = _signer(folder / "keys" / "ledger.key", name, LOG)
+    rotated = folder / "keys" / FIRST_PUBLIC  # its ledgers have keys of their own by now
+    ledger = None if rotated.exists() else _signer(folder / "keys" / FIRST, name, LOG)
+    began = ledger.verifying_key if ledger else VerifyingKey.parse(read_file(rotated).decode())
     witness = _signer(folder / "keys" / "witness.key", f"{name}/witness", COSIGNER)
-    if ledger.name != name:
-        raise NotAllowed(f"cannot ask for {name}", why=f"the keys here are those of {ledger.name}", possible="use another folder")
+    if began.name != name:
+        raise NotAllowed(f"cannot ask for {name}", why=f"the keys here are those of {began.name}", possible="use another folder")
     asked = SiteRequest(
         isogenic=REQUEST,
         network=network,
@@ -49,7 +52,7 @@ def request(folder: Path, *, network: str) -> SiteRequest:
         latitude=plant.latitude,
         longitude=plant.longitude,
         csr=signing_request(plant.site, node_key(folder)).decode(),
-        ledger=str(ledger.verifying_key),
+        ledger=str(began),
         witness=str(witness.verifying_key),
     )
     return proved(asked, ledger=ledger, witness=witness)
