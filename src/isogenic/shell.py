@@ -27,10 +27,12 @@ from isogenic.records.durable import write_whole
 
 if TYPE_CHECKING:
     from isogenic.authority.people import Person
+    from isogenic.network.control import ControlNode
     from isogenic.network.home import ControlHome
     from isogenic.records.notes import Signer
     from isogenic.sites.home import SiteHome
     from isogenic.vault.acts import Keeper
+    from isogenic.web.signin import AccountFolder
 
 __all__ = [
     "admit",
@@ -110,7 +112,6 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
     from isogenic.network.server import node_server, quiet_server, started
     from isogenic.records.beacon import BEACON_S
     from isogenic.web.control_api import control_app
-    from isogenic.web.signin import AccountFolder
 
     folder = home.folder
     warn_of_expiry(folder)
@@ -125,10 +126,11 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         if each.latitude is not None and each.longitude is not None
     }
     node.notices = partial(_notices, folder)
+    accounts = accounts_of(node, folder)
     wire = node_server(node.desk, home=folder, host=settings.host, port=settings.node_port)
     page = quiet_server(
         uvicorn.Config(
-            control_app(node, AccountFolder(folder / "accounts"), screens=screens, places=places, silent_s=SILENT_S * speed),
+            control_app(node, accounts, screens=screens, places=places, silent_s=SILENT_S * speed),
             host=settings.host,
             port=settings.screen_port,
             log_level="warning",
@@ -172,6 +174,16 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         await asyncio.wait(tasks, timeout=5)
         if node.processes is not None:
             node.processes.close()
+
+
+def accounts_of(node: ControlNode, folder: Path) -> AccountFolder:
+    """The accounts of the control site: where several processes serve it, wrong passwords count for all of them together."""
+    from isogenic.web.shared_accounts import SharedAccounts
+    from isogenic.web.signin import AccountFolder
+
+    if node.processes is None:
+        return AccountFolder(folder / "accounts")
+    return SharedAccounts(folder / "accounts", node.processes.database)
 
 
 async def run_site(
@@ -264,7 +276,6 @@ def export_statement(folder: Path, kind: str, *, about: str, person: str, passwo
     from isogenic.network.statements import export_statement as export
     from isogenic.records.lock import sole_process
     from isogenic.web.control_api import control_door
-    from isogenic.web.signin import AccountFolder
 
     if kind not in list(StatementKind):
         raise NotValid(f"cannot state {kind[:40]!r}", why="no such statement", possible=", ".join(StatementKind))
@@ -273,7 +284,7 @@ def export_statement(folder: Path, kind: str, *, about: str, person: str, passwo
         node = home.node(clock=SystemClock(), mint=RandomMint(), software=__version__)
         node.start()
         try:
-            session = asyncio.run(control_door(node, AccountFolder(folder / "accounts")).sign_in(person, password))
+            session = asyncio.run(control_door(node, accounts_of(node, folder)).sign_in(person, password))
             data = export(node, directory(node).person(session.person), StatementKind(kind), about=about)
         finally:
             node.stop()
@@ -458,7 +469,6 @@ def vault_session(folder: Path, *, person: str, password: str) -> Iterator[tuple
     from isogenic.network.home import ControlHome
     from isogenic.records.lock import sole_process
     from isogenic.web.control_api import control_door
-    from isogenic.web.signin import AccountFolder
 
     home = ControlHome.open(folder)
     with sole_process(folder, who=CONTROL):
@@ -467,7 +477,7 @@ def vault_session(folder: Path, *, person: str, password: str) -> Iterator[tuple
         try:
             if node.keeper is None:
                 raise NotFound(f"no vault in {folder}", why="it has no vault key", possible="isogenic vault new")
-            door = control_door(node, AccountFolder(folder / "accounts"))
+            door = control_door(node, accounts_of(node, folder))
 
             async def sign_in() -> tuple[Person, Signer]:
                 session = await door.sign_in(person, password)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import records_setup
 
-BOTH = {"test_records_ledger", "test_records_sync", "test_records_derived"}
+BOTH = {"test_records_ledger", "test_records_sync", "test_records_derived", "test_records_upgrade"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

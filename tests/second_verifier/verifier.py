@@ -866,8 +866,8 @@ def check_file(path: Path, keys: list[Key], found: Evidence) -> tuple[str, list[
     with database(path) as db:
         meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
         origin = meta.get("origin")
-        if meta.get("format") != "1" or not isinstance(origin, str):
-            raise Fault("not a ledger of format 1")
+        if meta.get("format") not in ("1", "2") or not isinstance(origin, str):
+            raise Fault("not a ledger of format 1 or 2")
         last, node = origin.rpartition("/")[2], node_of(origin)
         if path.stem not in ({f"{node}.{last}"} if path.parent.name == "copies" else {last, node}):
             raise Fault(f"holds the ledger {origin}")

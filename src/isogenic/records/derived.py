@@ -28,7 +28,7 @@ from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotReachable, NotTrusted, NotValid
 from isogenic.records import codec
 from isogenic.records.durable import make_folder
-from isogenic.records.facts import Fact, FactRef, decode_fact
+from isogenic.records.facts import Fact, FactRef, decode_fact, later_forms
 from isogenic.records.ledger import Copy, Ledger
 
 __all__ = ["FACTS", "Derived", "FactPage", "FoundFact", "Place", "Tables", "View"]
@@ -36,6 +36,7 @@ __all__ = ["FACTS", "Derived", "FactPage", "FoundFact", "Place", "Tables", "View
 PAGE = 2_000  # facts to a transaction: large enough that committing costs nothing, small enough to stay in memory
 FIND_MAX = 500  # rows of one answer to a screen
 TEXT_MAX = 200  # characters of a search
+FORMS = "forms of facts"
 NAME_MAX = 400  # characters of a kind, subject or actor in the tables: an index has no room for more, and a fact may have 60,000
 
 
@@ -154,8 +155,7 @@ class Derived:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")  # atomic; what a power cut takes is applied again
             names = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()}
-            wanted = sorted((view.name, view.version, view.ddl) for view in self.views)
-            if "views" not in names or db.execute("SELECT name, version, ddl FROM views ORDER BY name").fetchall() != wanted:
+            if "views" not in names or db.execute("SELECT name, version, ddl FROM views ORDER BY name").fetchall() != self._wanted():
                 self._create(db)
         except BaseException:
             db.close()
@@ -177,7 +177,11 @@ class Derived:
             db.execute(_OWN)
             for view in self.views:
                 db.execute(view.ddl)
-                db.execute("INSERT INTO views VALUES (?, ?, ?)", (view.name, view.version, view.ddl))
+            db.executemany("INSERT INTO views VALUES (?, ?, ?)", self._wanted())
+
+    def _wanted(self) -> list[tuple[str, int, str]]:
+        """What the tables are made by: the views, and the forms that facts are read in. Where either changed, they are built anew."""
+        return sorted([(view.name, view.version, view.ddl) for view in self.views] + [(FORMS, 1, later_forms())])
 
     # ---- feeding ----
 

@@ -89,7 +89,7 @@ class PostgresDerived(Derived):
         self._create_unless_there()
 
     def _create_unless_there(self, *, anew: bool = False) -> None:
-        wanted = sorted((view.name, view.version, view.ddl) for view in self.views)
+        wanted = self._wanted()
         with self._database.transaction("cannot make the derived tables") as connection:
             schema = str(connection.execute("SELECT current_setting('search_path')").fetchone()[0]).strip('"')  # type: ignore[index]
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (schema,))  # processes that start at once
@@ -102,8 +102,8 @@ class PostgresDerived(Derived):
                 connection.execute(f'DROP TABLE "{name}"')
             for ddl in (_OWN, *(view.ddl for view in self.views)):
                 connection.execute(_tables_of(ddl))
-            for view in self.views:
-                connection.execute("INSERT INTO views VALUES (%s, %s, %s)", (view.name, view.version, view.ddl))
+            for row in wanted:
+                connection.execute("INSERT INTO views VALUES (%s, %s, %s)", row)
 
     def _empty(self) -> None:
         self._create_unless_there(anew=True)

@@ -39,6 +39,7 @@ __all__ = [
     "fact",
     "fact_in_place",
     "known_kinds",
+    "later_forms",
 ]
 
 FACT_BYTES_MAX = 65_535  # the C2SP entry length is an unsigned 16-bit number; larger content goes by digest
@@ -86,6 +87,11 @@ def fact(
 def known_kinds() -> dict[str, type]:
     """Every registered fact name and its payload class."""
     return {name: kind.cls for name, kind in sorted(_KINDS.items())}
+
+
+def later_forms() -> str:
+    """Which kinds have a later form than their first: what tables made of facts depend on, beside the facts."""
+    return ", ".join(f"{name} {kind.version}" for name, kind in sorted(_KINDS.items()) if kind.version > 1)
 
 
 def is_house(payload: Payload) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from isogenic.errors import NotReachable, NotTrusted
+from isogenic.errors import NotAllowed, NotReachable, NotTrusted
 from isogenic.records.durable import make_folder
 from isogenic.records.merkle import Frontier
 from isogenic.records.store import Commit, Head
@@ -34,7 +34,16 @@ CREATE TRIGGER IF NOT EXISTS checkpoint_is_never_changed BEFORE UPDATE ON checkp
 CREATE TRIGGER IF NOT EXISTS checkpoint_is_never_deleted BEFORE DELETE ON checkpoint BEGIN SELECT raise(ABORT, 'checkpoints are never deleted'); END;
 """
 _KEEP_RECEIPT = "INSERT INTO receipt VALUES (?, ?) ON CONFLICT (size) DO UPDATE SET note = excluded.note"
-FORMAT = "1"
+# From each format to the next. A new file takes every step, too: there is one way to today's layout.
+_STEPS = {
+    "1": """
+CREATE TRIGGER receipt_is_never_deleted BEFORE DELETE ON receipt BEGIN SELECT raise(ABORT, 'receipts are never deleted'); END;
+CREATE TRIGGER meta_is_never_deleted BEFORE DELETE ON meta BEGIN SELECT raise(ABORT, 'what a file is of is never changed'); END;
+CREATE TRIGGER origin_is_never_changed BEFORE UPDATE ON meta WHEN old.key = 'origin'
+    BEGIN SELECT raise(ABORT, 'what a file is of is never changed'); END;
+""",
+}
+FIRST_FORMAT, FORMAT = "1", "2"
 ONE_WRITER = "end the other process, then open the ledger anew"
 BUSY_MS = 5_000  # another process may be reading for a backup or an inspection
 
@@ -63,7 +72,8 @@ class SqliteStore:
             self._db.execute("PRAGMA mmap_size=0")  # a mapped page could change under us unseen
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(_LAYOUT)
-            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('origin', ?), ('format', ?)", (origin, FORMAT))
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('origin', ?), ('format', ?)", (origin, FIRST_FORMAT))
+            self._take_steps()
             self._db.execute("COMMIT")
             self._make_durable()
             kept: dict[Any, Any] = dict(self._db.execute("SELECT key, value FROM meta").fetchall())  # type: ignore[arg-type]
@@ -71,9 +81,22 @@ class SqliteStore:
             if opened is not None:
                 self.close()
             raise NotReachable(f"cannot open ledger {origin}", why=str(trouble), possible="check the disk, or restore the file") from trouble
-        if (kept.get("origin"), kept.get("format")) != (origin, FORMAT):
+        if kept.get("format") != FORMAT:
             self.close()
-            raise NotTrusted(f"cannot open {path} as {origin}", why=f"it is the ledger {kept.get('origin')}, format {kept.get('format')}")
+            why = f"it has format {str(kept.get('format'))[:20]}, and this program knows up to {FORMAT}"
+            raise NotAllowed(f"cannot open {path}", why=why, possible="run the newer program")
+        if kept.get("origin") != origin:
+            self.close()
+            raise NotTrusted(f"cannot open {path} as {origin}", why=f"it is the ledger {kept.get('origin')}")
+
+    def _take_steps(self) -> None:
+        """Bring an older file to today's layout, within the transaction that opens it: whole or not at all."""
+        kept: dict[Any, Any] = dict(self._db.execute("SELECT key, value FROM meta").fetchall())  # type: ignore[arg-type]
+        origin, at = kept.get("origin"), kept.get("format")
+        while origin == self.origin and at in _STEPS:  # another ledger's file is refused as it stands
+            self._db.execute(_STEPS[at])
+            at = str(int(at) + 1)
+            self._db.execute("UPDATE meta SET value = ? WHERE key = 'format'", (at,))
 
     def _make_durable(self) -> None:
         """A process that was killed between write and sync leaves a commit that can be read and is not on the disk; whoever reads it acts on it."""
