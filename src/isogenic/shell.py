@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isogenic import __version__
-from isogenic.clock import Clock, ScaledClock, SystemClock
+from isogenic.clock import Clock, DisciplinedClock, ScaledClock, SystemClock
 from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import RandomMint
 from isogenic.records import codec
@@ -82,8 +82,8 @@ def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
 
 
 def clock_of(spec: str) -> Clock:
-    """The system's clock, or simulated time."""
-    return ScaledClock.parse(spec) if spec else SystemClock()
+    """The machine's clock, measured; or simulated time."""
+    return ScaledClock.parse(spec) if spec else DisciplinedClock()
 
 
 def tell_ready(path: Path | None, said: dict[str, str]) -> None:
@@ -143,6 +143,7 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         published, since = not node.returning.waits, 0.0
         while True:
             with contextlib.suppress(Refusal):  # a disk that refuses is told where people act; it must not end the node
+                node.watch_clock()
                 node.note_silence(clock.now().at, silent_s=SILENT_S * speed)
                 node.close_talk()
                 if not published and not node.returning.waits:
@@ -543,7 +544,8 @@ def recover_node(folder: Path, audiences: Sequence[str], *, by: str, why: str) -
                 raise NotFound(
                     f"no ledger {audience[:40]} is written in {folder}", why="there is no file of it", possible="HOUSE, a sponsor or a site"
                 )
-            ledger = files.ledger(path, origin=f"{home.settings.network}/{writer}/{audience}", signer=home.signer)
+            origin = f"{home.settings.network}/{writer}/{audience}"
+            ledger = home.ledger(audience, files) if isinstance(home, SiteHome) else files.ledger(path, origin=origin, signer=home.signer)
             try:
                 wound = files.lay_aside(ledger, why=f"{person} gave up a fork: {why}", upto=ledger.witnessed, by=str(person))
                 lines.append(

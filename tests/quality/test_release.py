@@ -180,8 +180,9 @@ def test_one_thing_that_is_not_in_order_stops_the_release_by_name(wrong):
 
 
 def test_every_check_has_something_that_stops_it_or_only_warns():
-    # These are for a person to look at; the last one stops where the specification says so.
-    stopping = {check for check, _ in WRONGS.values()} | {"check_alarms", "check_batch_was_monitored", "check_trail_was_reviewed"}
+    # These are for a person to look at; the trail's stops where the specification says so.
+    looked_at = {"check_alarms", "check_batch_was_monitored", "check_times_can_be_believed", "check_trail_was_reviewed"}
+    stopping = {check for check, _ in WRONGS.values()} | looked_at
     assert {check.__name__ for check in CHECKS} <= stopping
 
 
@@ -419,3 +420,13 @@ def test_a_noted_release_is_verified_again_from_the_fact_itself():
     ):
         assert against(changed), changed
     assert against(done, replace(case.record, operators=frozenset({done.signature.person})))
+
+
+def test_a_clock_that_stepped_or_was_poor_is_shown_to_the_reviewer_and_stops_nothing():
+    case = case_of(story())
+    record = replace(case.record, clock_steps=(3600.0,), poor_clock=12)
+    notes = [note for note in release(replace(case, record=record)).notes if note.check == "check_times_can_be_believed"]
+    assert [(str(note.severity), note.text) for note in notes] == [
+        ("warn", "the site's clock stepped by +3600 s while the batch ran"),
+        ("warn", "12 facts of the batch were noted under a clock that was not known to be good"),
+    ]

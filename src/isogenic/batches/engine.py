@@ -21,13 +21,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from isogenic.batches.facts import (
     AlarmRaised,
     BatchClosed,
     BatchStarted,
+    ClockCorrected,
     DoseCommanded,
     DoseNotNeeded,
     PhaseCompleted,
@@ -203,6 +204,26 @@ def _closed(state: BatchState, fact: BatchClosed, at: datetime) -> BatchState:
     return replace(state, closed=True, monitored_until=ended)
 
 
+def _clock_corrected(state: BatchState, fact: ClockCorrected, at: datetime) -> BatchState:
+    """Every time that a duration is counted from moves with the clock, so that no phase ends early or late by a step."""
+    by = timedelta(seconds=fact.by_s)
+
+    def moved(since: datetime | None) -> datetime | None:
+        try:
+            return None if since is None else since + by
+        except OverflowError:  # a clock that claims to be beyond the calendar
+            return since
+
+    return replace(
+        state,
+        phase_since=moved(state.phase_since),
+        running_since=moved(state.running_since),
+        monitored_since=moved(state.monitored_since),
+        monitored_until=moved(state.monitored_until),
+        lost={name: replace(lost, at=moved(lost.at) or lost.at) for name, lost in state.lost.items()},
+    )
+
+
 def _total_restarted(state: BatchState, fact: TotalRestarted, at: datetime) -> BatchState:
     return replace(state, dosed=replace(state.dosed, total_before=0.0) if state.dosed is not None else None)
 
@@ -242,6 +263,7 @@ _FOLDS: Mapping[type, Callable[[BatchState, Any, datetime], BatchState]] = {
     SignalReturned: _signal_returned,
     AlarmRaised: _alarm_raised,
     TotalRestarted: _total_restarted,
+    ClockCorrected: _clock_corrected,
     BatchClosed: _closed,
 }
 

@@ -18,6 +18,7 @@ __all__ = [
     "AlarmRaised",
     "BatchClosed",
     "BatchStarted",
+    "ClockCorrected",
     "DoseCommanded",
     "DoseNotNeeded",
     "PhaseCompleted",
@@ -186,6 +187,15 @@ class AlarmRaised:
     what: str
     signal: str = ""  # the lost signal; empty: the phase itself
     then: str = ""  # hold, abort, complete or alarm
+
+
+@fact("batch.clock_corrected", subject="batch")
+@dataclass(frozen=True, slots=True)
+class ClockCorrected:
+    """The site's wall clock stepped by so many seconds while the batch ran: from here on its times are by the new clock, its durations go on."""
+
+    batch: BatchId
+    by_s: float
 
 
 @fact("batch.closed", subject="batch")

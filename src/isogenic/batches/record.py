@@ -17,6 +17,7 @@ from isogenic.batches.facts import (
     AlarmRaised,
     BatchClosed,
     BatchStarted,
+    ClockCorrected,
     DoseCommanded,
     DoseNotNeeded,
     PhaseCompleted,
@@ -133,6 +134,8 @@ def _with(record: ExecutedRecord, fact: Fact) -> ExecutedRecord:
             return _add(record, "events", _entry(fact, f"signal {done.signal} is not good"))
         case SignalReturned():
             return _add(record, "events", _entry(fact, f"signal {done.signal} is good again"))
+        case ClockCorrected():
+            return _add(record, "events", _entry(fact, f"CLOCK stepped by {done.by_s:+g} s: times from here on are by the new clock"))
         case TotalRestarted():
             return _add(record, "events", _entry(fact, f"{done.signal} counts from zero again"))
         case SetpointsCommanded():

@@ -20,7 +20,7 @@ from datetime import datetime
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from isogenic.clock import Clock
+from isogenic.clock import Clock, passed_s
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid
 from isogenic.ids import BatchId, Mint, NodeId, SiteId, UnitId
 from isogenic.network.desk import Desk
@@ -43,6 +43,7 @@ from isogenic.records.notes import VerifyingKey
 from isogenic.records.returning import Returning
 from isogenic.records.shelves import BlockPlace, Shelves
 from isogenic.records.sync import Page, next_page
+from isogenic.records.times import ClockMeasured, ClockWatch
 from isogenic.vault.acts import Keeper
 
 __all__ = ["Completeness", "ControlNode", "decided_alone"]
@@ -54,6 +55,7 @@ log = logging.getLogger(__name__)
 CONTROL = NodeId("CONTROL")
 HOUSE = "HOUSE"
 QUIET_S = 0.02  # a page with another one right behind it is folded after that one
+LOOK_BACK = 50_000  # facts of the house looked through at the start for the newest measurement of the clock
 SLICE = 512  # facts folded between two requests: some 20 ms
 BEHIND_MAX = 50_000  # facts held and not yet folded: whoever looks then waits no longer than about two seconds
 WHY_MAX = 400  # characters of a reason that is noted
@@ -131,6 +133,7 @@ class ControlNode:
         self._keys = dict(witnesses)
         self._state = ControlState()
         self.actor = Actor.node(CONTROL)
+        self.time = ClockWatch(clock, str(CONTROL))
         self._folded: dict[str, int] = {}
         self._blocks: dict[str, set[SiteId]] = {}  # digests of reading blocks, and which sites' facts name them
         self._due: dict[str, None] = {}  # copies that hold facts not yet folded, oldest first
@@ -200,7 +203,8 @@ class ControlNode:
         self._running = True
         self.follow()
         self._refuse_claims(list(self._state.evidence))
-        self.note([ControlStarted(CONTROL, self.software), *self._healed])
+        _, noted, _ = self.time.started(self._newest())
+        self.note([ControlStarted(CONTROL, self.software), *noted, *self._healed])
         self._healed.clear()
         if self.keeper is not None:
             self.keeper.start(self.ledgers[HOUSE].facts)
@@ -526,16 +530,39 @@ class ControlNode:
             self.journal.close(*parties)
             self.note([self.journal.anchor()])
 
+    def _newest(self) -> list[Fact]:
+        """The newest fact of each ledger of ours, and the newest measurement of our clock."""
+        house, found = self.ledgers[HOUSE], []
+        for ledger in self.ledgers.values():
+            found += list(ledger.facts(max(ledger.size - 1, 0)))
+        for start in range(max(house.size - SLICE, 0), -SLICE, -SLICE):  # an hour's facts back, as a rule
+            measured = [
+                fact for fact in house.facts(max(start, 0), min(house.size, max(start, 0) + SLICE)) if isinstance(fact.payload, ClockMeasured)
+            ]
+            if measured:
+                return [*found, measured[-1]]
+            if start < house.size - LOOK_BACK:
+                break
+        return found
+
+    def watch_clock(self) -> None:
+        """Note what there is to say of our own clock: a step, a change of quality. No order and no silence depends on it."""
+        _, noted, by = self.time.look()
+        if by:
+            log.error("%s", self.time.alarm)
+        self.note(noted)
+
     def note_silence(self, now: datetime, *, silent_s: float) -> None:
         """Note each site that has gone silent, once for each silence."""
         if self.processes is not None:
             self._note_silence_together(self.processes, now, silent_s)
             return
         for site in self.sites():
-            heard = self.desk.live[NodeId(site)].heard
-            if heard is None:
+            live, moment = self.desk.live[NodeId(site)], self.clock.now()
+            if live.heard is None:
                 continue
-            seconds = (now - heard).total_seconds()
+            steady = live.moment is not None and live.moment.steady_s is not None
+            seconds = passed_s(live.moment, moment) if live.moment is not None and steady else (now - live.heard).total_seconds()
             if seconds <= silent_s:
                 self._silent.discard(site)
             elif site not in self._silent:

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from isogenic.clock import Clock, monotonic_seconds, time_of_text
+from isogenic.clock import Clock, Moment, monotonic_seconds, time_of_text
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.ids import NodeId
 from isogenic.network.disclosing import Leaving
@@ -55,6 +55,7 @@ class Live:
     """What a site last said of itself: sizes it claims, and thinned live values. Never evidence."""
 
     heard: datetime | None = None  # by the control site's clock
+    moment: Moment | None = None  # the same, with its steady clock: silence is measured by that
     noted: dict[str, int] = field(default_factory=dict)
     units: dict[str, deque[tuple[datetime, dict[str, float]]]] = field(default_factory=dict)
     now: dict[str, object] = field(default_factory=dict)
@@ -116,7 +117,8 @@ class Desk:
     async def _answer(self, peer: NodeId, method: str, target: str, body: bytes) -> Answer:
         if peer not in self.outgoing:
             return problem(NotTrusted(f"{peer} is not served", why="the directory does not name it as a site of this network"))
-        self.live[peer].heard = self.clock.now().at
+        self.live[peer].moment = now = self.clock.now()
+        self.live[peer].heard = now.at
         try:
             path, query = _parts(target)
             if len(body) > BODY_BYTES_MAX:

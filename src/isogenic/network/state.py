@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, Entitlements
 from isogenic.authority.entitlements import apply as entitle
@@ -57,7 +57,6 @@ OURS_TO_SAY = DECISIONS | {
     "recipe.published",
     "recipe.submitted",
 }
-_NEVER = datetime.max.replace(tzinfo=UTC)
 RecipeKey = tuple[RecipeId, int]
 Claim = tuple[str, BatchId]  # a ledger, and the batch that it says was started in it
 
@@ -140,9 +139,13 @@ class ControlState:
         """One site's part."""
         return self.sites.get(site, SiteView())
 
-    def rank(self, claim: Claim) -> tuple[bool, datetime, str, BatchId]:
-        """The lowest of several claims on one name stands. Which came first is noted in the house; without that note, the earliest start."""
-        return claim in self.refused, self.evidence[claim].started_at or _NEVER, *claim
+    def rank(self, claim: Claim) -> tuple[bool, str, int, BatchId]:
+        """The lowest of several claims on one name stands. Which came first is noted in the house.
+
+        Without that note they arrived together: in one ledger by position, in several by the ledgers' names, never by the
+        sites' clocks.
+        """
+        return claim in self.refused, claim[0], self.evidence[claim].first, claim[1]
 
     def rivals(self, claims: Iterable[Claim]) -> dict[Claim, list[Claim]]:
         """Of each of these claims: the others on its batch or on its lot that were not refused."""
@@ -225,7 +228,7 @@ def _claimed(evidence: Mapping[Claim, LotRecord], fact: Fact, claim: Claim, plac
     """The record that a site's fact belongs to, begun by the first fact that claims the batch; None where it belongs to none."""
     known = evidence.get(claim)
     if known is None and place.sponsor and fact.kind in CLAIMS and not isinstance(fact.payload, UnknownPayload):
-        return LotRecord(claim[1], site=place.site, ledger=place.ledger)
+        return LotRecord(claim[1], site=place.site, ledger=place.ledger, first=fact.position)
     return known
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from isogenic.clock import ClockQuality
 from isogenic.errors import NotAllowed, NotValid
 from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, PromptId, RecipeId, SampleId, SiteId, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
@@ -86,6 +87,7 @@ class LotRecord:
     recipe_version: int = 0
     recipe_digest: str = ""
     ledger: str = ""  # the site's, in which the batch was started
+    first: int = 0  # position there of the fact with which the record begins
     counts: Mapping[str, int] = field(default_factory=dict)  # by ledger: facts whose subject is the batch, so far
     reaches: Mapping[str, int] = field(default_factory=dict)  # by ledger: one more than the last position that is about the batch
     started_at: datetime | None = None
@@ -104,6 +106,8 @@ class LotRecord:
     monitored: tuple[int, int] | None = None  # scans judged and not judged, once the monitor has ended
     lot_state: LotState | None = None  # None: no lot was created yet
     reviews: tuple[TrailReviewed, ...] = ()  # of the audit trail
+    clock_steps: tuple[float, ...] = ()  # seconds, of the site's clock while the batch ran
+    poor_clock: int = 0  # facts noted under a clock that was not known to be good
     strange: tuple[str, ...] = ()
 
     @property
@@ -193,6 +197,7 @@ def _count(record: LotRecord, fact: Fact) -> LotRecord:
         counts={**record.counts, ledger: record.counts.get(ledger, 0) + about_batch},
         reaches={**record.reaches, ledger: max(record.reaches.get(ledger, 0), fact.position + 1)},
         operators=operators,
+        poor_clock=record.poor_clock + (about_batch and fact.moment.quality in (ClockQuality.POOR, ClockQuality.UNKNOWN)),
     )
 
 
@@ -259,6 +264,10 @@ def _closed(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
         return _strange(record, fact, f"it names {payload.lot}, the batch was started for {record.lot}")
     manifest = Manifest(payload.facts, record.counts[fact.ref.ledger], str(payload.outcome))
     return replace(record, manifest=manifest, closed_at=fact.at)
+
+
+def _clock_corrected(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
+    return replace(record, clock_steps=(*record.clock_steps, payload.by_s))
 
 
 def _monitoring_ended(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
@@ -331,6 +340,7 @@ _STEPS: Mapping[str, Step] = {
     "batch.prompt_asked": _asked,
     "batch.prompt_answered": _answered,
     "batch.alarm_raised": _alarm,
+    "batch.clock_corrected": _clock_corrected,
     "batch.closed": _closed,
     "monitoring.ended": _monitoring_ended,
     "lot.created": _lot_created,

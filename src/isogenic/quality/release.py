@@ -268,6 +268,15 @@ def check_alarms(case: ReleaseCase) -> list[Note]:
     return _said("check_alarms", wrong, "the engine raised no alarm", owner=Role.QUALITY, severity=Severity.WARN)
 
 
+def check_times_can_be_believed(case: ReleaseCase) -> list[Note]:
+    """A clock that stepped, or was not known to be good, is for the reviewer to look at; order and durations do not depend on it."""
+    record = case.record
+    wrong = [f"the site's clock stepped by {by:+g} s while the batch ran" for by in record.clock_steps]
+    if record.poor_clock:
+        wrong.append(f"{record.poor_clock} facts of the batch were noted under a clock that was not known to be good")
+    return [Note("check_times_can_be_believed", Severity.WARN, text, Role.QUALITY) for text in wrong]
+
+
 def check_batch_was_monitored(case: ReleaseCase) -> list[Note]:
     """The monitor watched the batch to its end. A batch that it could not watch is looked at by a person."""
     seen = case.record.monitored
@@ -424,6 +433,7 @@ CHECKS: tuple[Check, ...] = (
     check_batch_completed_normally,
     check_every_prompt_is_answered,
     check_alarms,
+    check_times_can_be_believed,
     check_batch_was_monitored,
     check_recipe_was_approved,
     check_specification_is_of_the_product,

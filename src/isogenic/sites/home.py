@@ -132,6 +132,10 @@ class SiteHome:
         history = self._history()
         return {audience: self._ledger(audience, history, files) for audience in (HOUSE, *map(str, self.plant.sponsors))}
 
+    def ledger(self, audience: str, files: LedgerFiles) -> Ledger:
+        """One of the ledgers written here."""
+        return self._ledger(audience, self._history(), files)
+
     def _history(self) -> KeyHistory:
         """What the control site has said of our keys, as far as its ledger can be read."""
         try:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from isogenic.authority.entitlements import party_of_node
 from isogenic.authority.revocation import KeyRevoked
-from isogenic.batches.facts import BatchClosed
+from isogenic.batches.facts import BatchClosed, ClockCorrected
 from isogenic.clock import Clock, Moment
 from isogenic.errors import NotReachable, NotValid, Refusal
 from isogenic.ids import BatchId, Mint, ModuleId
@@ -35,6 +35,7 @@ from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Link
 from isogenic.records.notes import VerifyingKey
 from isogenic.records.returning import Returning
+from isogenic.records.times import ClockMeasured, ClockWatch
 from isogenic.sites.audiences import audience_of
 from isogenic.sites.courier import RETRY_MAX_S, RETRY_S, Courier
 from isogenic.sites.disclosing import DisclosingLink
@@ -119,6 +120,8 @@ class SiteNode:
         self.clock, self.mint, self.equipment, self.software = clock, mint, equipment, software
         self.site = Site(state)
         self.actor = Actor.node(state.site)
+        self.time = ClockWatch(clock, str(state.site))
+        self._measured: Fact | None = None  # the newest measurement of the clock that was noted
         self.keys = KeyCare(self.ledgers, clock, self.actor, keyring, key_rotate_h, key_rotate_facts, journal)
         self.frame: Frame | None = None
         self.judgements: Mapping[BatchId, Judgement] = {}
@@ -187,11 +190,16 @@ class SiteNode:
             log.error("%s: %s", self.state.site, self.held)
             return
         self.trouble = None
+        now, noted, by = self.time.started(self._newest()) if not self._begun else self.time.look()
         started = [] if self._begun else [NodeStarted(self.state.site, self.software, resumed=len(self.state.running()))]
-        self.note([*started, *self.courier.healed])
+        self._note([*started, *self._of_clock(noted, by), *self.courier.healed], moment=now)
         self._begun = True
         self.courier.healed.clear()
         self.keep_beacon()
+
+    def _newest(self) -> list[Fact]:
+        ends = [fact for ledger in self.ledgers.values() for fact in ledger.facts(max(ledger.size - 1, 0))]
+        return ends if self._measured is None else [*ends, self._measured]
 
     @property
     def held(self) -> str:
@@ -206,7 +214,10 @@ class SiteNode:
 
     def note(self, payloads: Sequence[Payload], *, actor: Actor | None = None, moment: Moment | None = None) -> list[Fact]:
         """Note payloads in the ledgers they belong to, durably, then fold them. The one way that state changes."""
-        moment, noted = moment or self.clock.now(), []
+        return self._note(payloads, actor=actor, moment=moment or self._moment()) if payloads else []
+
+    def _note(self, payloads: Sequence[Payload], *, moment: Moment, actor: Actor | None = None) -> list[Fact]:
+        noted: list[Fact] = []
         self.returning.refuse(ledger.origin for ledger in self.ledgers.values())
         whose_is = [audience_of(payload, self.state, together=payloads) for payload in payloads]  # before anything is noted: a refusal notes nothing
         for audience, ledger in self.ledgers.items():
@@ -224,6 +235,8 @@ class SiteNode:
         if isinstance(fact.payload, ReadingsSealed | HouseReadingsSealed):
             self._blocks.append((fact.subject, fact.payload.digest))
         self.site = replace(self.site, state=apply(self.site.state, fact))
+        if isinstance(fact.payload, ClockMeasured):
+            self._measured = fact
 
     def fold_control(self) -> None:
         """Fold what is new in the ledger written for this site, and take up the models that are here."""
@@ -233,7 +246,7 @@ class SiteNode:
             self._fold(fact)
             self._control_folded = fact.position + 1
         self._withhold()
-        for origin in self.keys.go_on():
+        for origin in self.keys.go_on() if not self.returning.waits else ():
             self.courier.go_on(origin)
             self._news.set()
         for digest in self._models_needed():
@@ -274,7 +287,7 @@ class SiteNode:
     async def cycle(self) -> None:
         """One scan, from reading to writing."""
         self.returning.refuse(ledger.origin for ledger in self.ledgers.values())
-        now = self.clock.now()
+        now = self._moment()
         self._look_for_room()
         self.frame = await self.equipment.read(now.at)
         self._note_modules()
@@ -293,6 +306,17 @@ class SiteNode:
         if self.keys.rotate_due():
             self._news.set()
 
+    def _moment(self) -> Moment:
+        """The time now. Where the clock stepped, that is noted first, so that no duration follows the step."""
+        now, noted, by = self.time.look()
+        self._note(self._of_clock(noted, by), moment=now)
+        return now
+
+    def _of_clock(self, noted: list[Payload], by: float) -> list[Payload]:
+        if by:
+            log.error("%s: %s", self.state.site, self.time.alarm)
+        return [*noted, *(ClockCorrected(batch.control.batch, round(by, 3)) for batch in self.state.running() if by)]
+
     def _look_for_room(self) -> None:
         """A disk that runs full is known before it is full; a running batch goes on whatever is found."""
         changed = self.room.look(full=self.state.disk_full) if self.room is not None else None
@@ -305,7 +329,9 @@ class SiteNode:
         """What a person must know at once: what is not written, or not taken on, and why; empty where all is in order."""
         full = "the disk is full: no new batch is started here; running batches go on" if self.state.disk_full else ""
         refused = [f"{origin} is not taken by the control site: {why}" for origin, why in self.courier.state.stopped.items()]
-        return "; ".join(each for each in (self.held, full, self.trouble.what if self.trouble and not self.held else "", *refused) if each)
+        return "; ".join(
+            each for each in (self.held, full, self.time.alarm, self.trouble.what if self.trouble and not self.held else "", *refused) if each
+        )
 
     def _note_modules(self) -> None:
         units = {module: unit.id for unit in self.state.plant.units.values() for module in unit.modules}
