@@ -40,6 +40,7 @@ SCREENS = {
     "/recipes": "Recipes",
     "/records": "Records",
     "/trail": "Audit trail",
+    "/disclosures": "Disclosures",
     "/trail?batch=BAT-A1": "Audit trail",
     "/people": "People",
 }

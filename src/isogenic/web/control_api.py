@@ -142,7 +142,7 @@ def control_app(
     async def tables() -> Tables | None:
         return node.derived.db if node.derived is not None else None
 
-    trail_routes(app, tables, stage=desk.trail_stage)
+    trail_routes(app, tables, stage=desk.trail_stage, journal=node.journal)
     _reviewing(app, desk, pens)
     nothing_else(app)
     if screens:

@@ -26,18 +26,20 @@ from nicegui import ui
 from isogenic.authority.people import Person, Role
 from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.checks import stops
-from isogenic.clock import monotonic_seconds
+from isogenic.clock import monotonic_seconds, time_of_text
 from isogenic.errors import Refusal
 from isogenic.ids import BatchId, LotId, NodeId
 from isogenic.plant.classes import STIRRED_BIOREACTOR
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotRejected, LotReleased, check_lot_is_in_quarantine
 from isogenic.quality.trail import FILTERS
+from isogenic.records.disclosures import disclosures
 from isogenic.web.control_desk import ControlDesk, deviation_line, signature_line
 from isogenic.web.credentials_api import Watch, person_lines
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import NoteLine, time
 from isogenic.web.screens.batches import batch_screen, batches_screen
+from isogenic.web.screens.disclosures import disclosures_screen
 from isogenic.web.screens.doors import sign_in_page
 from isogenic.web.screens.markup import Markup, h
 from isogenic.web.screens.network import RunningBatch, network_head, network_map, network_running, network_sites
@@ -469,6 +471,33 @@ def trail_page(request: Request) -> Response | None:
             now=time(desk.now) or "",
             first=not screens.door.has_signed(guest.session),
         )
+
+    with page.main:
+        page.part(content, follow=False)
+    return None
+
+
+@ui.page("/disclosures")
+def disclosures_page(request: Request) -> Response | None:
+    """What left the control site. Made once for each question."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk = Page(screens, guest, here="/disclosures", title="Disclosures"), screens.desk
+    asked = {name: request.query_params.get(name, "")[:60].strip() for name in ("to", "since")}
+
+    def content() -> Markup:
+        journal, held = desk.node.journal, desk.node.state.entitlements
+        if journal is None:
+            return panel("Disclosures", empty("This node keeps no journal of what leaves."))
+        found = disclosures(journal.ledger.facts(), since=time_of_text(asked["since"]) if asked["since"] else None, to=asked["to"])
+        rows = [
+            (each.ledger, each.party, state, each.why, str(each.signature.person) if each.signature else "directory")
+            for state, table in (("granted", held.granted), ("ended", held.ended))
+            for each in table.values()
+        ]
+        return disclosures_screen(found, rows, asked=asked)
 
     with page.main:
         page.part(content, follow=False)

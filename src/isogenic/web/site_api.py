@@ -239,7 +239,7 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     _acting(app, desk, door)
     disclosure_routes(app, node.journal)
     follower = Follower(accounts.folder.parent / "derived.sqlite", lambda: node.ledgers.values())
-    trail_routes(app, follower.tables, stage=desk.trail_stage)
+    trail_routes(app, follower.tables, stage=desk.trail_stage, journal=node.journal)
     nothing_else(app)
     if screens:
         from isogenic.web.tasks import tasks_page  # only where somebody looks

@@ -22,10 +22,12 @@ from pydantic import BaseModel, Field
 
 from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotFound, NotValid
+from isogenic.network.disclosing import hand_over
 from isogenic.quality.trail import EXPORT_MAX, TRAIL, TrailLine, TrailPage, TrailPlace, Wanted, all_lines, exported, find_trail
 from isogenic.records.derived import FACTS, Derived, Tables
+from isogenic.records.disclosures import Journal
 from isogenic.records.ledger import Ledger
-from isogenic.web.guard import READER
+from isogenic.web.guard import READER, Asker
 from isogenic.web.problems import PROBLEMS
 
 __all__ = ["COLUMNS", "Follower", "TrailAnswer", "TrailRow", "row_of", "trail_answer", "trail_routes", "wanted_of"]
@@ -152,8 +154,8 @@ class Follower:
             return derived.db
 
 
-def trail_routes(app: FastAPI, tables: Callable[[], Awaitable[Tables | None]], *, stage: Stage) -> None:
-    """Search and export, of the control site and of a site."""
+def trail_routes(app: FastAPI, tables: Callable[[], Awaitable[Tables | None]], *, stage: Stage, journal: Journal | None = None) -> None:
+    """Search and export, of the control site and of a site. `journal`: of what leaves, which lists each export."""
 
     async def db() -> Tables:
         found = await tables()
@@ -174,11 +176,10 @@ def trail_routes(app: FastAPI, tables: Callable[[], Awaitable[Tables | None]], *
         "/api/trail.{form}",
         responses=PROBLEMS | {200: {"description": "the lines, with the SHA-256 of these bytes in Repr-Digest", "content": {CSV: {}, JSON: {}}}},
         response_class=Response,
-        dependencies=READER,
         tags=["trail"],
         summary="Export the audit trail",
     )
-    async def export(form: str, wanted: Annotated[Wanted, Depends(wanted_of)]) -> Response:
+    async def export(form: str, wanted: Annotated[Wanted, Depends(wanted_of)], guest: Asker) -> Response:
         """As CSV or JSON, at most 50,000 lines, newest first."""
         if form not in ("csv", "json"):
             raise NotFound(f"no export as {form[:20]}", why="this node does not write that form", possible="csv or json")
@@ -192,6 +193,7 @@ def trail_routes(app: FastAPI, tables: Callable[[], Awaitable[Tables | None]], *
             "Content-Disposition": f'attachment; filename="audit-trail.{form}"',
             "Cache-Control": "no-store",
         }
+        hand_over(journal, guest.person, data, what="trail", about=f"audit-trail.{form}, {len(lines)} lines")
         return Response(data, media_type=CSV if form == "csv" else JSON, headers=headers)
 
 

@@ -186,6 +186,7 @@ def rail(nav: Nav) -> Markup:
         ("/recipes", "Recipes", 0),
         ("/records", "Records", 0),
         ("/trail", "Audit trail", 0),
+        ("/disclosures", "Disclosures", 0),
         ("/people", "People", 0),
     )
     links = [

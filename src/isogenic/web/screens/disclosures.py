@@ -1,0 +1,56 @@
+"""What left this node, when and to whom; and who may have which ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from isogenic.records.disclosures import Disclosure
+from isogenic.web.messages import time
+from isogenic.web.screens.markup import Markup, h, join
+from isogenic.web.screens.parts import count_of, head, listing, mark, panel, second
+
+__all__ = ["EntitlementRow", "disclosures_screen"]
+
+LINES_SHOWN = 200  # newest first; the API and the command line give all
+EntitlementRow = tuple[str, str, str, str, str]  # ledger, party, granted or ended, why, by whom
+
+
+def disclosures_screen(found: Sequence[Disclosure], entitlements: Sequence[EntitlementRow], *, asked: Mapping[str, str]) -> Markup:
+    """The page: what left, newest first, and under it who may have what."""
+    newest = list(reversed(found))[:LINES_SHOWN]
+    total = sum(each.size for each in found)
+    rows = [
+        (
+            second(time(each.at)),
+            h("span.main", each.to),
+            each.what,
+            each.about,
+            f"{each.size:,}",
+            h("code", each.digest[:16]) if each.digest else "counted",
+        )
+        for each in newest
+    ]
+    form = h(
+        "form",
+        h("label", "To ", h("input", name="to", value=asked["to"], placeholder="node LEEDS, person QUI, or the id alone")),
+        h("label", " since ", h("input", name="since", value=asked["since"], placeholder="2026-11-01T00:00:00Z")),
+        h("button.second", "Show", type="submit"),
+        method="get",
+        action="/disclosures",
+    )
+    left = listing(("When", "To whom", "What", "Of what", "#Bytes", "SHA-256"), rows, nothing="Nothing has left this node that fits.")
+    held = [
+        (h("span.main", ledger), party, mark("good" if state == "granted" else "warn", state), why, by)
+        for ledger, party, state, why, by in entitlements
+    ]
+    may = listing(("Ledger", "Party", "State", "Why", "By"), held, nothing="No entitlement is noted.")
+    return join(
+        head("Disclosures", sub="What left this node is listed before it leaves. What cannot be listed does not leave."),
+        panel(
+            "What left",
+            form,
+            left,
+            aside=f"{count_of(len(found), 'line')}, {total:,} bytes" + (f"; the newest {LINES_SHOWN}" if len(found) > LINES_SHOWN else ""),
+        ),
+        panel("Who may have which ledger", may),
+    )
