@@ -86,6 +86,12 @@ def clock_of(spec: str) -> Clock:
     return ScaledClock.parse(spec) if spec else DisciplinedClock()
 
 
+def _scheme(host: str) -> str:
+    from isogenic.web.serving import is_loopback
+
+    return "http" if is_loopback(host) else "https"
+
+
 def tell_ready(path: Path | None, said: dict[str, str]) -> None:
     """Write where the node answers."""
     if path is not None:
@@ -105,13 +111,14 @@ async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None 
 
 
 async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, screens: bool) -> None:
-    import uvicorn
 
     from isogenic.network.control import SILENT_S
     from isogenic.network.home import publish_documents
     from isogenic.network.server import node_server, quiet_server, started
     from isogenic.records.beacon import BEACON_S
     from isogenic.web.control_api import control_app
+    from isogenic.web.serving import screen_config
+    from isogenic.web.signin import Keeping
 
     folder = home.folder
     warn_of_expiry(folder)
@@ -129,13 +136,18 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
     accounts = accounts_of(node, folder)
     wire = node_server(node.desk, home=folder, host=settings.host, port=settings.node_port)
     page = quiet_server(
-        uvicorn.Config(
-            control_app(node, accounts, screens=screens, places=places, silent_s=SILENT_S * speed),
+        screen_config(
+            control_app(
+                node,
+                accounts,
+                screens=screens,
+                places=places,
+                silent_s=SILENT_S * speed,
+                keeping=Keeping(settings.passkey_domain, settings.session_minutes * 60.0, settings.password_days),
+            ),
+            home=folder,
             host=settings.host,
             port=settings.screen_port,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=2,
         )
     )
 
@@ -163,7 +175,9 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         tasks.append(asyncio.create_task(lane.run()))
     try:
         node_port, screen_port = await started(wire), await started(page)
-        tell_ready(ready, {"node_url": f"https://{settings.host}:{node_port}", "screens": f"http://{settings.host}:{screen_port}"})
+        tell_ready(
+            ready, {"node_url": f"https://{settings.host}:{node_port}", "screens": f"{_scheme(settings.host)}://{settings.host}:{screen_port}"}
+        )
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)  # being asked to end leaves them to end in order
         for task in ended:
             task.result()
@@ -201,16 +215,16 @@ async def run_site(
 
 
 async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control_url: str, port: int, screens: bool) -> None:
-    import uvicorn
 
     from isogenic.network.server import quiet_server, started
     from isogenic.sites.courier import POLL_WAIT_S
     from isogenic.sites.drivers.opcua import OpcUaDriver
     from isogenic.sites.link import HttpsLink
-    from isogenic.web.signin import AccountFolder
+    from isogenic.web.serving import screen_config
+    from isogenic.web.signin import AccountFolder, Keeping
     from isogenic.web.site_api import site_app
 
-    folder = home.folder
+    folder, settings = home.folder, home.settings
     warn_of_expiry(folder)
     link = HttpsLink(control_url or home.settings.control_url, home=folder, wait_s=POLL_WAIT_S)
     driver = OpcUaDriver(home.plant, clock=clock, answer_limit_s=home.settings.module_timeout_s)
@@ -218,19 +232,22 @@ async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control
     node = home.node(clock=clock, mint=RandomMint(), equipment=driver, link=link, software=__version__)
     node.start()
     page = quiet_server(
-        uvicorn.Config(
-            site_app(node, AccountFolder(folder / "accounts"), screens=screens),
-            host="127.0.0.1",
+        screen_config(
+            site_app(
+                node,
+                AccountFolder(folder / "accounts"),
+                screens=screens,
+                keeping=Keeping(settings.passkey_domain, settings.session_minutes * 60.0, settings.password_days),
+            ),
+            home=folder,
+            host=settings.screen_host,
             port=port,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=2,
         )
     )
     serving = asyncio.create_task(page.serve())
     running = asyncio.create_task(node.run(scan_s=home.settings.scan_s, heartbeat_s=home.settings.heartbeat_s))
     try:
-        tell_ready(ready, {"api": f"http://127.0.0.1:{await started(page)}"})
+        tell_ready(ready, {"api": f"{_scheme(settings.screen_host)}://{settings.screen_host}:{await started(page)}"})
         await running
     finally:
         page.should_exit = True

@@ -25,8 +25,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from isogenic.authority.people import Directory
@@ -79,6 +80,9 @@ class ControlSettings(NodeSettings):
     mirror: str = ""  # the folder of the second copy of the house ledger; empty: `mirror` in this folder. On another disk, if there is one
     vault_passphrase_file: str = ""  # opens the vault key, where it is in a box
     readings: str = ""  # where reading blocks are kept: a folder, or a URL as s3://bucket/prefix; none: readings/ in the node's folder
+    passkey_domain: str = "localhost"  # the WebAuthn RP ID: the name under which people open the screens, or what it ends in
+    session_minutes: Annotated[float, Field(gt=0, le=24 * 60, allow_inf_nan=False)] = 15.0  # without a sign of life, a session is over
+    password_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 365.0  # after which a password is renewed: 21 CFR 11.300(b)
     audiences: dict[str, list[str]]  # which ledgers each site writes: the house and its sponsors
     store: SecretStr = SecretStr("")  # where ledgers are kept: the folder, or postgresql://...; it may name a password
     nats: SecretStr = SecretStr("")  # where several processes tell one another live values: nats://...

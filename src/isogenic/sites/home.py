@@ -74,6 +74,10 @@ class SiteSettings(NodeSettings):
     block_s: float = Field(86_400.0, gt=0, allow_inf_nan=False)  # process time after which a block is sealed, however small it is
     readings_sync_s: float = Field(1.0, ge=0, le=3_600.0, allow_inf_nan=False)  # process time of readings that a power cut may take
     idle_s: float = Field(60.0, ge=0, allow_inf_nan=False)  # process time between readings kept of a unit without a batch; 0: none are
+    screen_host: str = "127.0.0.1"  # where the site's own page and API listen; beyond this machine over TLS only
+    passkey_domain: str = "localhost"  # the WebAuthn RP ID: the name under which people open the screens, or what it ends in
+    session_minutes: float = Field(15.0, gt=0, le=24 * 60, allow_inf_nan=False)  # without a sign of life, a session is over
+    password_days: float = Field(365.0, gt=0, allow_inf_nan=False)  # after which a password is renewed: 21 CFR 11.300(b)
 
     def readings_plan(self) -> ReadingsPlan:
         """How readings are kept."""
