@@ -116,6 +116,7 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
     from isogenic.network.home import publish_documents
     from isogenic.network.server import node_server, quiet_server, started
     from isogenic.records.beacon import BEACON_S
+    from isogenic.records.scrub import scrub_for_ever
     from isogenic.web.control_api import control_app
     from isogenic.web.serving import screen_config
     from isogenic.web.signin import Keeping
@@ -170,6 +171,8 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
     tasks = [asyncio.create_task(wire.serve()), asyncio.create_task(page.serve()), asyncio.create_task(watch())]
     if node.processes is not None:
         tasks.append(asyncio.create_task(node.processes.watch(node.follow, node.catch_up)))
+    else:  # a database server looks after its own pages
+        tasks.append(asyncio.create_task(scrub_for_ever(node.mending.scrub, node.mending.look, node.mending.mend_once)))
     lane = home.lane(node)
     if lane is not None:
         tasks.append(asyncio.create_task(lane.run()))
@@ -552,7 +555,6 @@ def recover_node(folder: Path, audiences: Sequence[str], *, by: str, why: str) -
 
     site = (folder / "plant.yaml").is_file()
     home: SiteHome | ControlHome = SiteHome.open(folder) if site else ControlHome.open(folder)
-    writer = home.settings.site if isinstance(home, SiteHome) else CONTROL
     person, files, lines = PersonId(by), LedgerFiles(), []
     with sole_process(folder, who="isogenic recover"):
         for audience in audiences:
@@ -561,7 +563,7 @@ def recover_node(folder: Path, audiences: Sequence[str], *, by: str, why: str) -
                 raise NotFound(
                     f"no ledger {audience[:40]} is written in {folder}", why="there is no file of it", possible="HOUSE, a sponsor or a site"
                 )
-            origin = f"{home.settings.network}/{writer}/{audience}"
+            origin = f"{home.settings.network}/{CONTROL}/{audience}"
             ledger = home.ledger(audience, files) if isinstance(home, SiteHome) else files.ledger(path, origin=origin, signer=home.signer)
             try:
                 wound = files.lay_aside(ledger, why=f"{person} gave up a fork: {why}", upto=ledger.witnessed, by=str(person))

@@ -27,6 +27,7 @@ from isogenic.network.desk import Desk
 from isogenic.network.disclosing import Leaving
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
 from isogenic.network.inbox import Inbox
+from isogenic.network.mending import Mending
 from isogenic.network.processes import Processes
 from isogenic.network.state import ClaimRefused, ControlState, Place, fold
 from isogenic.records import recovery
@@ -145,6 +146,7 @@ class ControlNode:
         self.journal = journal
         self.notices: Callable[[], list[str]] = list  # what people should know of this node's own machine
         self.keeper: Keeper | None = None  # of the vault of personal data, where there is one
+        self.mending = Mending(ledgers=self.ledgers, copies=self.copies, mirror=mirror, blobs=blobs, clock=clock, note=self.note)
         inbox = Inbox(
             {origin: copy for origin, (_, copy) in copies.items()},
             {origin: NodeId(site) for origin, (site, _) in copies.items()},
@@ -163,6 +165,8 @@ class ControlNode:
             behind=self._site_has_more,
             take_back=self._take_back,
             heard=self._heard,
+            again=self.mending.again,
+            came_again=self.mending.take,
         )
 
     def _keep_evidence(self, peer: NodeId, why: str, page: bytes) -> None:
@@ -172,6 +176,8 @@ class ControlNode:
         self.note([PageRefused(SiteId(peer), why[:WHY_MAX], digest)])
 
     def _wanted(self, peer: NodeId, digest: str) -> bool:
+        if (digest, 0) in self.mending.rotten:
+            return True
         self._settle()
         return SiteId(peer) in self._blocks.get(digest, ())
 

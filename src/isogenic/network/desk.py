@@ -79,15 +79,19 @@ class Desk:
         behind: Callable[[NodeId, int], None] = lambda site, size: None,
         take_back: Callable[[NodeId, Page], None] | None = None,
         heard: Callable[[NodeId], None] = lambda site: None,
+        again: Callable[[NodeId], list[dict[str, object]]] = lambda site: [],
+        came_again: Callable[[NodeId, Page], None] = lambda site, page: None,
     ) -> None:
         """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored.
 
         `wanted(site, digest)` says whether a fact of that site names the blob, `offered(digest)` whether it was published.
         `behind(site, size)` is told that a site has more of the ledger written for it than we, `take_back` takes it, `heard(site)` that it has not.
+        `again(site)` says what of it is rotten here, and `came_again` takes a page of that.
         """
         self.inbox, self.outgoing, self.witnesses, self.blobs, self.clock, self._taken = inbox, outgoing, witnesses, blobs, clock, taken
         self._wanted, self._offered, self.leaving = wanted, offered, leaving
         self._behind, self._heard = behind, heard
+        self._again, self._came_again = again, came_again
         self._take_back = take_back or (lambda site, page: self.outgoing[site].take_back(page, witness=self.witnesses[site]) and None)
         self.tell_others: Callable[[NodeId, bytes], None] = lambda peer, heartbeat: None  # other processes of this control site (lane)
         self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}
@@ -130,6 +134,9 @@ class Desk:
                     return await self._control(peer, query)
                 case ("GET", ["v1", "held"]):
                     return self._held(peer, query)
+                case ("POST", ["v1", "again"]):
+                    self._came_again(peer, Page.from_bytes(body))
+                    return Answer(204)
                 case ("POST", ["v1", "held"]):
                     return self._returned(peer, body)
                 case ("POST", ["v1", "cosignatures"]):
@@ -218,6 +225,8 @@ class Desk:
 
     async def _blob(self, peer: NodeId, verb: str, digest: str, body: bytes) -> Answer:
         self.blobs.path(digest)
+        if verb == "GET" and self._wanted(peer, digest):  # its own block, which it lost
+            return Answer(200, self.blobs.get(digest))
         if verb == "GET":
             self.leaving.require(peer, self.outgoing[peer].origin)  # its facts name what may be fetched
             if not self._offered(digest):
@@ -258,7 +267,7 @@ class Desk:
     def _heartbeat(self, peer: NodeId, body: bytes) -> Answer:
         self.show(peer, body)
         self.tell_others(peer, body)
-        return Answer(204)
+        return Answer(200, codec.dumps({"again": self._again(peer)}))
 
     def hear_from_another(self, peer: NodeId, body: bytes) -> None:
         """A heartbeat that another process of this control site has taken."""

@@ -9,12 +9,13 @@ cosignature, so any pipe will do.
     POST /v1/pages?wait=1             the same, while the pages before it are on the wire too: it waits for them a moment
     GET  /v1/control?from=N&wait=S    the control ledger     -> 200 a page | 204 nothing new | 409 size: give back what follows
     GET  /v1/held?ledger=ORIGIN&from=N   the caller's own ledger, as it is held here -> 200 a page, cosigned | 204 nothing more
+    POST /v1/again                    a page that the answer to a heartbeat asked for once more -> 204
     POST /v1/held                     a page of the control ledger, cosigned, to be taken back -> 200 size
     POST /v1/cosignatures             origin, size, line     -> 204
     POST /v1/blobs                    digests of reading blocks -> 200 which are verified there, which are missing, which to ask for later
     PUT  /v1/blobs/DIGEST             a block -> 200 it is kept, and its digest was verified | 404 no fact names it
-    GET  /v1/blobs/DIGEST             a published model -> 200 | 404
-    POST /v1/heartbeat                sizes and live values  -> 204
+    GET  /v1/blobs/DIGEST             a published model, or a block of the caller's own that it lost -> 200 | 404
+    POST /v1/heartbeat                sizes and live values  -> 200 again
 """
 
 from __future__ import annotations

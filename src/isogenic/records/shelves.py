@@ -13,6 +13,7 @@ Leaves to others: which facts name which blocks (network), the file's form (bloc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,11 @@ class Shelves(BlobStore):
         if not self._reading_files.has(shelved) and self._files.has(plain):
             return self._files, plain  # taken by a version that had no shelves, or before the fact was read
         return self._reading_files, shelved
+
+    def digests(self) -> Iterator[str]:
+        """Every digest kept, on shelves too, in order. Not those in a bucket: whoever keeps that looks after its bytes, and reading them costs."""
+        shelved = set() if self.remote else {digest for digest in self._places if self.has(digest)}
+        yield from sorted({*super().digests(), *shelved})
 
     def put(self, data: bytes, *, expected: str | None = None) -> str:
         """As `BlobStore.put`; what went over a network is read back before it counts as kept."""

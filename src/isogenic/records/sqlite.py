@@ -179,6 +179,18 @@ class SqliteStore:
         rows = self._rows("SELECT size, note FROM checkpoint WHERE size > ? ORDER BY size LIMIT 1", (size,))
         return (rows[0][0], rows[0][1]) if rows else None
 
+    def mend(self, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Put back the bytes that were signed, at positions where others stand or none: the caller has proven them against a signed root."""
+        db = self._db
+        try:
+            with db:  # all of it or nothing, the triggers included
+                db.execute("DROP TRIGGER IF EXISTS log_is_never_changed")
+                db.execute("DROP TRIGGER IF EXISTS log_is_never_deleted")
+                db.executemany("INSERT OR REPLACE INTO log VALUES (?, ?)", rows)
+                db.execute(_LAYOUT)
+        except apsw.Error as trouble:
+            raise NotReachable(f"nothing of {self.origin} mended", why=str(trouble), possible="start the node again: it heals its files") from trouble
+
     def keep_receipt(self, size: int, note: bytes) -> None:
         try:
             self._db.execute(_KEEP_RECEIPT, (size, note))

@@ -303,8 +303,8 @@ class Courier:
             return False
         return True
 
-    async def heartbeat(self, values: Mapping[str, Mapping[str, float]]) -> None:
-        """Say how much is noted, and the thinned live values."""
+    async def heartbeat(self, values: Mapping[str, Mapping[str, float]]) -> dict[str, object]:
+        """Say how much is noted, and the thinned live values; gives what is answered."""
         if self.returning.asking:
             raise NotReachable("nothing was said", why="ledgers of this site wait for their witness first")
         body = codec.dumps(
@@ -314,7 +314,11 @@ class Courier:
                 "values": codec.plain(values),
             }
         )
-        await self._call("POST", "/v1/heartbeat", body)
+        answer = await self._call("POST", "/v1/heartbeat", body)
+        if answer.status != 200:
+            return {}
+        said = codec.loads(answer.body, what="the answer to a heartbeat")
+        return said if isinstance(said, dict) else {}
 
     async def _call(self, method: str, path: str, body: bytes = b"") -> Answer:
         try:

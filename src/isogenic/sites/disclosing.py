@@ -16,7 +16,7 @@ from isogenic.records.link import Answer, Link
 
 __all__ = ["DisclosingLink"]
 
-PAGES = ("pages", "held")  # what goes out as a page of a ledger: ours, and the control site's own that is given back to it
+PAGES = ("pages", "held", "again")  # what goes out as a page of a ledger: ours, and the control site's own that is given back to it
 _TALK = {"heartbeat": "heartbeats", "cosignatures": "receipts"}
 
 

@@ -35,6 +35,7 @@ from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Link
 from isogenic.records.notes import VerifyingKey
 from isogenic.records.returning import Returning
+from isogenic.records.scrub import scrub_for_ever
 from isogenic.records.times import ClockMeasured, ClockWatch
 from isogenic.sites.audiences import audience_of
 from isogenic.sites.courier import RETRY_MAX_S, RETRY_S, Courier
@@ -55,6 +56,7 @@ from isogenic.sites.hot import HotBuffer
 from isogenic.sites.keeping import KeyCare
 from isogenic.sites.keyring import Keyring
 from isogenic.sites.loop import Site, scan
+from isogenic.sites.mending import Mending
 from isogenic.sites.readings import Readings, ReadingsPlan
 from isogenic.sites.room import Room
 from isogenic.sites.state import SiteState, apply
@@ -157,6 +159,8 @@ class SiteNode:
             returning=self.returning,
         )
         self.courier.withheld = withheld
+
+        self.mending = Mending(ledgers=self.courier.ledgers, control=control, blobs=blobs, link=link, note=self.note)
 
     @property
     def state(self) -> SiteState:
@@ -407,6 +411,7 @@ class SiteNode:
                 tasks.create_task(self._download_for_ever())
                 tasks.create_task(self._heartbeat_for_ever(heartbeat_s))
                 tasks.create_task(self._remember_for_ever())
+                tasks.create_task(scrub_for_ever(self.mending.scrub, self.mending.look, self.mending.mend_once))
         finally:
             self._close_talk(self.journal.open() if self.journal else [])
             if not self.returning.waits:
@@ -470,6 +475,7 @@ class SiteNode:
     async def _heartbeat_for_ever(self, heartbeat_s: float) -> None:
         while True:
             with contextlib.suppress(Refusal):  # the upload loop tells of a lost link; a missed heartbeat is only silence
-                await self.courier.heartbeat(self.live())
+                said = await self.courier.heartbeat(self.live())
+                await self.mending.send_again(said.get("again"))
             self._close_talk(self.journal.due() if self.journal else [])
             await asyncio.sleep(heartbeat_s)
