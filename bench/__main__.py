@@ -1,6 +1,6 @@
 """Every measurement, and one table at the end.
 
-    python -m bench [records] [monitoring] [network] [scan]
+    python -m bench [records] [monitoring] [network] [scan] [scale]
 
 Ends with exit code 1 where a target was missed. What else runs on the machine decides with: the
 column to believe is the ratio to what was measured beside it, in the same run.
@@ -11,10 +11,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import monitoring, network, records, scan
+from bench import monitoring, network, records, scale, scan
 from bench.report import HEAD, Row
 
-ALL: dict[str, Callable[[], list[Row]]] = {"records": records.run, "monitoring": monitoring.run, "network": network.run, "scan": scan.run}
+ALL: dict[str, Callable[[], list[Row]]] = {
+    "records": records.run,
+    "monitoring": monitoring.run,
+    "network": network.run,
+    "scan": scan.run,
+    "scale": scale.run,
+}
 
 
 def main(names: list[str]) -> int:
