@@ -35,7 +35,9 @@ from isogenic.records.facts import fact
 
 __all__ = [
     "BAD",
+    "FORMAT_1",
     "GOOD",
+    "QUALITY",
     "UNCERTAIN",
     "Block",
     "HouseReadingsSealed",

@@ -1,11 +1,10 @@
 """The hot buffer: readings of running batches, and of waiting units, until they are sealed in a block.
 
 Guarantees: rows of a stream (a batch, or a unit that waits) come out in the order in which
-they were added, whatever their clock says. Once `add` has returned, the end of the process
-takes none of them; a power cut takes at most those added since the last one that was
-`durable` (group commit: an fsync a row would cost ten a second, for rows of which the next
-one says nearly the same). What a cut took shows as a gap in the block (records.gaps).
-Leaves to others: which rows to add and when durably, sealing, digests, sending (readings).
+they were added, whatever their clock says; once `add` has returned, neither the end of the
+process nor a power cut takes one of them. Many rows to one `add` are one fsync, and
+fewer pages: how many to gather is the caller's choice, and what a crash takes before is a gap.
+Leaves to others: which rows to add and when, sealing, digests, sending (readings).
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class HotBuffer:
         except apsw.Error as trouble:
             raise NotReachable("cannot open the buffer of readings", why=str(trouble)) from trouble
 
-    def add(self, rows: Sequence[Row], *, durable: bool = True, starts: dict[str, int] | None = None) -> None:
+    def add(self, rows: Sequence[Row], *, starts: dict[str, int] | None = None) -> None:
         """Keep rows, all or none. `starts`: the number of the first row of a stream of which nothing is kept; 0 where not named."""
         if not rows:
             return
@@ -101,7 +100,6 @@ class HotBuffer:
                 shape = self._shapes.get(row.shape) or self._new_shape(row.shape)
                 values.append((row.stream, span.stop, row.at, row.mark, shape, row.values.tobytes(), row.quality.tobytes()))
                 spans[row.stream] = Span(span.start, span.stop + 1, span.at)
-            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             with self._db:
                 self._db.executemany("INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         except apsw.Error as trouble:

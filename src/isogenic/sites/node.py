@@ -55,6 +55,7 @@ from isogenic.sites.facts import (
 from isogenic.sites.hot import HotBuffer
 from isogenic.sites.keeping import KeyCare
 from isogenic.sites.keyring import Keyring
+from isogenic.sites.live import Thinned
 from isogenic.sites.loop import Site, scan
 from isogenic.sites.mending import Mending
 from isogenic.sites.readings import Readings, ReadingsPlan
@@ -132,6 +133,7 @@ class SiteNode:
         self._written: dict[str, float] = {}
         self._refused_before: set[str] = set()
         self._module_news: list[tuple[str, bool, str]] = []  # heard from the equipment, not yet noted
+        self._thinned = Thinned()
         self._blocks: list[tuple[str, str]] = []  # batch (or unit) and digest of every block noted here, in order
         self._unusable: set[str] = set()  # published models whose right bytes are no model
         self._news = asyncio.Event()
@@ -299,9 +301,13 @@ class SiteNode:
             await self._write()
         self.readings.keep(self.frame, self.state.running())  # before: the readings that close a batch are of that batch
         decided = scan(self.site, self.frame, now, mint=self.mint)
+        if any(isinstance(payload, BatchClosed) for payload in decided.facts):
+            self.readings.flush()
         self.note(decided.facts, moment=now)  # noted before it is done
         self.site = replace(self.site, watches=decided.watches)
         self.judgements = decided.judgements
+        for unit, values in self._seen().items():
+            self._thinned.see(unit, values)
         await self._write()
         for payload in decided.facts:
             if isinstance(payload, BatchClosed):
@@ -380,7 +386,12 @@ class SiteNode:
         self.note([LedgerRefused(origin, why[:WHY_MAX])])
 
     def live(self) -> dict[str, dict[str, float]]:
-        """The newest readings of running batches, for the control site's trends: never evidence."""
+        """Thinned readings of running batches since this was last asked, for the control site's trends: never evidence."""
+        units = {str(batch.control.unit) for batch in self.state.running() if not self.withheld(batch.control.batch)}
+        return {unit: values for unit, values in self._thinned.take().items() if unit in units}
+
+    def _seen(self) -> dict[str, dict[str, float]]:
+        """The newest readings of running batches."""
         if self.frame is None:
             return {}
         units: dict[str, dict[str, float]] = {}
@@ -414,6 +425,7 @@ class SiteNode:
                 tasks.create_task(scrub_for_ever(self.mending.scrub, self.mending.look, self.mending.mend_once))
         finally:
             self._close_talk(self.journal.open() if self.journal else [])
+            self.readings.flush()
             if not self.returning.waits:
                 self.note([NodeStopped(self.state.site)])
                 self.keep_beacon()

@@ -47,7 +47,7 @@ class ReadingsPlan:
 
     block_samples: int = 1_000_000  # values in a block: half an hour of 50 signals at 10 Hz, some 3 MB, sealed between two scans
     block_s: float = 86_400.0  # a day: what the control site does not hold yet is bounded, and a slow site's blocks are worth their headers
-    sync_s: float = 1.0  # process time that a power cut may take of the newest rows; an fsync for each at 10 Hz would cost more than the scan
+    sync_s: float = 1.0  # process time between two commits, which a crash may take; one for each scan at 10 Hz would cost more than the scan
     idle_s: float = 60.0  # process time between two rows that are kept while no batch runs; 0: none are
     scan_s: float = 0.0  # the interval that scans are held to; 0: none is promised, so none can be late
 
@@ -84,8 +84,10 @@ class Readings:
             if unit not in busy and self.plan.idle_s and not 0 <= at - self._known.get(stream, -1 << 60) < 1000 * self.plan.idle_s:
                 *_, shape, columns = self._columns(known, frame)
                 self._enqueue(stream, at, shape, frame, columns, stepped=stepped)
+        if 0 <= at - self._synced < 1000 * self.plan.sync_s:
+            return  # group commit
         try:
-            self._write(durable=not 0 <= at - self._synced < 1000 * self.plan.sync_s)
+            self._write()
             self._refused = None
         except NotReachable as refusal:
             self._refused = refusal
@@ -116,20 +118,22 @@ class Readings:
         self._queued += size
         self._known[stream] = at
 
-    def _write(self, *, durable: bool) -> None:
+    def _write(self) -> None:
         """Bring what waits to the disk."""
         if not self._queue:
             return
         rows, kept = list(self._queue), self.hot.streams()
-        self.hot.add(rows, durable=durable, starts={row.stream: self._sealed_rows(row.stream) for row in rows if row.stream not in kept})
+        self.hot.add(rows, starts={row.stream: self._sealed_rows(row.stream) for row in rows if row.stream not in kept})
         self._queue.clear()
         self._queued = 0
-        if durable:
-            self._synced = rows[-1].at
+        self._synced = rows[-1].at
 
     def flush(self) -> None:
-        """Bring every row that was kept to the platter; refuses when the disk does."""
-        self._write(durable=True)
+        """Bring every row that was kept to the disk, as before a batch is closed or the node ends; what it refuses waits."""
+        try:
+            self._write()
+        except NotReachable as refusal:
+            self._refused = refusal
 
     # ---- counting ----
 
@@ -184,7 +188,7 @@ class Readings:
         if self._refused is not None:
             raise self._refused  # only now: set-points are out, and the rows wait
         for batch in sorted(self._due):
-            self._write(durable=True)
+            self._write()
             while self._seal(str(batch), ends=True):
                 pass
             self._end(batch, now)
@@ -204,7 +208,7 @@ class Readings:
     def seal_all(self, batch: BatchId) -> list[ReadingsSealed]:
         """Seal what is kept of one batch now, whatever is due; gives the blocks."""
         before = len(self._state().sealed.get(batch, ()))
-        self._write(durable=True)
+        self._write()
         while self._seal(str(batch), ends=batch in self._state().batches and self._state().batches[batch].closed):
             pass
         return list(self._state().sealed.get(batch, ())[before:])
