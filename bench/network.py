@@ -36,6 +36,7 @@ from isogenic.network.control import ControlNode
 from isogenic.network.server import node_server, started
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
+from isogenic.records.disclosures import Journal
 from isogenic.records.facts import Actor
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Answer
@@ -43,6 +44,7 @@ from isogenic.records.notes import COSIGNER, Signer
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.tls import issue_certificates
 from isogenic.sites.courier import Courier
+from isogenic.sites.disclosing import DisclosingLink
 from isogenic.sites.link import HttpsLink
 
 FACTS, PAGE, TARGET, WIRE, GROWTH = 1_000_000, 512, 45_000, 50, 1.25
@@ -173,13 +175,16 @@ async def site(folder: Path, port: str) -> None:
     ledger = Ledger(SqliteStore(folder / "sponsor.sqlite", origin=ORIGIN), signer=mine["site"])
     held = Copy(SqliteStore(folder / "control.sqlite", origin=DIRECTED), writer=mine["control"].verifying_key, witness=mine["site witness"])
     link = Counted(HttpsLink(f"https://127.0.0.1:{port}", home=folder, wait_s=1.0))
+    said = Ledger(SqliteStore(folder / "disclosures.sqlite", origin="bench/LEEDS/DISCLOSURES"), signer=mine["site"])
+    journal = Journal(said, actor=Actor.node("LEEDS"), clock=SystemClock())
+    listed = DisclosingLink(link, journal, to="node CONTROL", withheld={}) if os.environ.get("BENCH_JOURNAL", "1") == "1" else link
     courier = Courier(
         ledgers={ORIGIN: ledger},
         control=held,
         witness=mine["control witness"].verifying_key,
         blobs=BlobStore(folder / "blobs"),
         wanted=Nothing(),
-        link=link,
+        link=listed,  # as a site does: what leaves is noted before it leaves
         clock=SystemClock(),
         on_link=lambda up, why: None,
         on_control=lambda: None,
