@@ -54,4 +54,7 @@ def copy_of(name: str, folder: Path) -> Path:
         shutil.copy(released() / name, target)
     else:
         shutil.copytree(released() / name, target)
+    beacon = Path(f"{released() / name}.beacon")
+    if beacon.exists():
+        shutil.copy(beacon, f"{target}.beacon")
     return target

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import apsw
 import pytest
-from released_lot import copy_of, released
 from typer.testing import CliRunner
 
 from isogenic.checks import Severity
@@ -20,6 +19,7 @@ from isogenic.network.inspection import inspect
 from isogenic.records.dossier import Key, KeyRole
 from isogenic.records.lock import sole_process
 from isogenic.records.report import Finding, VerifyReport
+from released_lot import copy_of, released
 
 SPONSOR = "aster/LEEDS/ASTER-BIO"
 LEDGER = "ledgers/ASTER-BIO.sqlite"
@@ -54,7 +54,7 @@ def test_what_nobody_has_touched_verifies_and_is_not_touched(name: str) -> None:
     else:
         assert stops(report) == []
         assert any(each.origin == SPONSOR and each.witnessed == each.size > 50 for each in report.ledgers)
-        assert (report.blocks, report.readings > 1000) == (1, True)
+        assert (report.blocks > 0, report.readings > 1000) == (True, True)
     assert state_of(released()) == before
 
 
@@ -163,11 +163,14 @@ def test_a_changed_or_lost_block_is_named(tmp_path: Path, change: Callable[[Path
 def test_a_release_for_another_record_is_named(tmp_path: Path) -> None:
     """The site's ledger is cut back to an old state of it, consistently; the release that the control site signed is for more."""
     folder = copy_of("net/LEEDS", tmp_path)
+    db = apsw.Connection(str(folder / LEDGER))
+    (size,) = db.execute("SELECT max(size) FROM checkpoint WHERE size < 40").fetchall()[0]
+    db.close()
     spoil(
         folder / LEDGER,
-        "DELETE FROM log WHERE pos >= 50",
-        "DELETE FROM checkpoint WHERE size > 50",
-        "DELETE FROM receipt WHERE size > 50",
+        f"DELETE FROM log WHERE pos >= {size}",
+        f"DELETE FROM checkpoint WHERE size > {size}",
+        f"DELETE FROM receipt WHERE size > {size}",
     )
     assert [each.check for each in stops(inspect(folder))] == ["check_record_roots"]
 

@@ -19,7 +19,7 @@ from verifier import verify
 from isogenic.network.inspection import inspect
 from released_lot import released
 
-TURNS = {"dossier": 120, "archive": 60, "folder": 120}  # 300 in every test run
+TURNS = {"dossier": 150, "archive": 90, "folder": 60}  # 300 in every test run
 NIGHTLY = {"dossier": 4_000, "archive": 2_000, "folder": 4_000}
 
 

@@ -274,14 +274,24 @@ def claimed(text: bytes) -> tuple[str, int, bytes]:
 
 
 class Writer:
-    """The keys of one ledger's writer, from one that is trusted: which counts for which sizes."""
+    """The keys of one ledger's writer: which counts for which sizes."""
 
-    def __init__(self, origin: str, key: VKey) -> None:
-        self.origin = origin
-        self.keys: list[tuple[int, VKey]] = [(0, key)]  # (counts for more facts than this, key)
+    def __init__(self, origin: str, eras: list[tuple[int, VKey | None]]) -> None:
+        """`eras`: a key (or none) counts for checkpoints of more than so many facts, until the next."""
+        self.origin, self.eras = origin, eras
+        self.revoked = [after for after, _ in eras[1:]]
 
-    def at(self, size: int) -> VKey:
-        return next(key for after, key in reversed(self.keys) if after < size or after == 0)
+    @property
+    def name(self) -> str:
+        return next(key.name for _, key in self.eras if key is not None)
+
+    def at(self, size: int) -> VKey | None:
+        return next((key for after, key in reversed(self.eras) if after < size), self.eras[0][1])
+
+    def was_revoked(self, lines: list[tuple[str, bytes]], size: int) -> bool:
+        """Whether a note is by a key that was revoked for so many facts."""
+        ended = max((after for after in self.revoked if after < size), default=None)
+        return ended is not None and lines[0][1][:4] in {key.mark for after, key in self.eras if key is not None and after < ended}
 
     def follow(self, fact: dict[str, Any], root: bytes) -> None:
         """A rotation that the key in force has signed; with another root it condemns the ledger."""
@@ -289,6 +299,8 @@ class Writer:
         if fact["kind"] != "records.key_rotated" or fact["v"] != 1 or set(body) != {"ledger", "key", "note"}:
             return
         by = self.at(position + 1)
+        if by is None:
+            return
         try:
             new = vkey(body["key"])
             text = open_note(body["note"].encode(), by)
@@ -297,11 +309,11 @@ class Writer:
         except (Fault, AttributeError, IndexError, UnicodeError):
             return
         told = f"isogenic key rotation 1\n{self.origin}\n{position}\n{base64.b64encode(said).decode()}\n{new}\n"
-        if body["ledger"] != self.origin or new.name != by.name or text != told.encode() or new in [key for _, key in self.keys]:
+        if body["ledger"] != self.origin or new.name != by.name or text != told.encode() or new in [key for _, key in self.eras]:
             return
         if said != root:
             raise Fault(f"the key is handed on at {position} over another root")
-        self.keys.append((position, new))
+        self.eras = sorted([*self.eras, (position, new)], key=lambda era: era[0])
 
 
 def open_checkpoint(note: bytes, origin: str, writers: list[Writer], keys: list[Key]) -> Checkpoint:
@@ -311,6 +323,8 @@ def open_checkpoint(note: bytes, origin: str, writers: list[Writer], keys: list[
         raise Fault(f"no key of the writer of {origin}")
     for writer in writers:
         key = writer.at(said[1])
+        if key is None:
+            continue
         ours = [data[4:] for name, data in lines if (name, data[:4]) == (key.name, key.mark)]
         if not ours or key.kind != 1 or not all(key.signed(text, each) for each in ours):
             continue
@@ -320,7 +334,7 @@ def open_checkpoint(note: bytes, origin: str, writers: list[Writer], keys: list[
                 if (name, data[:4]) != (witness.name, witness.mark):
                     continue
                 holders = [each.name for each in keys if each.role == "witness" and each.key == witness]
-                if all(_same_node(holder, witness, origin, key) for holder in holders):
+                if all(_same_node(holder, witness, origin, writer.name) for holder in holders):
                     continue
                 time = int.from_bytes(data[4:12], "big")
                 if not witness.signed(b"cosignature/v1\ntime %d\n" % time + text, data[12:]):
@@ -330,8 +344,8 @@ def open_checkpoint(note: bytes, origin: str, writers: list[Writer], keys: list[
     raise Fault(f"not signed by the writer of {origin}")
 
 
-def _same_node(holder: str, witness: VKey, origin: str, writer: VKey) -> bool:
-    return holder == node_of(origin) or (witness.name + "/").startswith(writer.name + "/")
+def _same_node(holder: str, witness: VKey, origin: str, writer: str) -> bool:
+    return holder == node_of(origin) or (witness.name + "/").startswith(writer + "/")
 
 
 def node_of(origin: str) -> str:
@@ -419,6 +433,12 @@ class Key:
     role: str  # empty: a key alone on a line
     name: str
     key: VKey
+    first: int = 0  # of a writer: the sizes that it counts for
+    last: int | None = None
+
+    def within(self, listed: Key) -> Key:
+        lasts = [each for each in (self.last, listed.last) if each is not None]
+        return Key(self.role, self.name, self.key, max(self.first, listed.first), min(lasts, default=None))
 
     def allows(self, used: Key) -> bool:
         if self.key != used.key:
@@ -439,18 +459,39 @@ def read_keys(text: str) -> list[Key]:
         if len(parts) == 1:
             keys.append(Key("", "", vkey(parts[0])))
             continue
-        if len(parts) < 3 or parts[0] not in ("writer", "witness", "dossier", "person", "-"):
+        match = re.fullmatch(r"(writer|witness|dossier|person|-)(?::(\d{1,15})-(\d{1,15})?)?", parts[0], re.ASCII)
+        if len(parts) < 3 or not match or (match[2] and match[1] != "writer"):
             raise Fault("a line of keys is not ROLE NAME VKEY TITLE")
-        keys.append(Key(parts[0].replace("-", ""), "" if parts[1] == "-" else parts[1], vkey(parts[2])))
+        role, name = match[1].replace("-", ""), "" if parts[1] == "-" else parts[1]
+        keys.append(Key(role, name, vkey(parts[2]), int(match[2] or 0), int(match[3]) if match[3] else None))
     return keys
+
+
+def narrowed(keys: list[Key], own: list[Key]) -> list[Key]:
+    """Those that one's own list allows, for the sizes that both have."""
+    both = [key.within(each) for key in keys for each in own if each.allows(key)]
+    return [key for key in both if key.last is None or key.first <= key.last]
+
+
+def writers_of(origin: str, keys: list[Key]) -> list[Writer]:
+    lines = [key for key in keys if (key.role, key.name) == ("writer", origin)]
+    found = [Writer(origin, [(-1, key.key)]) for key in lines if not key.first and key.last is None]
+    eras: list[tuple[int, VKey | None]] = []
+    for key in sorted((key for key in lines if key.first or key.last is not None), key=lambda key: key.first):
+        after = key.first - 1 if key.first > 1 else -1
+        eras = [*(era for era in eras if era[0] < after), (after, key.key)]
+        if key.last is not None:
+            eras.append((key.last, None))
+    if eras:
+        found.append(Writer(origin, eras if eras[0][0] < 0 else [(-1, None), *eras]))
+    return found
 
 
 # ---- 8. what people sign ----
 
 SIGNATURE = {"person", "printed_name", "role", "meaning", "at", "digest", "key", "signature"}
-LATER = {"method", "evidence"}
-EVIDENCE = {"credential", "authenticator_data", "client_data", "nonce"}
 ROLES = {"operator", "process_engineer", "quality", "qualified_person", "analyst", "planner", "inspector", "administrator"}
+WITH_METHOD = SIGNATURE | {"method", "evidence"}
 MAY = {
     "reviewed": {"quality", "qualified_person"},
     "enrolled": ROLES,
@@ -459,105 +500,151 @@ MAY = {
     "disposed": {"quality", "qualified_person"},
     "authored": {"process_engineer"},
     "approved": {"quality", "qualified_person"},
+    "revoked": {"quality", "qualified_person", "administrator"},
 }
-SIGNED = {"quality.lot_released", "quality.lot_rejected", "quality.deviation_disposed", "recipe.approved", "recipe.published"}
-SIGNED |= {"quality.trail_reviewed", "authority.passkey_enrolled"}
+SIGNED = {
+    "authority.key_revoked",
+    "authority.passkey_enrolled",
+    "quality.trail_reviewed",
+    "quality.lot_released",
+    "quality.lot_rejected",
+    "quality.deviation_disposed",
+    "recipe.approved",
+    "recipe.published",
+}
 
 
 def signatures_in(value: Any) -> list[dict[str, Any]]:
     if isinstance(value, dict):
-        if SIGNATURE <= set(value) <= SIGNATURE | LATER:
-            return [value]
+        if SIGNATURE <= set(value) <= WITH_METHOD:
+            return [{"method": "password", "evidence": None, **value}]
         return [found for each in value.values() for found in signatures_in(each)]
     return [found for each in value for found in signatures_in(each)] if isinstance(value, list) else []
 
 
-@dataclass
-class People:
-    """Who is on file: directories, keys and passkeys that came or ended since."""
-
-    directories: list[dict[str, Any]] = field(default_factory=list)
-    replaced: dict[str, set[str]] = field(default_factory=dict)  # person -> keys that came later
-    passkeys: dict[str, dict[str, Any]] = field(default_factory=dict)  # credential -> the fact's body
-    ended: dict[str, str] = field(default_factory=dict)  # key or credential -> time
-
-    def add(self, fact: dict[str, Any]) -> None:
-        body = fact["body"]
+def states_of(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every state that the people of the directory were in, by the facts of the control site, ledger by ledger."""
+    now: dict[str, dict[str, Any]] = {}
+    states = []
+    for fact in facts:
+        if node_of(fact["ledger"]) != "CONTROL":
+            continue
+        body, before = fact["body"], now.get(fact["ledger"], {})
         if fact["kind"] == "authority.directory_published":
-            self.directories.append(body["directory"])
-        elif fact["kind"] == "authority.key_replaced":
-            self.replaced.setdefault(body["person"], set()).add(body["key"])
-            self.ended[body["former"]["key"]] = body["former"]["until"]
-        elif fact["kind"] == "authority.passkey_enrolled":
-            self.passkeys[body["passkey"]["id"]] = body
-        elif fact["kind"] == "authority.passkey_removed":
-            self.ended[body["credential"]] = body["at"]
-
-    def bears_out(self, signature: dict[str, Any]) -> bool:
-        person = signature["person"]
-        for directory in self.directories:
-            known = directory["people"].get(person)
-            if known is None or signature["role"] not in known["roles"]:
-                continue
-            keys = {known["key"], *self.replaced.get(person, ())}
-            if signature["key"] in keys and signature["printed_name"] in [known["printed_name"], *known.get("former_names", [])]:
-                return True
-        return False
+            people = {person: carried(before.get(person), each) for person, each in body["directory"]["people"].items()}
+        elif body.get("person") in before and fact["kind"] in CHANGES:
+            people = {**before, body["person"]: CHANGES[fact["kind"]](before[body["person"]], body)}
+        else:
+            continue
+        now[fact["ledger"]] = people
+        states.append(people)
+    return states
 
 
-def check_person(signature: dict[str, Any], people: People, own: list[Key] | None) -> None:
-    if not all(isinstance(signature[part], str) for part in SIGNATURE) or signature.get("method", "password") not in ("password", "passkey"):
-        raise Fault("a signature is not of its form")
-    if not people.bears_out(signature):
-        raise Fault(f"no directory has {signature['person']} with this key, printed name and role")
-    key, evidence = vkey(signature["key"]), signature.get("evidence")
-    if any(signature["at"] > people.ended.get(each, "9") for each in (signature["key"], evidence["credential"] if evidence else "")):
-        raise Fault(f"the key of {signature['person']} had ended")
-    lines = [signature[part] for part in ("person", "role", "meaning", "at", "digest")]
-    if signature.get("method", "password") == "passkey":
-        check_passkey(signature, lines, people)
-    elif evidence is not None or not key.signed(
-        "".join(f"{line}\n" for line in ["isogenic-signature/1", *lines]).encode(), unbase64(signature["signature"])
-    ):
-        raise Fault(f"the signature of {signature['person']} does not verify")
-    if own is not None and not any(each.allows(Key("person", signature["person"], key)) for each in own):
+def enrolled(person: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    known = person.get("passkeys", [])
+    return (
+        person
+        if any(each["id"] == body["passkey"]["id"] for each in known)
+        else {**person, "passkeys": [*known, {**body["passkey"], "removed_at": None}]}
+    )
+
+
+def removed(person: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    def one(each: dict[str, Any]) -> dict[str, Any]:
+        return {**each, "removed_at": each.get("removed_at") or body["at"]} if each["id"] == body["credential"] else each
+
+    return {**person, "passkeys": [one(each) for each in person.get("passkeys", [])]}
+
+
+def replaced(person: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    if body["former"]["key"] != person["key"]:
+        return person
+    return {**person, "key": body["key"], "former_keys": [*person.get("former_keys", []), body["former"]]}
+
+
+CHANGES = {"authority.passkey_enrolled": enrolled, "authority.passkey_removed": removed, "authority.key_replaced": replaced}
+
+
+def carried(was: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    if was is None:
+        return now
+    former = {each["key"]: each for each in (*was.get("former_keys", []), *now.get("former_keys", []))}
+    key = was["key"] if now["key"] in former else now["key"]
+    gone = {each["id"]: each["removed_at"] for each in was.get("passkeys", []) if each.get("removed_at")}
+    passkeys = {each["id"]: each for each in (*was.get("passkeys", []), *now.get("passkeys", []))}
+    return {
+        **now,
+        "key": key,
+        "former_keys": [each for each in former.values() if each["key"] != key],
+        "former_names": [*was.get("former_names", []), *now.get("former_names", [])],
+        "passkeys": [{**each, "removed_at": gone.get(each["id"], each.get("removed_at"))} for each in passkeys.values()],
+    }
+
+
+def check_person(signature: dict[str, Any], states: list[dict[str, Any]], own: list[Key] | None) -> None:
+    if not all(isinstance(signature[part], str) for part in (*SIGNATURE, "method")):
+        raise Fault("a signature holds what is no text")
+    why = f"no directory names {signature['person']}"
+    for state in states:
+        if signature["person"] in state:
+            try:
+                check_against(signature, state[signature["person"]])
+            except Fault as trouble:
+                why = str(trouble)
+            else:
+                break
+    else:
+        raise Fault(why)
+    if own is not None and not any(each.allows(Key("person", signature["person"], vkey(signature["key"]))) for each in own):
         raise Fault(f"the key of {signature['person']} is not on the list")
 
 
-def check_passkey(signature: dict[str, Any], lines: list[str], people: People) -> None:
-    """Section 8, signed with a passkey."""
+def check_against(signature: dict[str, Any], person: dict[str, Any]) -> None:
+    at, former = signature["at"], person.get("former_keys", [])
+    if signature["key"] != person["key"] and not any(each["key"] == signature["key"] and at <= each["until"] for each in former):
+        raise Fault(f"the key is not that of {signature['person']}")
+    if signature["printed_name"] not in (person["printed_name"], *person.get("former_names", [])) or signature["role"] not in person["roles"]:
+        raise Fault(f"the printed name or the role is not that of {signature['person']}")
+    lines = ["isogenic-signature/1", *(signature[part] for part in ("person", "role", "meaning", "at", "digest"))]
+    signed = unbase64(signature["signature"])
+    if signature["method"] == "password" and signature["evidence"] is None:
+        if not vkey(signature["key"]).signed("".join(f"{line}\n" for line in lines).encode(), signed):
+            raise Fault(f"the signature of {signature['person']} does not verify")
+        return
     evidence = signature["evidence"]
-    if not isinstance(evidence, dict) or set(evidence) != EVIDENCE or not re.fullmatch("[0-9a-f]{32}", evidence["nonce"]):
-        raise Fault("the evidence is not of its form")
-    enrolled = people.passkeys.get(evidence["credential"])
-    if enrolled is None or enrolled["person"] != signature["person"]:
-        raise Fault(f"{signature['person']} has no such passkey")
-    passkey = enrolled["passkey"]
+    if signature["method"] != "passkey" or not isinstance(evidence, dict) or not re.fullmatch(r"[0-9a-f]{32}", evidence["nonce"]):
+        raise Fault("neither a password nor a passkey")
+    passkey = next((each for each in person.get("passkeys", []) if each["id"] == evidence["credential"]), None)
+    if passkey is None or (passkey.get("removed_at") and at > passkey["removed_at"]):
+        raise Fault("the passkey is not on file, or was removed")
+    lines = ["isogenic-signature/2", *lines[1:], evidence["nonce"]]
+    check_passkey(passkey, evidence, signed, sha256("".join(f"{line}\n" for line in lines).encode()).digest())
+
+
+def check_passkey(passkey: dict[str, Any], evidence: dict[str, Any], signed: bytes, challenge: bytes) -> None:
     data, client = unbase64(evidence["authenticator_data"]), unbase64(evidence["client_data"])
-    said = json.loads(client)
-    challenge = sha256("".join(f"{line}\n" for line in ["isogenic-signature/2", *lines, evidence["nonce"]]).encode()).digest()
-    if said["type"] != "webauthn.get" or said["challenge"] != base64.urlsafe_b64encode(challenge).rstrip(b"=").decode():
+    said, domain = json.loads(client), passkey["domain"]
+    page = re.fullmatch(r"(?:https://([a-z0-9.-]+)|http://(localhost))(?::\d+)?", said["origin"])
+    host = (page[1] or page[2]) if page else ""
+    if said["type"] != "webauthn.get" or said["challenge"] != base64.urlsafe_b64encode(challenge).decode().rstrip("="):
         raise Fault("the passkey answered another challenge")
-    page = re.fullmatch(r"(https?)://([a-z0-9.-]+)(:\d+)?", said["origin"])
-    host = page[2] if page else ""
-    if page is None or (page[1] == "http" and host != "localhost") or not (host == passkey["domain"] or host.endswith("." + passkey["domain"])):
+    if said.get("crossOrigin", False) is not False or not (host == domain or host.endswith("." + domain)):
         raise Fault("the passkey was used on another page")
-    if said.get("crossOrigin", False) is not False:
-        raise Fault("the passkey was used from within another page")
-    if len(data) < 37 or data[:32] != sha256(passkey["domain"].encode()).digest() or data[32] & 5 != 5:
+    if len(data) < 37 or data[:32] != sha256(domain.encode()).digest() or data[32] & 5 != 5:
         raise Fault("the authenticator was asked by another domain, or did not verify the person")
-    key, signed = load_der_public_key(unbase64(passkey["key"])), data + sha256(client).digest()
+    key, message = load_der_public_key(unbase64(passkey["key"])), data + sha256(client).digest()
     try:
         if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
-            key.verify(unbase64(signature["signature"]), signed, ec.ECDSA(hashes.SHA256()))
+            key.verify(signed, message, ec.ECDSA(hashes.SHA256()))
         elif isinstance(key, Ed25519PublicKey):
-            key.verify(unbase64(signature["signature"]), signed)
+            key.verify(signed, message)
         elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
-            key.verify(unbase64(signature["signature"]), signed, padding.PKCS1v15(), hashes.SHA256())
+            key.verify(signed, message, padding.PKCS1v15(), hashes.SHA256())
         else:
-            raise Fault("the passkey's key is of no kind that is known")
+            raise Fault("the passkey's key is of no known kind")
     except InvalidSignature as trouble:
-        raise Fault(f"the passkey of {signature['person']} did not sign this") from trouble
+        raise Fault("the passkey's signature does not verify") from trouble
 
 
 def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
@@ -582,10 +669,12 @@ def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
         parts = ("batch", "digest", "filter", "ledger", "lines", "lot", "remark", "root", "site", "start", "stop")
         digest, meanings = _digest("trail-review/1", {part: body[part] for part in parts}), {"reviewed"}
     elif kind == "authority.passkey_enrolled":
-        parts = ("domain", "id", "key", "title")
-        digest, meanings = _digest("passkey/1", {"person": body["person"], **{part: body["passkey"][part] for part in parts}}), {"enrolled"}
+        said = {part: body["passkey"][part] for part in ("domain", "id", "key", "title")}
+        digest, meanings = _digest("passkey/1", {**said, "person": body["person"]}), {"enrolled"}
         if signatures[0]["person"] != body["person"] or signatures[0].get("method", "password") != "password":
-            raise Fault("a passkey is enrolled with its person's own key")
+            raise Fault("a passkey is enrolled by its person, with the key on file")
+    elif kind == "authority.key_revoked":
+        digest, meanings = _digest("revocation/1", {part: body[part] for part in ("key", "ledgers", "reason", "site")}), {"revoked"}
     elif kind == "recipe.approved":
         digest, meanings = body["digest"], {"authored", "approved"}
     elif kind == "recipe.published":
@@ -593,7 +682,11 @@ def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
         if {each["meaning"] for each in signatures} != meanings or len({each["person"] for each in signatures}) < 2:
             raise Fault("it takes an author and an approver, two people")
     for signature in signatures:
-        if signature["meaning"] not in meanings or signature["role"] not in MAY[signature["meaning"]] or signature["digest"] != digest:
+        if (
+            signature["meaning"] not in meanings
+            or signature["role"] not in MAY.get(signature["meaning"], {signature["role"]})
+            or signature["digest"] != digest
+        ):
             raise Fault(f"the signature of {signature['person']} is over something else, or means it not")
     audience = fact["ledger"].rpartition("/")[2]
     if node_of(fact["ledger"]) != "CONTROL" or (site is not None and audience not in (site, "HOUSE")):
@@ -630,19 +723,26 @@ class Evidence:
 
 def check_people(found: Evidence, own: list[Key] | None, wanted: set[str]) -> None:
     """7.5 to 7.7."""
-    facts, people = found.all_facts(), People()
+    facts, states = found.all_facts(), []
     for fact in facts:
-        if not fact["kind"].startswith("authority."):
-            continue
-        if node_of(fact["ledger"]) == "CONTROL":
-            with found.at(f"fact {fact['pos']} of {fact['ledger']}"):
-                people.add(fact)
-        elif fact["kind"] == "authority.directory_published":
+        if fact["kind"] == "authority.directory_published" and node_of(fact["ledger"]) != "CONTROL":
             found.faults.append(f"a directory at {fact['pos']} of {fact['ledger']}")
+    with found.at("directories"):
+        states = states_of(facts)
+    ended: dict[str, str] = {}
+    for fact in facts:
+        with found.at(f"fact {fact['pos']} of {fact['ledger']}"):
+            if node_of(fact["ledger"]) == "CONTROL" and fact["kind"] == "authority.key_replaced":
+                ended.setdefault(fact["body"]["former"]["key"], fact["body"]["former"]["until"])
+            elif node_of(fact["ledger"]) == "CONTROL" and fact["kind"] == "authority.passkey_removed":
+                ended.setdefault(fact["body"]["credential"], fact["body"]["at"])
     for fact in facts:
         with found.at(f"fact {fact['pos']} of {fact['ledger']}"):
             for signature in signatures_in(fact["body"]):
-                check_person(signature, people, own)
+                check_person(signature, states, own)
+                used = (signature["key"], (signature["evidence"] or {}).get("credential", ""))
+                if any(signature["at"] > ended.get(each, "9") for each in used):
+                    raise Fault(f"the key or passkey of {signature['person']} had ended by then")
             if fact["kind"] in SIGNED:
                 check_signed(fact, facts)
             if fact["kind"] == "quality.lot_released":
@@ -663,7 +763,7 @@ def check_record(fact: dict[str, Any], found: Evidence, wanted: set[str]) -> Non
 def verify_dossier(files: dict[str, bytes], own: list[Key] | None, found: Evidence) -> None:
     keys = read_keys(files["keys.txt"].decode())
     if own is not None:
-        keys = [key for key in keys if any(each.allows(key) for each in own)]
+        keys = narrowed(keys, own)
     wanted = f"isogenic dossier 1\n{sha256(files['manifest.json']).hexdigest()}\n".encode()
     signed = False
     for key in keys:
@@ -689,12 +789,25 @@ def verify_dossier(files: dict[str, bytes], own: list[Key] | None, found: Eviden
     for said in manifest["ledgers"]:
         with found.at(str(said.get("origin"))):
             check_ledger(files, said, keys, found)
+    for origin, facts in found.facts.items():
+        check_revoked(origin, len(facts), keys, found)
     with found.at("blocks"):
         check_blocks(files, str(manifest.get("about", "")), found)
     check_people(found, own, batches_about(found.all_facts(), str(manifest.get("about", ""))))
 
 
 PATH = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]{0,119}/){0,3}[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}")
+
+
+def check_revoked(origin: str, size: int, keys: list[Key], found: Evidence) -> None:
+    """7.8."""
+    begins = [key.first for key in keys if (key.role, key.name) == ("writer", origin)]
+    for fact in found.all_facts():
+        if fact["kind"] == "authority.key_revoked" and node_of(fact["ledger"]) == "CONTROL":
+            with found.at(f"revocation at {fact['pos']} of {fact['ledger']}"):
+                after = fact["body"]["ledgers"].get(origin, size)
+                if size > after and not any(first > after for first in begins):
+                    raise Fault(f"the key of {origin} counts for {after} facts")
 
 
 def check_ledger(files: dict[str, bytes], said: dict[str, Any], keys: list[Key], found: Evidence) -> None:
@@ -704,7 +817,7 @@ def check_ledger(files: dict[str, bytes], said: dict[str, Any], keys: list[Key],
     lines = files[said["facts"]].split(b"\n")
     if lines.pop() != b"" or len(lines) != said["size"]:
         raise Fault(f"not {said['size']} lines of facts")
-    writers = [Writer(origin, key.key) for key in keys if (key.role, key.name) == ("writer", origin)]
+    writers = writers_of(origin, keys)
     found.facts[origin], found.leaves[origin] = [], [leaf(line) for line in lines]
     if files[said["leaves"]] != b"".join(each.hex().encode() + b"\n" for each in found.leaves[origin]):
         found.faults.append(f"{origin}: the leaves are not those of the facts")
@@ -805,7 +918,7 @@ def database(path: Path) -> Any:
 
 
 def verify_node(folder: Path, own: list[Key] | None, found: Evidence) -> None:
-    paths = sorted(path for path in folder.rglob("*.sqlite") if path.parent.name in ("ledgers", "copies"))
+    paths = sorted(path for path in folder.rglob("*.sqlite") if path.parent.name in ("ledgers", "copies", "mirror"))
     if not paths:
         raise Fault("no ledger is here")
     keys = keys_of(paths, own)
@@ -838,7 +951,7 @@ def verify_node(folder: Path, own: list[Key] | None, found: Evidence) -> None:
 def keys_of(paths: list[Path], own: list[Key] | None) -> list[Key]:
     """The keys that the control site's directories name; with a list, those that it allows and what it names itself."""
     keys, origins = [], []
-    directories = []
+    directories, revoked = [], []
     for path in paths:
         with contextlib.suppress(sqlite3.Error, Fault, ValueError, TypeError, LookupError), database(path) as db:
             (origin,) = db.execute("SELECT value FROM meta WHERE key = 'origin'").fetchone()
@@ -846,18 +959,40 @@ def keys_of(paths: list[Path], own: list[Key] | None) -> list[Key]:
             if node_of(origin) != "CONTROL":
                 continue
             for (body,) in db.execute("SELECT body FROM log ORDER BY pos"):
-                if b'"authority.directory_published"' in body:
+                if b'"authority.directory_published"' in body or b'"authority.key_revoked"' in body:
                     fact = json.loads(body)
                     if fact["kind"] == "authority.directory_published":
                         directories.append(fact["body"]["directory"])
+                    elif fact["kind"] == "authority.key_revoked" and fact["body"] not in revoked:
+                        revoked.append(fact["body"])
+    begun: dict[str, str] = {}
     for directory in directories:
         nodes = {"CONTROL": directory["control"], **{site: each["keys"] for site, each in directory["sites"].items()}}
         keys += [Key("witness", node, vkey(each["witness"])) for node, each in nodes.items()]
-        keys += [Key("writer", origin, vkey(nodes[node_of(origin)]["ledger"])) for origin in origins if node_of(origin) in nodes]
+        for origin in origins:
+            if node_of(origin) in nodes:
+                begun.setdefault(origin, nodes[node_of(origin)]["ledger"])
+                if not any(origin in each["ledgers"] for each in revoked):
+                    keys.append(Key("writer", origin, vkey(nodes[node_of(origin)]["ledger"])))
         keys += [Key("person", person, vkey(each["key"])) for person, each in directory["people"].items()]
+    for origin, first in begun.items():
+        keys += lines_of(origin, first, [(each["ledgers"][origin], each["key"]) for each in revoked if origin in each["ledgers"]])
     if own is not None:
-        keys = [key for key in keys if any(each.allows(key) for each in own)] + [key for key in own if key.role and key.name]
+        keys = narrowed(keys, own) + [key for key in own if key.role and key.name]
     return keys
+
+
+def lines_of(origin: str, first: str, revoked: list[tuple[int, str]]) -> list[Key]:
+    """What a file of keys would say of a writer whose keys were revoked for so many facts, each with the key that counts beyond."""
+    eras = [(-1, first)]
+    for after, key in revoked:
+        eras = [*(era for era in eras if era[0] < after), (after, key)]
+    ends = [*(after for after, _ in eras[1:]), None]
+    return [
+        Key("writer", origin, vkey(key), max(after + 1, 0), last)
+        for (after, key), last in zip(eras, ends, strict=True)
+        if revoked and key and (last is None or last > after)
+    ]
 
 
 def check_file(path: Path, keys: list[Key], found: Evidence) -> tuple[str, list[bytes], list[int]]:
@@ -877,8 +1012,8 @@ def check_file(path: Path, keys: list[Key], found: Evidence) -> tuple[str, list[
     if [row[0] for row in rows] != list(range(len(rows))) or not all(isinstance(row[1], bytes) for row in rows):
         raise Fault("its positions have gaps, or a fact is not bytes")
     bodies = [row[1] for row in rows]
-    writers = [Writer(origin, key.key) for key in keys if (key.role, key.name) == ("writer", origin)]
-    tree, roots, facts = Tree(), {}, []
+    writers = writers_of(origin, keys)
+    tree, roots, facts, proven = Tree(), {}, [], 0
     due = {size: (note, frontier) for size, note, frontier in checkpoints}
     for position, body in enumerate(bodies):
         fact = read_fact(body, origin, position)
@@ -888,13 +1023,20 @@ def check_file(path: Path, keys: list[Key], found: Evidence) -> tuple[str, list[
         tree.add(leaf(body))
         if tree.size in due:
             note, frontier = due.pop(tree.size)
-            said = open_checkpoint(note, origin, writers, keys)
+            try:
+                said = open_checkpoint(note, origin, writers, keys)
+            except Fault:
+                if not any(writer.was_revoked(read_note(note)[1], tree.size) for writer in writers):
+                    raise
+                roots[tree.size] = tree.root()  # signed anew later, by the key that counts now
+                continue
+            proven = tree.size
             if (said.origin, said.size, said.root) != (origin, tree.size, tree.root()) or frontier != tree.frontier():
                 raise Fault(f"the checkpoint of {tree.size} facts is for others")
             roots[tree.size] = tree.root()
-    if due or (bodies and len(bodies) not in roots):
+    if due or proven != len(bodies):
         raise Fault("there are checkpoints beyond the facts, or facts beyond the checkpoints")
-    for size, note in receipts:
+    for size, note in receipts if path.parent.name != "mirror" else []:
         said = open_checkpoint(note, origin, writers, keys)
         if (said.origin, said.size, said.root) != (origin, size, roots.get(size)) or not said.witnesses:
             raise Fault(f"the receipt for {size} facts is for others, or nobody else has cosigned it")
@@ -909,19 +1051,21 @@ def check_blobs(folder: Path, own: set[str], found: Evidence) -> None:
     for fact in found.all_facts():
         if fact["kind"] == "records.readings_sealed":
             sealed.setdefault(fact["body"]["digest"], []).append(fact)
-        elif fact["kind"] in ("monitoring.model_published", "network.page_refused"):
+        elif fact["kind"] in ("monitoring.model_published", "network.page_refused", "records.house_readings_sealed"):
             others.setdefault(fact["body"]["digest"], []).append(fact)
     seen = set()
-    for shelf in (folder / "blobs", *folder.glob("*/blobs")):
-        for path in shelf.glob("*/*"):
-            if path.name.startswith("."):
-                continue
-            with found.at(f"blob {path.name}"):
-                if path.is_symlink() or sha256(path.read_bytes()).hexdigest() != path.name or path.parent.name != path.name[:2]:
-                    raise Fault("not what its name says")
-                seen.add(path.name)
-                if path.name in sealed:
-                    check_block(path.read_bytes(), path.name, sealed[path.name])
+    paths = [(path, path.name if path.parent.name == path.name[:2] else "") for path in folder.glob("blobs/*/*")]
+    paths += [(path, path.name if path.parent.name == path.name[:2] else "") for path in folder.glob("*/blobs/*/*")]
+    paths += [(path, path.stem.rpartition("-")[2]) for path in folder.rglob("*.parquet") if "readings" in path.parts]
+    for path, digest in paths:
+        if path.name.startswith("."):
+            continue
+        with found.at(f"blob {path.name}"):
+            if path.is_symlink() or sha256(path.read_bytes()).hexdigest() != digest:
+                raise Fault("not what its name says")
+            seen.add(digest)
+            if digest in sealed:
+                check_block(path.read_bytes(), digest, sealed[digest])
     for digest, facts in (*sealed.items(), *others.items()):
         if digest not in seen and any(fact["ledger"] in own for fact in facts):
             found.faults.append(f"the blob {digest} is missing")

@@ -23,7 +23,7 @@ from isogenic.network.facts import PageRefused
 from isogenic.quality.deviations import DeviationOpened
 from isogenic.quality.signed import WITH_SIGNATURES, check_record_roots, check_signed_facts
 from isogenic.records import codec
-from isogenic.records.blocks import ReadingsSealed
+from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
 from isogenic.records.dossier import CONTROL, MANIFEST, Key, KeyRole, writer_lines, written_by
 from isogenic.records.facts import Fact
 from isogenic.records.ledger_files import holds_ledgers, verify_files
@@ -34,7 +34,7 @@ from isogenic.records.verify import verify_dossier
 __all__ = ["inspect", "keys_in"]
 
 HOUSE = "HOUSE"
-_NEEDED = (DirectoryPublished, DeviationOpened, BatchStarted, ReadingsSealed, ModelPublished, PageRefused)
+_NEEDED = (DirectoryPublished, DeviationOpened, BatchStarted, ReadingsSealed, HouseReadingsSealed, ModelPublished, PageRefused)
 
 
 def inspect(path: Path, *, keys: str | None = None) -> VerifyReport:
@@ -49,12 +49,13 @@ def inspect(path: Path, *, keys: str | None = None) -> VerifyReport:
 
 def _needed(fact: Fact) -> bool:
     """What the checks of other rooms look at; the rest of a ledger of millions is not kept."""
-    return isinstance(fact.payload, _NEEDED) or fact.kind in WITH_SIGNATURES or next(signatures_in(fact.payload), None) is not None
+    said = fact.kind.startswith("authority.")  # who people are, and what became of their keys
+    return said or isinstance(fact.payload, _NEEDED) or fact.kind in WITH_SIGNATURES or next(signatures_in(fact.payload), None) is not None
 
 
 def _blob(fact: Fact) -> str:
     """A blob that is no reading block: a model, or a page that was refused and kept as evidence."""
-    return fact.payload.digest if isinstance(fact.payload, ModelPublished | PageRefused) else ""
+    return fact.payload.digest if isinstance(fact.payload, ModelPublished | PageRefused | HouseReadingsSealed) else ""
 
 
 def keys_in(facts: Sequence[Fact], origins: Sequence[str]) -> list[Key]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from isogenic.clock import text_of_time
 from isogenic.errors import NotTrusted, NotValid, Refusal
 from isogenic.records import codec
 from isogenic.records.blocks import ReadingsSealed, open_block, quality_counts
@@ -37,6 +38,8 @@ def read_fact(body: bytes, *, ledger: str, position: int) -> tuple[Fact | None, 
     if fact.ref != FactRef(ledger, position):
         wrong.append(f"says in its own bytes that it is {fact.ref}")
     said = codec.loads(body)
+    if said["at"] != text_of_time(fact.at):
+        wrong.append("has a time that is not written as times are")
     try:
         again = codec.dumps(said)
     except NotValid as trouble:  # nested too deeply to be written

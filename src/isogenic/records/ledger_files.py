@@ -47,7 +47,7 @@ FILES_MAX = 2_000  # ledger files in one verification
 DEPTH_MAX = 5  # folders: a network of nodes, a node, its ledgers
 MAGIC = b"SQLite format 3\x00"
 TABLES = {"meta", "log", "checkpoint", "receipt"}
-PLACES = {"ledgers", "copies"}  # where a node keeps ledgers and nothing else
+PLACES = {"ledgers", "copies", "mirror"}  # where a node keeps ledgers and nothing else
 ROTATION = b'"kind":"records.key_rotated"'  # in canonical form every such fact says it so
 TRIES = 3  # at a file that changes while it is copied
 
@@ -420,6 +420,8 @@ def _check_receipts(file: _File, keys: Sequence[Key], walk: _Walk, found: Findin
             found.stop("check_receipt", text, ledger=file.origin, first=walk.position, last=last)
         elif (said.origin, said.size) != (file.origin, size) or walk.roots.get(size) != said.root:
             found.stop("check_receipt", f"{where}: it is not for what is stored here", ledger=file.origin, first=0, last=last)
+        elif not signed.witnesses and file.path.parent.name == "mirror":
+            continue  # a second copy that the writer itself keeps: no witness, and never counted as one
         elif not signed.witnesses:
             found.stop("check_receipt", f"{where}: no other node whose key can be used has cosigned it", ledger=file.origin, first=0, last=last)
         else:
@@ -492,28 +494,33 @@ class _Blobs:
 
     def __init__(self, root: Path, found: Findings) -> None:
         self.found, self.files, self.bytes = found, 0, 0
-        folders = [root / "blobs", *sorted(root.glob("*/blobs"))]
-        self.shelves = [each for each in folders if each.is_dir()]
+        self.root = root
+
+    def _paths(self) -> Iterator[tuple[Path, str]]:
+        """Every blob, and the digest that its name says: in `blobs/ab/`, and reading blocks as `readings/…/NUMBER-DIGEST.parquet`."""
+        for place in (self.root, *sorted(each for each in self.root.iterdir() if each.is_dir())):
+            for path in sorted((place / "blobs").glob("*/*")):
+                if not path.name.startswith("."):  # such a file a power cut left unfinished
+                    yield path, path.name if path.parent.name == path.name[:2] else ""
+            for path in sorted((place / "readings").rglob("*.parquet")):
+                yield path, path.name.removesuffix(".parquet").rpartition("-")[2]
 
     def check(self, facts: Sequence[Fact], blob_of: BlobOf, *, own: set[str]) -> tuple[int, int]:
         """How many blocks were checked, and how many readings are in them. `own`: the ledgers that are here with their writer."""
         named = named_blocks(facts)
         others = {digest: fact for fact in facts if (digest := blob_of(fact))}
         seen: dict[str, int] = {}
-        for shelf in self.shelves:
-            for path in sorted(shelf.glob("*/*")):
-                if path.name.startswith("."):
-                    continue  # a file that a power cut left unfinished
-                data = self._read(path, shelf)
-                if data is None:
-                    continue
-                if path.name not in named and path.name not in others:
-                    self.found.warn("check_blobs", f"no fact here names the blob {path.name}")
-                wrong, readings = block_faults(data, path.name, named[path.name]) if path.name in named else ([], 0)
-                seen[path.name] = readings
-                for why in wrong:
-                    fact = named[path.name][0][0]
-                    self.found.stop("check_blocks", f"block {path.name}{why}", ledger=fact.ref.ledger, first=fact.position, last=fact.position)
+        for path, digest in self._paths():
+            data = self._read(path, digest)
+            if data is None:
+                continue
+            if digest not in named and digest not in others:
+                self.found.warn("check_blobs", f"no fact here names the blob {digest}")
+            wrong, readings = block_faults(data, digest, named[digest]) if digest in named else ([], 0)
+            seen[digest] = readings
+            for why in wrong:
+                fact = named[digest][0][0]
+                self.found.stop("check_blocks", f"block {digest}{why}", ledger=fact.ref.ledger, first=fact.position, last=fact.position)
         for digest in sorted((set(named) | set(others)) - set(seen)):
             fact = named[digest][0][0] if digest in named else others[digest]
             # A writer keeps what it names before it names it; to a copy the blob may still be on its way.
@@ -522,14 +529,14 @@ class _Blobs:
             tell("check_blobs", text, ledger=fact.ref.ledger, first=fact.position, last=fact.position)
         return len(set(seen) & set(named)), sum(seen.values())
 
-    def _read(self, path: Path, shelf: Path) -> bytes | None:
-        name = f"{shelf.parent.name}/blobs/{path.parent.name}/{path.name}"
+    def _read(self, path: Path, digest: str) -> bytes | None:
+        name = path.relative_to(self.root).as_posix()
         if path.is_symlink() or not path.is_file() or path.stat().st_size > BLOB_BYTES_MAX:
             self.found.stop("check_blobs", f"{name} is not a plain file of at most {BLOB_BYTES_MAX} bytes")
             return None
         data = path.read_bytes()
         self.files, self.bytes = self.files + 1, self.bytes + len(data)
-        if sha256(data).hexdigest() != path.name or path.parent.name != path.name[:2]:
+        if sha256(data).hexdigest() != digest:
             self.found.stop("check_blobs", f"{name} has other bytes than its name says")
             return None
         return data
