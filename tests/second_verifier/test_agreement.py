@@ -48,6 +48,7 @@ NODE = Actor.node(NodeId(LEEDS))
 Facts = list[bytes]
 Change = Callable[[Facts, Facts], None]
 NOW = ManualClock(START).now()
+OTHER = b"another credential of a test"
 
 
 def bodies() -> tuple[Facts, Facts]:
@@ -259,17 +260,17 @@ def by_passkey(control: Facts, device: Authenticator, *, over: str = "") -> None
 @pytest.mark.parametrize("kind", ["p256", "ed25519", "rsa"])
 def test_both_verify_a_release_by_passkey(tmp_path: Path, kind: str) -> None:
     site, control = bodies()
-    by_passkey(control, Authenticator(kind=kind))
+    by_passkey(control, Authenticator(kind=kind, credential=f"credential of {kind}".encode()))
     assert verdicts(write(tmp_path, site, control)) == (True, True)
 
 
 @pytest.mark.parametrize(
     ("device", "over"),
     [
-        (Authenticator(), "00" * 32),
-        (Authenticator(flags=1), ""),
-        (Authenticator(origin="http://evil.example"), ""),
-        (Authenticator(origin="https://localhost.evil.example"), ""),
+        (Authenticator(credential=OTHER), "00" * 32),
+        (Authenticator(credential=OTHER, flags=1), ""),
+        (Authenticator(credential=OTHER, origin="http://evil.example"), ""),
+        (Authenticator(credential=OTHER, origin="https://localhost.evil.example"), ""),
     ],
 )
 def test_both_refuse_a_passkey_that_signed_something_else_or_elsewhere(tmp_path: Path, device: Authenticator, over: str) -> None:
