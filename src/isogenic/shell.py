@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from isogenic import __version__
 from isogenic.clock import Clock, DisciplinedClock, ScaledClock, SystemClock
-from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
+from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import RandomMint
 from isogenic.records import codec
 from isogenic.records.durable import write_whole
@@ -342,22 +342,28 @@ def disclosure_report(folder: Path, *, since: str = "", to: str = "") -> list[st
     return lines
 
 
-def migrate_database(folder: Path) -> str:
-    """Bring the database of a control site up to date; says what was done."""
+def migrate_database(folder: Path, *, load: bool = False, unload: Path | None = None) -> list[str]:
+    """Bring the database of a control site up to date, and its ledgers in or out where that is asked; says what was done."""
+    from isogenic.network.control import CONTROL
     from isogenic.network.home import ControlHome
+    from isogenic.records.lock import sole_process
     from isogenic.records.migrations import layout, migrate
 
-    database = ControlHome.open(folder).database()
+    home = ControlHome.open(folder)
+    database = home.database()
     if database is None:
         raise NotValid(f"cannot migrate {folder}", why="its ledgers are files in the folder", possible="set store to postgresql://...")
     try:
         steps = migrate(database)
-        return f"{database.name}: {', '.join(steps)} taken" if steps else f"{database.name}: layout {layout(database)} is up to date"
+        said = [f"{database.name}: {', '.join(steps)} taken" if steps else f"{database.name}: layout {layout(database)} is up to date"]
+        if load:
+            with sole_process(folder, who=CONTROL):  # a process that writes these files, or this database, ends first
+                said.append(f"{home.load(database)} facts brought from the folder's files, which stay as they are")
+        if unload is not None:
+            said.append(f"{home.unload(database, unload)} facts written into files in {unload}")
+        return said
     finally:
         database.close()
-
-
-# ---- a real network ----
 
 
 def new_network(network: str, folder: Path, *, hosts: tuple[str, ...], url: str, plants: list[Path], passphrase: str) -> list[str]:
@@ -528,6 +534,15 @@ def back_up_node(folder: Path, to: Path, *, passphrase: str = "") -> str:
 
     from isogenic.records.backup import back_up
 
+    if (folder / "directory.json").is_file():
+        from isogenic.network.home import ControlHome
+
+        if ControlHome.open(folder).shared:  # a backup without the ledgers would be none
+            raise NotAllowed(
+                f"cannot back {folder} up",
+                why="its ledgers are in a database, and this copies files",
+                possible="isogenic migrate --unload writes them into files; or the database's own backup, and this folder's files beside it",
+            )
     made = back_up(folder, to, moment=SystemClock().now(), passphrase=passphrase, entropy=os.urandom)
     return f"{made}\nin {made.folder}: {made.copied:,} bytes that no earlier backup had" + (
         "" if passphrase else "; without private keys and accounts"

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 import postgres_here
-from isogenic.errors import NotReachable, NotTrusted, Refusal
+from isogenic.errors import NotAllowed, NotReachable, NotTrusted, Refusal
 from isogenic.ids import LotId, NodeId, SeededMint
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
@@ -25,8 +25,12 @@ from isogenic.network.home import ControlHome, publish_documents
 from isogenic.network.state import ClaimRefused
 from isogenic.quality.release import LotRejected, LotReleased
 from isogenic.records.derived import Derived
+from isogenic.records.facts import Actor
 from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.postgres import PostgresStore
+from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import Page
+from isogenic.shell import back_up_node, migrate_database
 from small_network import ADA, BEN, GENERAL, GHENT, LEEDS, LOT, QUI, RECIPE, Network, signer_of, world_folder
 
 
@@ -70,7 +74,7 @@ def net(tmp_path: Path) -> Iterator[Shared]:
     net.close()
 
 
-async def finished(net: Shared) -> None:
+async def finished(net: Network) -> None:
     """One batch, complete, witnessed and tested."""
     await net.publish()
     await net.run_batch(net.start_batch())
@@ -398,3 +402,49 @@ def test_no_process_goes_on_writing_its_own_ledger_where_the_end_was_lost(net: S
         decisions.publish_directory(net.control, decisions.directory(net.control))
     with pytest.raises(NotTrusted, match="the end of it was lost"):
         net.control.follow()
+
+
+# ---- from one machine to several, and back ----
+
+
+def test_a_control_site_moves_into_a_database_and_back_with_everything_it_had(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    asyncio.run(finished(net))
+    before, state = held(net.control), net.control.state
+    net.close_control()
+    keep_in(net.folder, postgres_here.empty_place())
+    assert "facts brought" in migrate_database(net.folder / "CONTROL", load=True)[1]
+    assert migrate_database(net.folder / "CONTROL", load=True)[1].startswith("0 facts")  # done again: it is there
+    net.control = net.open_control()
+    assert net.control.state == state
+    assert {**held(net.control), "aster/CONTROL/HOUSE": None} == {**before, "aster/CONTROL/HOUSE": None}  # its start was noted there
+    net.lines[LEEDS].desk = net.control.desk
+    released, _ = decisions.release_lot(net.control, net.person(QUI), signer_of(QUI), lot=LOT)
+    assert released is not None
+    asyncio.run(net.carry())
+    with pytest.raises(NotAllowed, match="its ledgers are in a database"):
+        back_up_node(net.folder / "CONTROL", tmp_path / "backup")
+    migrate_database(net.folder / "CONTROL", unload=tmp_path / "back")
+    home, latest = ControlHome.open(net.folder / "CONTROL"), held(net.control)
+    for origin, path in home.ledger_files(tmp_path / "back").items():
+        if latest[origin][0]:
+            head = SqliteStore(path, origin=origin).head()
+            assert head is not None
+            assert (head.size, head.frontier.root()) == latest[origin]
+    net.close_site(LEEDS)
+    net.close_control()
+
+
+def test_another_history_is_never_joined_to_what_is_there(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net", sites=())
+    net.close_control()
+    keep_in(net.folder, postgres_here.empty_place())
+    migrate_database(net.folder / "CONTROL")
+    other = ControlHome.open(net.folder / "CONTROL")
+    database = other.database()
+    assert database is not None
+    house = Ledger(PostgresStore(database, origin="aster/CONTROL/HOUSE"), signer=other.signer)
+    house.append([SiteSilent(LEEDS, 20)], actor=Actor("CONTROL"), moment=net.clock.now())
+    with pytest.raises(NotTrusted, match="are not the beginning of it"):
+        migrate_database(net.folder / "CONTROL", load=True)
+    database.close()

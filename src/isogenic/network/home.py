@@ -56,6 +56,7 @@ from isogenic.records.facts import Actor
 from isogenic.records.folder import NodeSettings, read_file
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.migrations import migrate
+from isogenic.records.moving import copy_ledger
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.postgres import PostgresStore, ledger_sizes
 from isogenic.records.shelves import Shelves, files_at
@@ -209,6 +210,33 @@ class ControlHome:
         origins = [origin for seat in range(1, SEATS_MAX + 1) if (origin := self.journal_of(seat)) in begun]
         return [Ledger(PostgresStore(database, origin=origin), signer=self.signer) for origin in origins]
 
+    def ledger_files(self, folder: Path | None = None) -> dict[str, Path]:
+        """Every ledger by its origin, and where its file is, or would be, in this folder or another."""
+        network, folder = self.settings.network, folder or self.folder
+        found = {f"{network}/{CONTROL}/{audience}": folder / "ledgers" / f"{audience}.sqlite" for audience in (HOUSE, *self.directory.sites)}
+        for site in self.directory.sites:
+            for audience in self.settings.audiences.get(site, [HOUSE]):
+                found[f"{network}/{site}/{audience}"] = folder / "copies" / f"{site}.{audience}.sqlite"
+        return found
+
+    def load(self, database: Database) -> int:
+        """Bring the ledgers of the folder's files into the database; gives how many facts came. The files stay as they are."""
+        came = 0
+        files = {**self.ledger_files(), self.journal_of(1): self.folder / "disclosures.sqlite"}
+        for origin, path in files.items():
+            if path.exists():
+                came += _copied(SqliteStore(path, origin=origin), PostgresStore(database, origin=origin))
+        return came
+
+    def unload(self, database: Database, to: Path) -> int:
+        """Write the ledgers of the database into files of another folder, for an inspector, a backup, or the way back."""
+        begun, came = ledger_sizes(database), 0
+        files = {**self.ledger_files(to), self.journal_of(1): to / "disclosures.sqlite"}
+        for origin, path in files.items():
+            if origin in begun:
+                came += _copied(PostgresStore(database, origin=origin), SqliteStore(path, origin=origin))
+        return came
+
     @property
     def shared(self) -> bool:
         """Whether the ledgers are in a database that several processes use."""
@@ -217,6 +245,15 @@ class ControlHome:
     def database(self) -> Database | None:
         """The database of the ledgers; None where the folder keeps them."""
         return Database(self.settings.store.get_secret_value()) if self.shared else None
+
+
+def _copied(source: LedgerStore, target: LedgerStore) -> int:
+    try:
+        return copy_ledger(source, target)
+    finally:
+        for each in (source, target):
+            if not each.shared:
+                each.close()
 
 
 def _store(database: Database | None, path: Path, origin: str) -> LedgerStore:
