@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from itertools import pairwise
@@ -14,12 +15,15 @@ from typer.testing import CliRunner
 
 from isogenic.checks import Severity
 from isogenic.cli import app
+from isogenic.clock import ManualClock
 from isogenic.errors import NotFound
 from isogenic.network.inspection import inspect
+from isogenic.records.backup import back_up
 from isogenic.records.dossier import Key, KeyRole
 from isogenic.records.lock import sole_process
 from isogenic.records.report import Finding, VerifyReport
 from released_lot import copy_of, released
+from small_network import START
 
 SPONSOR = "aster/LEEDS/ASTER-BIO"
 LEDGER = "ledgers/ASTER-BIO.sqlite"
@@ -222,3 +226,14 @@ def test_the_command_prints_for_people_and_for_programs(tmp_path: Path) -> None:
     text = f"{LEDGER}: facts 7 to 7 of {SPONSOR} are missing"
     assert {**missing, "text": text} in said["findings"]
     assert run.invoke(app, ["verify", str(tmp_path / "none")]).exit_code != 0
+
+
+@pytest.mark.parametrize("node", ["LEEDS", "CONTROL"])
+def test_one_backup_of_a_node_verifies_as_it_is_kept_and_a_change_in_it_is_named(tmp_path: Path, node: str) -> None:
+    made = back_up(copy_of(f"net/{node}", tmp_path), tmp_path / "kept", moment=ManualClock(START).now(), entropy=os.urandom)
+    folder = next(path for path in (tmp_path / "kept").iterdir() if path.name != "files")
+    report = inspect(folder)
+    assert (stops(report), report.blocks > 0, str(made) != "") == ([], True, True)
+    digest = next(path for path in (tmp_path / "kept/files").glob("*/*") if path.read_bytes()[:4] == b"PAR1")
+    change_a_block(digest)
+    assert any(digest.name in each.text for each in stops(inspect(folder)))

@@ -1057,6 +1057,9 @@ def check_blobs(folder: Path, own: set[str], found: Evidence) -> None:
     paths = [(path, path.name if path.parent.name == path.name[:2] else "") for path in folder.glob("blobs/*/*")]
     paths += [(path, path.name if path.parent.name == path.name[:2] else "") for path in folder.glob("*/blobs/*/*")]
     paths += [(path, path.stem.rpartition("-")[2]) for path in folder.rglob("*.parquet") if "readings" in path.parts]
+    if (folder / "files.json").exists():
+        shared = [(folder.parent / "files" / digest[:2] / digest, digest) for digest in (*sealed, *others)]
+        paths += [(path, digest) for path, digest in shared if path.exists()]
     for path, digest in paths:
         if path.name.startswith("."):
             continue

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ MAGIC = b"SQLite format 3\x00"
 TABLES = {"meta", "log", "checkpoint", "receipt"}
 PLACES = {"ledgers", "copies", "mirror"}  # where a node keeps ledgers and nothing else
 ROTATION = b'"kind":"records.key_rotated"'  # in canonical form every such fact says it so
+DIGEST = re.compile(r"[0-9a-f]{64}")
 TRIES = 3  # at a file that changes while it is copied
 
 KeysIn = Callable[[Sequence[Fact], Sequence[str]], Sequence[Key]]  # the keys that facts name, for these ledgers
@@ -496,7 +498,7 @@ class _Blobs:
         self.found, self.files, self.bytes = found, 0, 0
         self.root = root
 
-    def _paths(self) -> Iterator[tuple[Path, str]]:
+    def _paths(self, wanted: set[str]) -> Iterator[tuple[Path, str]]:
         """Every blob, and the digest that its name says: in `blobs/ab/`, and reading blocks as `readings/…/NUMBER-DIGEST.parquet`."""
         for place in (self.root, *sorted(each for each in self.root.iterdir() if each.is_dir())):
             for path in sorted((place / "blobs").glob("*/*")):
@@ -504,13 +506,18 @@ class _Blobs:
                     yield path, path.name if path.parent.name == path.name[:2] else ""
             for path in sorted((place / "readings").rglob("*.parquet")):
                 yield path, path.name.removesuffix(".parquet").rpartition("-")[2]
+        if (self.root / "files.json").is_file():  # a backup keeps all other files by digest, beside it and shared with others
+            for digest in sorted(wanted):
+                path = self.root.parent / "files" / digest[:2] / digest
+                if DIGEST.fullmatch(digest) and path.exists():
+                    yield path, digest
 
     def check(self, facts: Sequence[Fact], blob_of: BlobOf, *, own: set[str]) -> tuple[int, int]:
         """How many blocks were checked, and how many readings are in them. `own`: the ledgers that are here with their writer."""
         named = named_blocks(facts)
         others = {digest: fact for fact in facts if (digest := blob_of(fact))}
         seen: dict[str, int] = {}
-        for path, digest in self._paths():
+        for path, digest in self._paths(set(named) | set(others)):
             data = self._read(path, digest)
             if data is None:
                 continue
@@ -530,7 +537,7 @@ class _Blobs:
         return len(set(seen) & set(named)), sum(seen.values())
 
     def _read(self, path: Path, digest: str) -> bytes | None:
-        name = path.relative_to(self.root).as_posix()
+        name = path.as_posix().removeprefix(f"{self.root.as_posix()}/")
         if path.is_symlink() or not path.is_file() or path.stat().st_size > BLOB_BYTES_MAX:
             self.found.stop("check_blobs", f"{name} is not a plain file of at most {BLOB_BYTES_MAX} bytes")
             return None
