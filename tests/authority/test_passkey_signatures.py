@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authenticator import PRESENT, Authenticator, b64url
+from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, entitlement_digest
 from isogenic.authority.identities import (
     KeyReplaced,
     PasskeyEnrolled,
@@ -226,6 +227,17 @@ def test_a_passkey_that_the_control_site_gave_somebody_is_found_out() -> None:
     for forged in (PasskeyEnrolled(FRIEDA.id, passkey_of(mine), made), replace(enrolled(mine), passkey=passkey_of(theirs))):
         facts = facts_of(DirectoryPublished(NodeId("CONTROL"), DIRECTORY), forged)
         assert stops([*check_every_signature(facts), *check_signed_facts(facts)]) != []
+
+
+@pytest.mark.parametrize(("change", "good"), [({}, True), ({"why": "other"}, False), ({"party": "sponsor OTHER"}, False)])
+def test_a_signed_entitlement_says_what_was_signed(change: dict[str, str], good: bool) -> None:
+    said = {"ledger": "net/LEEDS/ACME", "party": "sponsor ACME", "why": "contract 7"}
+    grants, ends = entitlement_digest("grant", **said, since=NOW), entitlement_digest("end", **said)
+    by = [sign(signer("FRIEDA-VOSS"), FRIEDA, role=Role.QUALITY, meaning="entitlement decided", at=NOW, digest=each) for each in (grants, ends)]
+    granted, ended = EntitlementGranted(**said | change, since=NOW, signature=by[0]), EntitlementEnded(**said | change, signature=by[1])
+    facts = facts_of(DirectoryPublished(NodeId("CONTROL"), DIRECTORY), granted, ended)
+    assert stops(check_every_signature(facts)) == []
+    assert len(stops(check_signed_facts(facts))) == (0 if good else 2)
 
 
 def test_a_removed_passkey_verifies_what_it_signed_before_and_signs_nothing_now() -> None:

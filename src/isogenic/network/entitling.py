@@ -44,7 +44,7 @@ def grant_entitlement(
     digest = entitlement_digest("grant", ledger=ledger, party=party(to), why=why, since=begins)
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.DECIDE_ENTITLEMENT], at=now, digest=digest)
     granted = EntitlementGranted(ledger, to, begins, why, signature=signature)
-    _note(node, granted, ledger, Actor(str(person.id), str(role), "password"))
+    _note(node, granted, ledger, Actor(str(person.id), str(role), signature.method))
     return granted
 
 
@@ -58,7 +58,7 @@ def end_entitlement(node: ControlNode, person: Person, signer: Signer | Pen, *, 
     digest = entitlement_digest("end", ledger=ledger, party=to, why=why)
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.DECIDE_ENTITLEMENT], at=node.clock.now().at, digest=digest)
     ended = EntitlementEnded(ledger, to, why, signature=signature)
-    _note(node, ended, ledger, Actor(str(person.id), str(role), "password"))
+    _note(node, ended, ledger, Actor(str(person.id), str(role), signature.method))
     return ended
 
 

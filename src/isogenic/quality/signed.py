@@ -9,6 +9,7 @@
     recipe.published              both, by two people              digest of the text that the fact holds
     quality.trail_reviewed        review_trail                     which lines of which facts, with which remark
     authority.passkey_enrolled    enrol_passkey, by that person    person, passkey, domain
+    authority.entitlement_...     decide_entitlement               which ledger, for whom, since when, why; derived ones are not signed
 
 Guarantees: works from facts alone, so a stranger with a dossier can run it; a signature in
 any other kind of fact, or in a ledger that the control site does not write for the fact's
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, entitlement_digest
 from isogenic.authority.identities import PasskeyEnrolled
 from isogenic.authority.passkeys import passkey_digest
 from isogenic.authority.revocation import KeyRevoked, revocation_digest
@@ -109,6 +111,10 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
             yield from _does(payload.signature, (Act.ENROL_PASSKEY,), passkey_digest(payload.person, payload.passkey))
             if payload.signature.person != payload.person or payload.signature.method != PASSWORD:
                 yield f"a passkey is enrolled with the personal key of {payload.person}, and with nothing else"
+        case EntitlementGranted(ledger, party, since, why, _, Signature() as signature):
+            yield from _does(signature, (Act.DECIDE_ENTITLEMENT,), entitlement_digest("grant", ledger=ledger, party=party, why=why, since=since))
+        case EntitlementEnded(ledger, party, why, _, Signature() as signature):
+            yield from _does(signature, (Act.DECIDE_ENTITLEMENT,), entitlement_digest("end", ledger=ledger, party=party, why=why))
         case UnknownPayload():
             yield f"version {payload.version} of its form is not known here, so what was signed cannot be checked"
         case _:
