@@ -157,6 +157,7 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         while True:
             with contextlib.suppress(Refusal):  # a disk that refuses is told where people act; it must not end the node
                 node.watch_clock()
+                node.note_withheld()
                 node.note_silence(clock.now().at, silent_s=SILENT_S * speed)
                 node.close_talk()
                 if not published and not node.returning.waits:
@@ -589,3 +590,27 @@ def recover_node(folder: Path, audiences: Sequence[str], *, by: str, why: str) -
             finally:
                 ledger.store.close()
     return lines
+
+
+def show_watermarks(folder: Path) -> str:
+    """What the control site holds twice of a site's ledgers, and what the site may delete for it."""
+    from isogenic.records.notes import VerifyingKey
+    from isogenic.sites.home import SiteHome
+    from isogenic.sites.pruning import prunable
+
+    home = SiteHome.open(folder)
+    ledgers = home.ledgers()
+    try:
+        facts = [fact for ledger in ledgers.values() for fact in ledger.facts()]
+    finally:
+        for ledger in ledgers.values():
+            ledger.store.close()
+    found = prunable(facts, by=[VerifyingKey.parse(home.trust.ledger)], keep_days=home.settings.keep_days, now=DisciplinedClock().now().at)
+    return "\n".join(str(each) for each in found)
+
+
+def prepare_key(folder: Path) -> str:
+    """Make the ledger key that a site goes on with when the one in use is revoked; gives its public half."""
+    from isogenic.sites.home import SiteHome
+
+    return str(SiteHome.open(folder).keyring.prepare())

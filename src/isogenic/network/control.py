@@ -21,7 +21,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from isogenic.clock import Clock, passed_s
-from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid
+from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.ids import BatchId, Mint, NodeId, SiteId, UnitId
 from isogenic.network.desk import Desk
 from isogenic.network.disclosing import Leaving
@@ -39,6 +39,7 @@ from isogenic.records.derived import Derived
 from isogenic.records.disclosures import Journal
 from isogenic.records.facts import UNREADABLE, Actor, Fact, Payload, fact_in_place
 from isogenic.records.healing import LedgerHealed
+from isogenic.records.heartbeats import claimed_heartbeat
 from isogenic.records.ledger import Copy, Ledger, Stage
 from isogenic.records.notes import VerifyingKey
 from isogenic.records.returning import Returning
@@ -116,6 +117,7 @@ class ControlNode:
         beacon: Beacon | None = None,
         mirror: Copy | None = None,
         processes: Processes | None = None,
+        stores: int = 1,
     ) -> None:
         """`ledgers` by audience: `HOUSE` and one for each site. `copies` by origin, with the site that writes it. `journal`: of what leaves.
 
@@ -167,13 +169,21 @@ class ControlNode:
             heard=self._heard,
             again=self.mending.again,
             came_again=self.mending.take,
+            note=self.note,
+            all_held=self._all_held,
         )
+        self.desk.beats.stores = stores
 
     def _keep_evidence(self, peer: NodeId, why: str, page: bytes) -> None:
         """A page that did not verify: kept by its digest, and noted in the house, where the network screen finds it."""
         digest = self.blobs.put(page)
         log.error("page of %s refused and kept as %s: %s", peer, digest[:16], why)
         self.note([PageRefused(SiteId(peer), why[:WHY_MAX], digest)])
+
+    def _all_held(self, peer: NodeId) -> bool:
+        """Whether every block that the lots of a site name is here."""
+        self._settle()
+        return all(self.blobs.has(block.digest) for record in self._state.lots.values() if record.site == SiteId(peer) for block in record.blocks)
 
     def _wanted(self, peer: NodeId, digest: str) -> bool:
         if (digest, 0) in self.mending.rotten:
@@ -206,6 +216,9 @@ class ControlNode:
         self._settle()
         for audience in self.ledgers:
             self._fold_own(audience)
+        for kept in self._state.heartbeats.values():  # what a site has told binds it after our restart, too
+            with contextlib.suppress(Refusal):  # a ledger that is not kept here any more; a fork is told when it comes
+                self.desk.beats.bind(claimed_heartbeat(kept.encode()))
         self._running = True
         self.follow()
         self._refuse_claims(list(self._state.evidence))
@@ -557,6 +570,10 @@ class ControlNode:
         if by:
             log.error("%s", self.time.alarm)
         self.note(noted)
+
+    def note_withheld(self) -> None:
+        """Note which sites are heard and hold their newest facts back."""
+        self.desk.beats.watch({site: self.desk.live[NodeId(site)].noted for site in self.sites()})
 
     def note_silence(self, now: datetime, *, silent_s: float) -> None:
         """Note each site that has gone silent, once for each silence."""

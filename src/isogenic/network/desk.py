@@ -18,13 +18,15 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from isogenic.clock import Clock, Moment, monotonic_seconds, time_of_text
+from isogenic.clock import Clock, Moment, monotonic_seconds, text_of_time, time_of_text
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
-from isogenic.ids import NodeId
+from isogenic.ids import NodeId, SiteId
+from isogenic.network.beats import Beats
 from isogenic.network.disclosing import Leaving
 from isogenic.network.inbox import Inbox
 from isogenic.records import codec
 from isogenic.records.blobs import BLOB_BYTES_MAX, BlobStore
+from isogenic.records.facts import Payload
 from isogenic.records.ledger import Ledger
 from isogenic.records.link import Answer, problem
 from isogenic.records.notes import VerifyingKey
@@ -81,17 +83,22 @@ class Desk:
         heard: Callable[[NodeId], None] = lambda site: None,
         again: Callable[[NodeId], list[dict[str, object]]] = lambda site: [],
         came_again: Callable[[NodeId, Page], None] = lambda site, page: None,
+        note: Callable[[list[Payload]], object] = lambda payloads: None,
+        all_held: Callable[[NodeId], bool] = lambda site: False,
     ) -> None:
         """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored.
 
         `wanted(site, digest)` says whether a fact of that site names the blob, `offered(digest)` whether it was published.
         `behind(site, size)` is told that a site has more of the ledger written for it than we, `take_back` takes it, `heard(site)` that it has not.
         `again(site)` says what of it is rotten here, and `came_again` takes a page of that.
+        `note` notes in the house; `all_held(site)` says whether every block that the site's facts name is here.
         """
         self.inbox, self.outgoing, self.witnesses, self.blobs, self.clock, self._taken = inbox, outgoing, witnesses, blobs, clock, taken
         self._wanted, self._offered, self.leaving = wanted, offered, leaving
         self._behind, self._heard = behind, heard
         self._again, self._came_again = again, came_again
+        owners = {origin: (SiteId(node), inbox.copies[origin]) for origin, node in inbox.writers.items()}
+        self.beats, self.all_held = Beats(owners, outgoing=outgoing, clock=clock, note=note), all_held
         self._take_back = take_back or (lambda site, page: self.outgoing[site].take_back(page, witness=self.witnesses[site]) and None)
         self.tell_others: Callable[[NodeId, bytes], None] = lambda peer, heartbeat: None  # other processes of this control site (lane)
         self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}
@@ -265,9 +272,17 @@ class Desk:
         return Answer(200, codec.dumps(told))
 
     def _heartbeat(self, peer: NodeId, body: bytes) -> Answer:
-        self.show(peer, body)
+        received = self.clock.now()
+        said = self.show(peer, body)
+        if not said.note:  # small talk only: it binds nobody
+            self.tell_others(peer, body)
+            return Answer(200, codec.dumps({"again": self._again(peer)}))
+        beat = self.beats.take(peer, said.note.encode(), said.rotations)
+        self.live[peer].noted = {origin: size for origin, (size, _) in beat.heads.items()}
         self.tell_others(peer, body)
-        return Answer(200, codec.dumps({"again": self._again(peer)}))
+        watermarks = self.beats.watermarks(peer, blocks_held=self.all_held(peer))
+        times = {"received": text_of_time(received.at), "answered": text_of_time(self.clock.now().at)}
+        return Answer(200, codec.dumps({**times, "watermarks": watermarks, "again": self._again(peer)}))
 
     def hear_from_another(self, peer: NodeId, body: bytes) -> None:
         """A heartbeat that another process of this control site has taken."""
@@ -276,7 +291,7 @@ class Desk:
         self.show(peer, body)
         self.live[peer].heard = self.clock.now().at
 
-    def show(self, peer: NodeId, body: bytes) -> None:
+    def show(self, peer: NodeId, body: bytes) -> _Heartbeat:
         """Keep what a heartbeat says, for the screens."""
         if len(body) > HEARTBEAT_BYTES_MAX:
             raise NotValid("cannot read a heartbeat", why=f"{len(body)} bytes are more than {HEARTBEAT_BYTES_MAX}")
@@ -291,6 +306,7 @@ class Desk:
                 continue
             points = live.units.setdefault(unit, deque(maxlen=LIVE_POINTS))
             points.append((at, dict(list(values.items())[:LIVE_SIGNALS])))
+        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +319,8 @@ class _Heartbeat:
     at: str
     noted: dict[str, int]
     values: dict[str, dict[str, float]]
+    note: str = ""  # the signed heartbeat
+    rotations: tuple[str, ...] = ()  # of the key that signed it, as far as the other side may not have them as facts
 
 
 def _parts(target: str) -> tuple[str, dict[str, str]]:

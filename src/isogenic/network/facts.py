@@ -10,6 +10,7 @@ from isogenic.records.facts import fact
 __all__ = [
     "ControlStarted",
     "ControlStopped",
+    "HeartbeatKept",
     "PageRefused",
     "PersonRefused",
     "PersonSignInRefused",
@@ -92,3 +93,24 @@ class StatementIssued:
     statement: str  # its kind
     digest: str  # hex SHA-256 of the COSE message without receipts
     by: PersonId
+
+
+@fact("network.heartbeat_kept", subject="site", house=True)
+@dataclass(frozen=True, slots=True)
+class HeartbeatKept:
+    """A site told, by its signature, of facts that are not here yet: what it brings later must be those."""
+
+    site: SiteId
+    note: str
+
+
+@fact("network.tail_withheld", subject="site", house=True)
+@dataclass(frozen=True, slots=True)
+class TailWithheld:
+    """A site is heard and tells of facts, and has brought none of them for longer than any link takes."""
+
+    site: SiteId
+    ledger: str
+    held: int
+    told: int
+    seconds: int

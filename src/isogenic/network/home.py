@@ -81,6 +81,8 @@ class ControlSettings(NodeSettings):
     mirror: str = ""  # the folder of the second copy of the house ledger; empty: `mirror` in this folder. On another disk, if there is one
     vault_passphrase_file: str = ""  # opens the vault key, where it is in a box
     readings: str = ""  # where reading blocks are kept: a folder, or a URL as s3://bucket/prefix; none: readings/ in the node's folder
+    # In how many independent stores what this folder or database holds is kept; from 2 on, sites may prune.
+    stores: int = Field(default=1, ge=1, le=9)
     passkey_domain: str = "localhost"  # the WebAuthn RP ID: the name under which people open the screens, or what it ends in
     session_minutes: Annotated[float, Field(gt=0, le=24 * 60, allow_inf_nan=False)] = 15.0  # without a sign of life, a session is over
     password_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 365.0  # after which a password is renewed: 21 CFR 11.300(b)
@@ -181,6 +183,7 @@ class ControlHome:
             if database is None
             else None,
             processes=processes,
+            stores=self.settings.stores,
         )
         kept = self.settings.vault_passphrase_file
         passphrase = read_file(Path(kept)).decode().strip() if kept else ""

@@ -25,6 +25,7 @@ from isogenic.authority.revocation import KeyHistory, KeyRevoked
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteId
 from isogenic.monitoring.facts import ModelPublished
+from isogenic.network.facts import HeartbeatKept
 from isogenic.quality.deviations import Deviation
 from isogenic.quality.record import CLAIMS, DECISIONS, LotRecord, batch_of, names_an_unreadable_batch
 from isogenic.quality.record import apply as apply_to_lot
@@ -109,6 +110,7 @@ class ControlState:
     sites: Mapping[SiteId, SiteView] = field(default_factory=dict)
     evidence: Mapping[Claim, LotRecord] = field(default_factory=dict)  # what each ledger says of the batches started in it
     directed: Mapping[tuple[SiteId, BatchId], tuple[Fact, ...]] = field(default_factory=dict)  # what was decided here on a site's batch
+    heartbeats: Mapping[SiteId, str] = field(default_factory=dict)  # the newest kept of each site
     refused: frozenset[Claim] = frozenset()  # claims that came second
     lots: Mapping[BatchId, LotRecord] = field(default_factory=dict)  # evidence and then decisions: what everybody looks at
     foreign: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by ledger: the first words on what is not its to say
@@ -284,6 +286,8 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
             return replace(state, models={**state.models, payload.product: payload})
         case EntitlementGranted() | EntitlementEnded():
             return replace(state, entitlements=entitle(state.entitlements, fact))
+        case HeartbeatKept():
+            return replace(state, heartbeats={**state.heartbeats, payload.site: payload.note})
         case ClaimRefused():
             return replace(state, refused=state.refused | {(payload.ledger, payload.batch)})
     return state

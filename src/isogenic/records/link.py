@@ -15,7 +15,7 @@ cosignature, so any pipe will do.
     POST /v1/blobs                    digests of reading blocks -> 200 which are verified there, which are missing, which to ask for later
     PUT  /v1/blobs/DIGEST             a block -> 200 it is kept, and its digest was verified | 404 no fact names it
     GET  /v1/blobs/DIGEST             a published model, or a block of the caller's own that it lost -> 200 | 404
-    POST /v1/heartbeat                sizes and live values  -> 200 again
+    POST /v1/heartbeat                live values, and a signed note -> 200 again; received, answered, watermarks
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ __all__ = [
     "read_checkpoint",
     "sign_checkpoint",
     "sign_note",
+    "unverified_text",
 ]
 
 LOG, COSIGNER = 0x01, 0x04
@@ -262,6 +263,11 @@ def open_checkpoint(note: bytes, key: VerifyingKey, *, witnesses: tuple[Verifyin
 def claimed_checkpoint(note: bytes) -> Checkpoint:
     """What a note says, before anybody has verified it: its size tells which key to verify it with."""
     return read_checkpoint(_split_note(note)[0])
+
+
+def unverified_text(note: bytes) -> bytes:
+    """The text of a note, before anybody has verified it."""
+    return _split_note(note)[0]
 
 
 def first_key_id(note: bytes) -> bytes:

@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote
 
-from isogenic.clock import Clock, text_of_time
+from isogenic.clock import Clock, DisciplinedClock, Moment, text_of_time, time_of_text
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.records import codec
 from isogenic.records.blobs import BlobStore
 from isogenic.records.healing import LedgerHealed
+from isogenic.records.heartbeats import Heartbeat, sign_heartbeat
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Answer, Link, refusal_of
 from isogenic.records.notes import VerifyingKey
@@ -31,6 +32,7 @@ from isogenic.records.sync import Page, next_page
 
 __all__ = ["Courier", "LinkState"]
 
+ROTATIONS_MAX = 16  # of the house's key, in a heartbeat: what was rotated while a link was down and is not brought yet
 RETRY_S = 0.5  # first wait after a lost link; doubles up to RETRY_MAX_S
 RETRY_MAX_S = 1.0  # a returned link carries its first page within 2 s, whatever the cause was
 WINDOW = 4  # pages on the wire at once: a satellite link takes 0.6 s to answer, and the other side stores one while the next is made
@@ -72,6 +74,7 @@ class Courier:
         on_link: Callable[[bool, str], None],
         on_control: Callable[[], None],
         on_refused: Callable[[str, str], None],
+        on_watermarks: Callable[[Mapping[str, str]], None] = lambda notes: None,
         on_returned: Callable[[], None] = lambda: None,
         returning: Returning | None = None,
     ) -> None:
@@ -83,6 +86,8 @@ class Courier:
         self._on_link, self._on_control, self._on_refused, self._on_returned = on_link, on_control, on_refused, on_returned
         self.returning = returning or Returning()
         self.state = LinkState()
+        self._life = self._beats = 0  # of the heartbeats: the size of the house when this run's first was sent, and how many
+        self._on_watermarks = on_watermarks
         self._held = {origin: ledger.witnessed for origin, ledger in ledgers.items()}  # what the other side holds, as far as we know
         self._verified: set[str] = set()  # blocks whose digest the control site has checked
         self._asked: set[str] = set()  # blocks asked about since a page was taken, or the link came up
@@ -307,18 +312,40 @@ class Courier:
         """Say how much is noted, and the thinned live values; gives what is answered."""
         if self.returning.asking:
             raise NotReachable("nothing was said", why="ledgers of this site wait for their witness first")
+        sent, mine = self.clock.now(), {origin: ledger for origin, ledger in self.ledgers.items() if origin not in self.withheld}
         body = codec.dumps(
             {
-                "at": text_of_time(self.clock.now().at),
-                "noted": {origin: ledger.size for origin, ledger in self.ledgers.items() if origin not in self.withheld},
+                "at": text_of_time(sent.at),
+                "noted": {origin: ledger.size for origin, ledger in mine.items()},
                 "values": codec.plain(values),
+                **self._signed(mine, sent),
             }
         )
         answer = await self._call("POST", "/v1/heartbeat", body)
+        if answer.status == NotTrusted.http_status:
+            self._tell(self.control.origin, f"our heartbeat: {refusal_of(answer)}")
         if answer.status != 200:
             return {}
         said = codec.loads(answer.body, what="the answer to a heartbeat")
-        return said if isinstance(said, dict) else {}
+        if not isinstance(said, dict):
+            return {}
+        if "received" in said:
+            told = codec.read(_BeatAnswer, {key: said.get(key) for key in ("received", "answered", "watermarks")}, what="answer")
+            if isinstance(self.clock, DisciplinedClock):
+                self.clock.exchanged(sent, time_of_text(told.received), time_of_text(told.answered), self.clock.now())
+            self._on_watermarks(told.watermarks)
+        return said
+
+    def _signed(self, mine: Mapping[str, Ledger], now: Moment) -> dict[str, object]:
+        """The signed heartbeat, and how its key follows from the one that the other side knows; nothing while our key is revoked."""
+        house = next((ledger for origin, ledger in mine.items() if origin.endswith("/HOUSE")), None)
+        if house is None or house.revoked or not house.size:
+            return {}
+        self._life = self._life or house.size
+        self._beats += 1
+        heads = {origin: (ledger.size, ledger.root) for origin, ledger in mine.items() if ledger.size}
+        beat = Heartbeat(house.origin.split("/")[-2], self._life, self._beats, now.at, heads)
+        return {"note": sign_heartbeat(beat, house.signer).decode(), "rotations": house.keys.notes(house.size)[-ROTATIONS_MAX:]}
 
     async def _call(self, method: str, path: str, body: bytes = b"") -> Answer:
         try:
@@ -360,6 +387,13 @@ def _blocks(answer: Answer) -> _BlocksAnswer:
     if answer.status != 200:
         raise NotReachable("block not taken", why=str(refusal_of(answer)))
     return codec.read(_BlocksAnswer, codec.loads(answer.body, what="an answer"), what="answer")
+
+
+@dataclass(frozen=True, slots=True)
+class _BeatAnswer:
+    received: str
+    answered: str
+    watermarks: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

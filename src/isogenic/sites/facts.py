@@ -22,6 +22,7 @@ __all__ = [
     "SetpointRefused",
     "SignInRefused",
     "SignedIn",
+    "WatermarkReceived",
 ]
 
 
@@ -153,3 +154,13 @@ class SignInRefused:
 
     person: str  # as typed: it may name nobody
     why: str
+
+
+@fact("sites.watermark_received", subject="ledger", house=True)
+@dataclass(frozen=True, slots=True)
+class WatermarkReceived:
+    """The control site has signed that it holds so many facts of a ledger, and the blocks that they name, in two stores."""
+
+    ledger: str
+    size: int
+    note: str

@@ -69,6 +69,7 @@ class SiteSettings(NodeSettings):
     ballast_mb: int = Field(16, ge=0, le=4096)  # MiB given up when the disk is full, and the least that must be free for new work; 0: none
     key_rotate_h: float = Field(24.0, ge=0, allow_inf_nan=False)  # hours after which a ledger gets a fresh key; 0: never by time
     key_rotate_facts: int = Field(10_000, ge=0)  # facts after which it gets one sooner; 0: never by number
+    keep_days: float = Field(365.0, ge=0, allow_inf_nan=False)  # of reading blocks, whatever a watermark allows
     heartbeat_s: float = Field(1.0, gt=0, le=10.0, allow_inf_nan=False)  # wall seconds; well below the 15 s after which silence is noted
     block_samples: int = Field(1_000_000, ge=1_000, le=5_000_000)  # readings in a block, half an hour of 50 signals at 10 Hz; 45 MB at worst
     block_s: float = Field(86_400.0, gt=0, allow_inf_nan=False)  # process time after which a block is sealed, however small it is

@@ -31,6 +31,7 @@ from isogenic.records.blobs import BlobStore
 from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
 from isogenic.records.disclosures import Journal
 from isogenic.records.facts import Actor, Fact, Payload
+from isogenic.records.heartbeats import open_watermark
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Link
 from isogenic.records.notes import VerifyingKey
@@ -51,6 +52,7 @@ from isogenic.sites.facts import (
     NodeStarted,
     NodeStopped,
     SetpointRefused,
+    WatermarkReceived,
 )
 from isogenic.sites.hot import HotBuffer
 from isogenic.sites.keeping import KeyCare
@@ -67,6 +69,7 @@ __all__ = ["Equipment", "SiteNode"]
 log = logging.getLogger(__name__)
 HOUSE = "HOUSE"
 WITNESS = party_of_node("CONTROL")
+WATERMARK_STEP = 512  # facts: a page; what may be deleted is counted in days, not in facts
 WHY_MAX = 400  # characters of a reason that is noted
 IDLE_S = 1.0  # wall seconds without news after which the upload loop looks again by itself
 
@@ -157,6 +160,7 @@ class SiteNode:
             on_link=self._link_changed,
             on_control=self.fold_control,
             on_refused=self._ledger_refused,
+            on_watermarks=self._take_watermarks,
             on_returned=self.begin,
             returning=self.returning,
         )
@@ -381,6 +385,19 @@ class SiteNode:
 
     def _link_changed(self, up: bool, why: str) -> None:
         self.note([LinkRestored(self.state.site) if up else LinkLost(self.state.site, why[:WHY_MAX])])
+
+    def _take_watermarks(self, notes: Mapping[str, str]) -> None:
+        """Keep what the control site has signed, once it verifies; each step of `WATERMARK_STEP` facts is noted, not each fact."""
+        for origin, note in notes.items():
+            before = self.state.watermarks.get(origin, 0)
+            try:
+                size = open_watermark(note.encode(), origin=origin, by=self.control.keys.at(self.control.size))
+            except Refusal as refusal:
+                self._ledger_refused(origin, f"watermark: {refusal}")
+                continue
+            ledger = next((each for each in self.ledgers.values() if each.origin == origin), None)
+            if ledger is not None and before < size <= ledger.witnessed and (before == 0 or size - before >= WATERMARK_STEP):
+                self.note([WatermarkReceived(origin, size, note)])
 
     def _ledger_refused(self, origin: str, why: str) -> None:
         self.note([LedgerRefused(origin, why[:WHY_MAX])])

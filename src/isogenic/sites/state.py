@@ -30,7 +30,7 @@ from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
 from isogenic.records.dossier import CONTROL, written_by
 from isogenic.records.facts import Fact
 from isogenic.records.gaps import ReadingsGap
-from isogenic.sites.facts import DiskFilled, DiskFreed
+from isogenic.sites.facts import DiskFilled, DiskFreed, WatermarkReceived
 
 __all__ = ["SiteState", "apply"]
 
@@ -54,6 +54,7 @@ class SiteState:
     results: tuple[ResultReported, ...] = ()
     watched: Mapping[BatchId, str] = field(default_factory=dict)  # digest of the model that watches
     deviations: Mapping[BatchId, tuple[DeviationOpened, ...]] = field(default_factory=dict)
+    watermarks: Mapping[str, int] = field(default_factory=dict)  # by ledger: what the control site holds twice
     sealed: Mapping[BatchId, tuple[ReadingsSealed, ...]] = field(default_factory=dict)  # blocks of each batch, in order
     gaps: Mapping[BatchId, tuple[ReadingsGap, ...]] = field(default_factory=dict)
     house_sealed: Mapping[UnitId, HouseReadingsSealed] = field(default_factory=dict)  # the newest of each unit, while no batch was on it
@@ -123,6 +124,8 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
             return replace(state, deviations={**state.deviations, payload.batch: (*known, payload)})
         case EntitlementGranted() | EntitlementEnded() if written_by(fact.ref.ledger) == CONTROL:  # a site entitles nobody
             return replace(state, entitlements=entitle(state.entitlements, fact))
+        case WatermarkReceived():
+            return replace(state, watermarks={**state.watermarks, payload.ledger: payload.size})
         case ReadingsSealed():
             batch = BatchId(payload.batch)
             return replace(state, sealed={**state.sealed, batch: (*state.sealed.get(batch, ()), payload)})

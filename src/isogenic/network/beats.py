@@ -1,0 +1,105 @@
+"""What signed heartbeats bind: sizes and roots that a site has told and not yet brought, and how long it may withhold them.
+
+    a heartbeat is signed and newer than the last     its roots bind: a page that says otherwise is refused, and kept as evidence
+    it tells of facts that are not here                kept in the house every `KEPT_EVERY_S`, so that they bind after a restart too
+    nothing of them arrives for `WITHHELD_S`          an alarm: the site is heard, and holds its newest facts back
+    no heartbeat at all                                silence, which is an alarm of its own (control)
+
+Leaves to others: the wire (desk), silence (control), refusing pages (records).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from isogenic.clock import Clock, Moment, passed_s
+from isogenic.errors import NotTrusted
+from isogenic.ids import NodeId, SiteId
+from isogenic.network.facts import HeartbeatKept, TailWithheld
+from isogenic.records.facts import Payload
+from isogenic.records.heartbeats import Heartbeat, open_heartbeat, sign_watermark
+from isogenic.records.ledger import Copy, Ledger
+
+__all__ = ["KEPT_EVERY_S", "WITHHELD_S", "Beats"]
+
+KEPT_EVERY_S = 600.0  # at most six facts an hour for a site whose link is slow
+WITHHELD_S = 300.0  # a page takes seconds on the slowest link; five minutes without one, while the site is heard, is not the link
+HOUSE = "HOUSE"
+
+
+@dataclass(slots=True)
+class _Heard:
+    order: tuple[int, int] = (-1, 0)
+    kept: Moment | None = None
+    grown: dict[str, tuple[int, Moment]] = field(default_factory=dict)  # by ledger: what was held, and since when
+    said: set[str] = field(default_factory=set)  # ledgers whose withholding is noted
+
+
+class Beats:
+    """The heartbeats of all sites of one control site."""
+
+    def __init__(
+        self, copies: Mapping[str, tuple[SiteId, Copy]], *, outgoing: Mapping[NodeId, Ledger], clock: Clock, note: Callable[[list[Payload]], object]
+    ) -> None:
+        """`outgoing` are the ledgers written for the sites: their key signs what is said to a site."""
+        self.copies, self.outgoing, self.clock, self._note = copies, outgoing, clock, note
+        self._heard: dict[SiteId, _Heard] = {}
+        self.stores = 1  # in how many independent stores what is cosigned here is held
+
+    def _of(self, site: SiteId) -> dict[str, Copy]:
+        return {origin: copy for origin, (owner, copy) in self.copies.items() if owner == site}
+
+    def take(self, peer: NodeId, note: bytes, rotations: tuple[str, ...]) -> Heartbeat:
+        """A signed heartbeat: verified, newer than the one before, and bound by it from here on."""
+        site, mine = SiteId(peer), self._of(SiteId(peer))
+        house = next((copy for origin, copy in mine.items() if origin.endswith(f"/{HOUSE}")), None)
+        if house is None:
+            raise NotTrusted("heartbeat refused", why=f"{peer} writes no house ledger here")
+        beat = open_heartbeat(note, house.keys, rotations=rotations)
+        heard = self._heard.setdefault(site, _Heard())
+        if beat.site != peer or not set(beat.heads) <= set(mine):
+            raise NotTrusted("heartbeat refused", why=f"it speaks for others than {peer}")
+        if beat.order <= heard.order:
+            raise NotTrusted("heartbeat refused", why="a newer one was heard before: it is an old one, come again")
+        self.bind(beat)
+        heard.order = beat.order
+        self._keep(site, heard, beat, note)
+        return beat
+
+    def bind(self, beat: Heartbeat) -> None:
+        """Hold a site to what it has told. Raises `NotTrusted` where another root is held for a size."""
+        for origin, (size, root) in beat.heads.items():
+            copy = self.copies[origin][1]
+            if size == copy.size and root != copy.root:
+                raise NotTrusted("heartbeat refused", why=f"{origin} has another root for {size} facts than is held: a fork")
+            copy.promise(size, root)
+
+    def _keep(self, site: SiteId, heard: _Heard, beat: Heartbeat, note: bytes) -> None:
+        now = self.clock.now()
+        ahead = any(size > self.copies[origin][1].size for origin, (size, _) in beat.heads.items())
+        if ahead and (heard.kept is None or passed_s(heard.kept, now) >= KEPT_EVERY_S):
+            heard.kept = now
+            self._note([HeartbeatKept(site, note.decode())])
+
+    def watch(self, told: Mapping[SiteId, Mapping[str, int]]) -> None:
+        """Note which sites tell of facts (`told`, by ledger) and have brought none for too long."""
+        now = self.clock.now()
+        for site, noted in told.items():
+            heard = self._heard.setdefault(site, _Heard())
+            for origin, size in noted.items():
+                held = self.copies[origin][1].size
+                before, since = heard.grown.get(origin, (-1, now))
+                if held != before or size <= held:
+                    heard.grown[origin] = held, now
+                    heard.said.discard(origin)
+                elif passed_s(since, now) >= WITHHELD_S and origin not in heard.said:
+                    heard.said.add(origin)
+                    self._note([TailWithheld(site, origin, held, size, int(passed_s(since, now)))])
+
+    def watermarks(self, peer: NodeId, *, blocks_held: bool) -> dict[str, str]:
+        """Up to where the site may delete what its facts name: nothing unless this control site holds it in two stores."""
+        if self.stores < 2 or not blocks_held or peer not in self.outgoing:
+            return {}
+        signer = self.outgoing[peer].signer
+        return {origin: sign_watermark(origin, copy.size, signer).decode() for origin, copy in self._of(SiteId(peer)).items()}
