@@ -75,7 +75,8 @@ def test_a_site_sends_nothing_more_of_a_ledger_to_which_the_control_site_is_no_l
     assert held["aster/LEEDS/HOUSE"] == mine["aster/LEEDS/HOUSE"]
     assert held[f"aster/LEEDS/{BORAGE}"] == 1 < mine[f"aster/LEEDS/{BORAGE}"]  # its answer to the recipe, from before
     assert f"aster/LEEDS/{BORAGE}" not in net.control.desk.live[NodeId("LEEDS")].noted
-    sealed = node.state.sealed[node.state.lots[OF_BORAGE].batch].digest
+    (block,) = node.state.sealed[node.state.lots[OF_BORAGE].batch]
+    sealed = block.digest
     assert node.blobs.has(sealed)
     assert not net.control.blobs.has(sealed)
     assert net.restart_site(LEEDS).courier.withheld == {f"aster/LEEDS/{BORAGE}": "the sponsor left"}

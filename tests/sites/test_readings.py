@@ -10,11 +10,14 @@ from random import Random
 import numpy as np
 import pytest
 
+from isogenic.checks import Severity
 from isogenic.errors import NotReachable, Refusal
 from isogenic.ids import BatchId
+from isogenic.network.inspection import inspect
 from isogenic.records.blobs import BlobStore
 from isogenic.records.blocks import HouseReadingsSealed, ReadingCounts, ReadingsSealed, chain_faults, milliseconds, open_block
 from isogenic.records.gaps import OVERFLOW_BIT, Cause, Mark, ReadingsGap, Rows, find_gaps, readings_faults
+from isogenic.records.report import VerifyReport
 from isogenic.sim.disk import SimDisk
 from isogenic.sites import readings as readings_module
 from isogenic.sites.hot import HotBuffer, Row, Shape
@@ -265,6 +268,25 @@ def test_readings_between_two_batches_are_the_houses_and_name_no_set_point(tmp_p
     batch = net.start_batch()
     asyncio.run(net.scan())
     assert net.nodes[LEEDS].hot.streams()[batch].rows == 1
+
+
+def blob_faults(report: VerifyReport) -> list[str]:
+    return [found.text for found in report.findings if found.severity is Severity.STOP and found.check in ("check_blobs", "check_blocks")]
+
+
+def test_the_control_sites_folder_is_verified_with_the_blocks_on_its_shelves(tmp_path: Path) -> None:
+    net, batch = started(tmp_path / "net")
+    for _ in range(5):
+        asyncio.run(net.scan())
+    (sealed,) = net.nodes[LEEDS].readings.seal_all(batch)
+    asyncio.run(net.carry())
+    control = net.folder / "CONTROL"
+    report = inspect(control)
+    assert (blob_faults(report), report.blocks, report.readings) == ([], 1, 5 * len(sealed.tags))
+    (path,) = (control / "readings").rglob(f"*{sealed.digest}.parquet")
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+    assert len(blob_faults(inspect(control))) == 1
 
 
 # ---- live values ----

@@ -169,7 +169,7 @@ def _shelve(path: Path, to: Path) -> tuple[_Kept, bool]:
     data = path.read_bytes()
     if sha256(data).hexdigest() != digest:
         raise NotReachable(f"no backup of {path.name}", why="it is being written", possible="try again")
-    if path.parent.parent.name == "blobs" and path.name != digest:
+    if (path.parent.parent.name == "blobs" and path.name != digest) or (path.suffix == ".parquet" and digest not in path.name):
         raise NotTrusted(f"no backup of {path.name}", why="the blob no longer has its digest", possible="let the scrub mend it, then back up")
     write_whole(shelf, data)
     return _Kept(digest, len(data)), True
