@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import inspect
 import json
+import pkgutil
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
+import isogenic.network
 import postgres_here
 from isogenic.errors import NotAllowed, NotReachable, NotTrusted, Refusal
 from isogenic.ids import LotId, NodeId, SeededMint
@@ -233,6 +238,22 @@ def test_two_processes_decide_on_a_lot_once_even_where_the_second_began_before_t
     assert [type(each) for each in decided] == [LotReleased if first is release else LotRejected]
     assert len(outcome) == 1 and (isinstance(outcome[0], Refusal) or outcome[0][0] is None)  # type: ignore[index]
     assert net.control.state == other.state
+
+
+def test_whatever_the_control_site_decides_is_decided_alone() -> None:
+    """A function of the control site's rooms that notes a decision holds the lock; who adds one is told here."""
+    noting, alone = set(), set()
+    for module in pkgutil.iter_modules(isogenic.network.__path__, "isogenic.network."):
+        for name, found in vars(importlib.import_module(module.name)).items():
+            if not inspect.isfunction(found) or name.startswith("_") or found.__module__ != module.name:
+                continue
+            first = next(iter(inspect.signature(found).parameters.values()), None)
+            if first is not None and first.annotation == "ControlNode" and re.search(r"\.note\(|\b_publish\(|\b_note\(", inspect.getsource(found)):
+                noting.add(name)
+                alone |= {name} if hasattr(found, "__wrapped__") else set()
+    given_away = {"export_statement", "open_vault"}  # what left, once it is decided; the way for the vault to note by itself
+    assert noting - alone - given_away == set()
+    assert {"release_lot", "reject_lot", "publish_directory"} <= alone
 
 
 def test_a_race_without_any_order_decides_once(net: Shared) -> None:

@@ -17,13 +17,14 @@ from isogenic.authority.signatures import MEANINGS, Pen, sign
 from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import SiteId
-from isogenic.network.control import HOUSE, ControlNode
+from isogenic.network.control import HOUSE, ControlNode, decided_alone
 from isogenic.records.facts import Actor, Payload
 from isogenic.records.notes import Signer
 
 __all__ = ["derive_entitlements", "end_entitlement", "grant_entitlement"]
 
 
+@decided_alone
 def derive_entitlements(node: ControlNode, people: Directory) -> list[Payload]:
     """Note what follows from the directory and is not noted yet, and end what no longer follows."""
     origins = [ledger.origin for audience, ledger in node.ledgers.items() if audience != HOUSE]
@@ -32,6 +33,7 @@ def derive_entitlements(node: ControlNode, people: Directory) -> list[Payload]:
     return said
 
 
+@decided_alone
 def grant_entitlement(
     node: ControlNode, person: Person, signer: Signer | Pen, *, ledger: str, to: str, why: str, since: datetime | None = None
 ) -> EntitlementGranted:
@@ -48,6 +50,7 @@ def grant_entitlement(
     return granted
 
 
+@decided_alone
 def end_entitlement(node: ControlNode, person: Person, signer: Signer | Pen, *, ledger: str, to: str, why: str) -> EntitlementEnded:
     """From now on nothing more of the ledger leaves for the party: by signature."""
     require(person, Act.DECIDE_ENTITLEMENT)

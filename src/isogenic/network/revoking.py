@@ -82,6 +82,7 @@ def check_no_key_comes_back(node: ControlNode, people: Directory) -> None:
             )
 
 
+@decided_alone
 def tell_sites(node: ControlNode) -> None:
     """Tell each site of what was revoked in the house and did not reach its ledger: the node may have ended in between."""
     for site in {each.site for each in node.state.keys.revoked} & set(node.sites()):
