@@ -31,7 +31,7 @@ from isogenic.plant.model import SitePlant
 from isogenic.plant.readings import Frame, Quality, Reading, TagIndex
 from isogenic.sim.facility import Facility
 from isogenic.sim.servers import run_facility, serve_facility, written_whole
-from isogenic.sites.drivers.opcua import Connection, OpcUaDriver, _Channel
+from isogenic.sites.drivers.opcua import Connection, OpcUaDriver, _Channel, overflow
 
 VESSEL, FEED = ModuleId("SB-200-VESSEL"), ModuleId("SB-200-FEED")
 UNIT = UnitId("SB-200")
@@ -411,3 +411,11 @@ def test_a_facility_that_hangs_or_is_killed_never_holds_up_a_scan_and_comes_back
                 await process.wait()
 
     asyncio.run(protocol())
+
+
+def test_a_value_before_which_the_modules_queue_lost_some_is_known_by_its_status() -> None:
+    def answer(status: int) -> ua.DataValue:
+        return ua.DataValue(ua.Variant(7.0, ua.VariantType.Double), StatusCode=ua.StatusCode(status))
+
+    assert [overflow(answer(status)) for status in (0x0, 0x480, 0x40000480, 0x80, 0x400)] == [False, True, True, False, False]
+    assert not overflow(None)

@@ -40,7 +40,7 @@ from isogenic.plant.model import Module, Role, Signal, SitePlant
 from isogenic.plant.readings import Frame, Quality, TagIndex
 from isogenic.units import converter
 
-__all__ = ["ANSWER_LIMIT_S", "BACKOFF_MAX_S", "BACKOFF_MIN_S", "Connection", "OpcUaDriver"]
+__all__ = ["ANSWER_LIMIT_S", "BACKOFF_MAX_S", "BACKOFF_MIN_S", "Connection", "OpcUaDriver", "overflow"]
 
 ANSWER_LIMIT_S = 2.0  # wall clock: a controller that needs longer for one request is as good as lost to a scan
 CONNECT_LIMIT_S = 5.0  # socket, channel and session: five round trips
@@ -48,6 +48,7 @@ CANCEL_AGAIN_S = 0.1
 CLOSE_LIMIT_S = 0.5  # a dead peer does not answer a polite goodbye
 BACKOFF_MIN_S = 0.1  # a controller that restarts is back in a second
 BACKOFF_MAX_S = 5.0  # a module that is switched off is asked no more often
+OVERFLOW = 0x0480  # of a status code
 CHANGES_MAX = 1_000  # a flapping link that nobody asks about must not fill the memory
 SESSION_MS = 600_000  # a module forgets a site that has been silent for ten minutes
 WATCHDOG_S = 10.0  # asyncua's default of 1 s declares a slow server dead
@@ -109,11 +110,13 @@ class OpcUaDriver:
             await self.start()
         values = np.full(len(self.index.tags), math.nan)
         quality = np.full(len(self.index.tags), int(Quality.BAD), dtype=np.uint8)
-        links = tuple(self._links.values())
+        links, overflowed = tuple(self._links.values()), set[str]()
         for link, answer in zip(links, await asyncio.gather(*(link.read() for link in links)), strict=True):
             for channel, data in zip(link.channels, answer, strict=False):  # no answer: all stay BAD
                 values[channel.column], quality[channel.column] = channel.judge(data)
-        return Frame(at, self.index, values, quality)
+                if overflow(data):
+                    overflowed.add(channel.signal.tag)
+        return Frame(at, self.index, values, quality, frozenset(overflowed))
 
     async def write(self, setpoints: Mapping[str, float]) -> Mapping[str, str]:
         """Write canonical values by tag; gives the tags that were refused, and why."""
@@ -157,6 +160,11 @@ class OpcUaDriver:
         if news:
             self._changes.append((module, state is Connection.CONNECTED, why))
             del self._changes[:-CHANGES_MAX]
+
+
+def overflow(data: _Ua) -> bool:
+    """Whether the module says that its queue lost values before this one: OPC 10000-4, StatusCode: InfoType DataValue, Overflow bit."""
+    return data is not None and data.StatusCode is not None and data.StatusCode.value & OVERFLOW == OVERFLOW
 
 
 def _amounts_first(orders: Iterable[tuple[_Channel, float]]) -> list[tuple[_Channel, float]]:
