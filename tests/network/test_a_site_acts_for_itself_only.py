@@ -126,6 +126,7 @@ def attempts(net: Network) -> list[tuple[str, str, bytes]]:
         ("POST", "/v1/cosignatures", codec.dumps({"size": head.size, "line": line.decode()})),
         ("POST", "/v1/cosignatures", codec.dumps({"size": head.size, "line": line.decode(), "origin": TO_THEM})),
         ("POST", "/v1/again", whole.to_bytes()),
+        ("POST", "/v1/heads", codec.dumps({"held": ""})),
         ("POST", "/v1/blobs", codec.dumps({"digests": [digest]})),
         ("GET", f"/v1/blobs/{digest}", b""),
         ("PUT", f"/v1/blobs/{digest}", net.control.blobs.get(digest)),
@@ -153,6 +154,8 @@ def test_no_request_of_one_site_reads_or_writes_what_is_anothers(net: Network) -
         elif (method, where) == ("POST", "/v1/heartbeat"):
             assert answer.status in (200, 204, 401)
             assert THEIRS not in net.control.desk.live[NodeId("LEEDS")].noted
+        elif (method, where) == ("POST", "/v1/heads"):  # heads of all, so that two views of one ledger show; of the ledgers, nothing
+            assert not any(secret in answer.body for secret in secrets)
         elif (method, where) == ("POST", "/v1/blobs"):  # answered, with nothing about what is not its own
             assert codec.loads(answer.body) == {"verified": [], "missing": [], "later": []}
         else:

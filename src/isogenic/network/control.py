@@ -30,6 +30,7 @@ from isogenic.network.inbox import Inbox
 from isogenic.network.mending import Mending
 from isogenic.network.processes import Processes
 from isogenic.network.state import ClaimRefused, ControlState, Place, fold
+from isogenic.network.witnessing import Witnessing
 from isogenic.records import recovery
 from isogenic.records.aside import LedgerFiles
 from isogenic.records.beacon import Beacon, Mark, marks_of
@@ -149,6 +150,7 @@ class ControlNode:
         self.notices: Callable[[], list[str]] = list  # what people should know of this node's own machine
         self.keeper: Keeper | None = None  # of the vault of personal data, where there is one
         self.mending = Mending(ledgers=self.ledgers, copies=self.copies, mirror=mirror, blobs=blobs, clock=clock, note=self.note)
+        self.witnessing = Witnessing(self.ledgers[HOUSE], copies=self.copies, witnesses=witnesses, stop=self._stop_house)
         inbox = Inbox(
             {origin: copy for origin, (_, copy) in copies.items()},
             {origin: NodeId(site) for origin, (site, _) in copies.items()},
@@ -171,6 +173,7 @@ class ControlNode:
             came_again=self.mending.take,
             note=self.note,
             all_held=self._all_held,
+            witnessing=self.witnessing,
         )
         self.desk.beats.stores = stores
 
@@ -255,6 +258,9 @@ class ControlNode:
             self.mirror.take(page, moment=self.clock.now())
 
     # ---- ledgers of ours that wait for the site that witnesses them ----
+
+    def _stop_house(self, why: str) -> None:
+        self.returning.wait_for(self.ledgers[HOUSE], why=why)
 
     def _site_has_more(self, peer: NodeId, size: int) -> None:
         ledger = self.ledgers[peer]

@@ -24,6 +24,7 @@ from isogenic.ids import NodeId, SiteId
 from isogenic.network.beats import Beats
 from isogenic.network.disclosing import Leaving
 from isogenic.network.inbox import Inbox
+from isogenic.network.witnessing import Witnessing
 from isogenic.records import codec
 from isogenic.records.blobs import BLOB_BYTES_MAX, BlobStore
 from isogenic.records.facts import Payload
@@ -85,6 +86,7 @@ class Desk:
         came_again: Callable[[NodeId, Page], None] = lambda site, page: None,
         note: Callable[[list[Payload]], object] = lambda payloads: None,
         all_held: Callable[[NodeId], bool] = lambda site: False,
+        witnessing: Witnessing | None = None,
     ) -> None:
         """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored.
 
@@ -96,7 +98,7 @@ class Desk:
         self.inbox, self.outgoing, self.witnesses, self.blobs, self.clock, self._taken = inbox, outgoing, witnesses, blobs, clock, taken
         self._wanted, self._offered, self.leaving = wanted, offered, leaving
         self._behind, self._heard = behind, heard
-        self._again, self._came_again = again, came_again
+        self._again, self._came_again, self._witnessing = again, came_again, witnessing
         owners = {origin: (SiteId(node), inbox.copies[origin]) for origin, node in inbox.writers.items()}
         self.beats, self.all_held = Beats(owners, outgoing=outgoing, clock=clock, note=note), all_held
         self._take_back = take_back or (lambda site, page: self.outgoing[site].take_back(page, witness=self.witnesses[site]) and None)
@@ -141,6 +143,8 @@ class Desk:
                     return await self._control(peer, query)
                 case ("GET", ["v1", "held"]):
                     return self._held(peer, query)
+                case ("POST", ["v1", "heads"]) if self._witnessing is not None:
+                    return Answer(200, self._witnessing.show(peer, _said(body, "held")))
                 case ("POST", ["v1", "again"]):
                     self._came_again(peer, Page.from_bytes(body))
                     return Answer(204)
@@ -227,6 +231,9 @@ class Desk:
         said = codec.loads(body, what="a cosignature")
         if not isinstance(said, dict) or type(said.get("size")) is not int or type(said.get("line")) is not str:
             raise NotValid("cannot read a cosignature", why="the form is size and line")
+        if self._witnessing is not None and said.get("ledger") == self._witnessing.house.origin:
+            self._witnessing.take(peer, said["line"].encode(), size=said["size"])
+            return Answer(204)
         self.outgoing[peer].take_receipt(said["line"].encode(), size=said["size"], witness=self.witnesses[peer])
         return Answer(204)
 
@@ -321,6 +328,15 @@ class _Heartbeat:
     values: dict[str, dict[str, float]]
     note: str = ""  # the signed heartbeat
     rotations: tuple[str, ...] = ()  # of the key that signed it, as far as the other side may not have them as facts
+
+
+def _said(body: bytes, name: str) -> str:
+    """One text of a small message."""
+    said = codec.loads(body, what="a message")
+    if not isinstance(said, dict) or type(said.get(name)) is not str:
+        raise NotValid("cannot read a message", why=f"the form is {name}, a text")
+    text: str = said[name]
+    return text
 
 
 def _parts(target: str) -> tuple[str, dict[str, str]]:

@@ -24,7 +24,7 @@ from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import claimed_checkpoint
 from isogenic.records.store import LedgerStore
 
-__all__ = ["BEACON_S", "UNKNOWN", "Beacon", "Mark", "beacon_path", "doubt", "first_beacon", "marks_of"]
+__all__ = ["BEACON_S", "UNKNOWN", "Beacon", "Mark", "beacon_path", "doubt", "first_beacon", "marks_of", "root_at"]
 
 BEACON_S = 5.0  # wall seconds between two writings: a backup younger than this goes unnoticed here, and not at the witness
 BEACON_BYTES_MAX = 1 << 20
@@ -89,7 +89,7 @@ def doubt(store: LedgerStore, *, size: int, root: bytes, marks: Mapping[str, Mar
         return "it was waiting for its witness when the node ended"
     if mark.size > size:
         return f"its beacon saw {mark.size} facts, and {size} are here: it was taken from an older copy"
-    if mark.size and mark.root != (root.hex() if mark.size == size else _root_at(store, mark.size).hex()):
+    if mark.size and mark.root != (root.hex() if mark.size == size else root_at(store, mark.size).hex()):
         return f"its beacon saw another root for its first {mark.size} facts: this is another history"
     return ""
 
@@ -105,7 +105,7 @@ def marks_of(ledgers: Iterable[Ledger], copies: Iterable[Copy], *, waits: Iterab
     return marks
 
 
-def _root_at(store: LedgerStore, size: int) -> bytes:
+def root_at(store: LedgerStore, size: int) -> bytes:
     """The root of the first facts. The checkpoint of that size says it; where there is none, they are hashed."""
     kept = store.checkpoint_at_or_before(size)
     if kept is not None and kept[0] == size:

@@ -10,6 +10,7 @@ blobs/           reading blocks and models by digest
 hot.sqlite       readings not yet sealed
 derived.sqlite   tables to search the audit trail: made when somebody asks; may be deleted, is rebuilt
 disclosures.sqlite  what left this node, when and to whom: a ledger that is never sent
+heads.json       the newest heads seen of the control site's house and of other sites' ledgers
 ballast          room that is given up when the disk is full
 evidence/        ledger files that did not verify any more, whole
 node.lock        held while the node runs: one process to a folder (equipment.lock: simulated equipment)
@@ -42,6 +43,7 @@ from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Link
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.sqlite import SqliteStore
+from isogenic.records.witness import HeadBook
 from isogenic.sites.hot import HotBuffer
 from isogenic.sites.keyring import Keyring
 from isogenic.sites.node import Equipment, SiteNode
@@ -195,6 +197,7 @@ class SiteHome:
             journal=self.journal(clock),
             files=files,
             beacon=self.beacon(),
+            heads=HeadBook(self.folder / "heads.json"),
             room=Room(DiskBallast(self.folder / "ballast", size=self.settings.ballast_mb * MIB), size=self.settings.ballast_mb * MIB)
             if self.settings.ballast_mb
             else None,

@@ -38,6 +38,7 @@ from isogenic.records.notes import VerifyingKey
 from isogenic.records.returning import Returning
 from isogenic.records.scrub import scrub_for_ever
 from isogenic.records.times import ClockMeasured, ClockWatch
+from isogenic.records.witness import HeadBook
 from isogenic.sites.audiences import audience_of
 from isogenic.sites.courier import RETRY_MAX_S, RETRY_S, Courier
 from isogenic.sites.disclosing import DisclosingLink
@@ -63,6 +64,7 @@ from isogenic.sites.mending import Mending
 from isogenic.sites.readings import Readings, ReadingsPlan
 from isogenic.sites.room import Room
 from isogenic.sites.state import SiteState, apply
+from isogenic.sites.witness import HEADS_S, HeadWitness
 
 __all__ = ["Equipment", "SiteNode"]
 
@@ -110,6 +112,7 @@ class SiteNode:
         journal: Journal | None = None,
         files: LedgerFiles | None = None,
         beacon: Beacon | None = None,
+        heads: HeadBook | None = None,
         room: Room | None = None,
         keyring: Keyring | None = None,
         key_rotate_h: float = 0.0,
@@ -166,6 +169,12 @@ class SiteNode:
         )
         self.courier.withheld = withheld
 
+        self.heads = None
+        if heads is not None:
+            house = f"{control.origin.rpartition('/')[0]}/{HOUSE}"
+            begun = control.keys.eras[0].key
+            assert begun is not None
+            self.heads = HeadWitness(heads, house=house, writer=begun, witness=control.witness, link=link, clock=clock, note=self.note)
         self.mending = Mending(ledgers=self.courier.ledgers, control=control, blobs=blobs, link=link, note=self.note)
 
     @property
@@ -439,6 +448,7 @@ class SiteNode:
                 tasks.create_task(self._download_for_ever())
                 tasks.create_task(self._heartbeat_for_ever(heartbeat_s))
                 tasks.create_task(self._remember_for_ever())
+                tasks.create_task(self._witness_for_ever())
                 tasks.create_task(scrub_for_ever(self.mending.scrub, self.mending.look, self.mending.mend_once))
         finally:
             self._close_talk(self.journal.open() if self.journal else [])
@@ -463,6 +473,13 @@ class SiteNode:
                 self.trouble = self.trouble or Trouble(str(refusal), str(self.clock.now().at))
                 log.error("scan of %s not finished: %s", self.state.site, refusal)
             await self.clock.sleep(scan_s)
+
+    async def _witness_for_ever(self) -> None:
+        while self.heads is not None:
+            with contextlib.suppress(Refusal):  # the upload loop tells of a lost link
+                if not self.returning.waits:
+                    await self.heads.look_once(self.state.directory)
+            await asyncio.sleep(HEADS_S)
 
     async def _remember_for_ever(self) -> None:
         while True:

@@ -1,0 +1,162 @@
+"""The control site's house, witnessed by its head; heads of other sites' ledgers, held for comparing."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isogenic.errors import NotReachable, NotTrusted, NotValid
+from isogenic.ids import SiteId
+from isogenic.network.facts import SiteSilent
+from isogenic.records.keys import WriterKeys
+from isogenic.records.ledger import Ledger
+from isogenic.records.notes import Signer
+from isogenic.records.sqlite import SqliteStore
+from isogenic.records.witness import HeadBook, add_checkpoint, read_add_checkpoint, shown_head
+from isogenic.sim.world import signers
+from isogenic.sites.facts import LedgerRefused
+from small_network import GHENT, LEEDS, SEED, Network
+
+HOUSE = "aster/CONTROL/HOUSE"
+
+
+def look(net: Network, site: SiteId = LEEDS) -> None:
+    node = net.nodes[site]
+    assert node.heads is not None
+    asyncio.run(node.heads.look_once(node.state.directory))
+
+
+def test_sites_cosign_the_house_by_its_head_and_never_see_its_content(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net", sites=(LEEDS, GHENT))
+    for site in (LEEDS, GHENT):
+        asyncio.run(net.carry(site))
+    house = net.control.ledgers["HOUSE"]
+    secret = house.store.bodies(0, 1)[0]
+    for times in range(3):
+        look(net)
+        assert net.control.witnessing.cosigned == {LEEDS: house.size}
+        assert house.witnessed == house.size
+        net.control.note([SiteSilent(GHENT, times)])
+    look(net, GHENT)
+    assert net.control.witnessing.cosigned[GHENT] == house.size
+    book = HeadBook(net.folder / GHENT / "heads.json")
+    assert set(book.heads) == {HOUSE, "aster/LEEDS/HOUSE"}  # nothing noted for the sponsor yet
+    kept = [path for path in (net.folder / LEEDS).rglob("*") if path.is_file() and secret in path.read_bytes()]
+    assert kept == []
+
+
+def test_a_house_from_an_old_backup_is_named_by_the_site_that_cosigned_more_and_not_written_on(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    asyncio.run(net.carry())
+    net.close_control()
+    shutil.copytree(net.folder / "CONTROL", tmp_path / "older")
+    shutil.copy(net.folder / "CONTROL.beacon", tmp_path / "older.beacon")
+    net.restart_control()
+    net.control.note([SiteSilent(GHENT, each) for each in range(5)])
+    look(net)
+    net.close_control()
+    shutil.rmtree(net.folder / "CONTROL")
+    shutil.copytree(tmp_path / "older", net.folder / "CONTROL")  # with its second copy: all on one disk
+    shutil.copy(tmp_path / "older.beacon", net.folder / "CONTROL.beacon")
+    net.control = net.open_control()
+    net.lines[LEEDS].desk = net.control.desk
+    look(net)
+    assert "it was restored from an old copy" in net.control.returning.waits[HOUSE]
+    with pytest.raises(NotReachable, match="nothing was noted in aster/CONTROL/HOUSE"):
+        net.control.note([SiteSilent(GHENT, 1)])
+
+
+def test_a_forked_house_is_named_on_both_sides_and_not_cosigned(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    asyncio.run(net.carry())
+    look(net)
+    signer, _ = signers(SEED, "aster", "CONTROL")
+    twin = Ledger(SqliteStore(tmp_path / "twin.sqlite", origin=HOUSE), signer=signer)
+    while twin.size < net.control.ledgers["HOUSE"].size + 3:
+        twin.append([SiteSilent(GHENT, 1)], actor=net.control.actor, moment=net.clock.now())
+    node = net.nodes[LEEDS]
+    assert node.heads is not None
+    held = node.heads.book.held(HOUSE)
+    assert held is not None
+    message = shown_head(twin.store, old=held.size)
+    assert message is not None
+    keys = WriterKeys.first(HOUSE, signer.verifying_key)
+    with pytest.raises(NotTrusted, match="a fork"):
+        node.heads.book.take(message, keys=keys, witness=node.control.witness, time=1)
+    assert node.heads.book.held(HOUSE) == held
+    net.control.witnessing.house = twin  # a second view of the house, shown by the same node
+    look(net)
+    assert "a fork" in net.control.returning.waits[HOUSE]
+
+
+def test_a_split_view_of_another_sites_ledger_shows(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net", sites=(LEEDS, GHENT))
+    for site in (LEEDS, GHENT):
+        asyncio.run(net.carry(site))
+    look(net, GHENT)
+    signer, _ = signers(SEED, "aster", "LEEDS")
+    copy = net.control.copies["aster/LEEDS/HOUSE"][1]
+    twin = Ledger(SqliteStore(tmp_path / "twin.sqlite", origin="aster/LEEDS/HOUSE"), signer=signer)
+    while twin.size < copy.size:
+        twin.append([SiteSilent(GHENT, 1)], actor=net.control.actor, moment=net.clock.now())
+    copy.store = twin.store
+    look(net, GHENT)
+    look(net, GHENT)
+    (refused,) = net.payloads(LedgerRefused, GHENT)
+    assert isinstance(refused, LedgerRefused)
+    assert refused.ledger == "aster/LEEDS/HOUSE"
+    assert "a split view" in refused.why
+
+
+# ---- the witness by itself ----
+
+LOG, WITNESS = Signer.from_seed("example.org/control", bytes(32)), Signer.from_seed("example.org/witness", bytes(31) + b"1", algorithm=4)
+KEYS = WriterKeys.first("example.org/control/house", LOG.verifying_key)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Ledger:
+    return Ledger(SqliteStore(tmp_path / "log.sqlite", origin=KEYS.origin), signer=LOG)
+
+
+def test_every_growth_is_proven_and_nothing_else_is_cosigned(tmp_path: Path, log: Ledger) -> None:
+    book = HeadBook(tmp_path / "heads.json")
+    for size in range(1, 20):
+        log.append_bytes([b"%d" % size])
+        held = book.held(KEYS.origin)
+        message = shown_head(log.store, old=held.size if held else 0)
+        assert message is not None
+        shown, _ = book.take(message, keys=KEYS, witness=WITNESS, time=1)
+        assert shown.size == size
+        book = HeadBook(tmp_path / "heads.json")  # another process
+        if size > 2:
+            for wrong in (size - 2, size + 1):
+                other = add_checkpoint(wrong, *read_add_checkpoint(message)[1:])
+                with pytest.raises(NotTrusted):
+                    book.take(other, keys=KEYS, witness=WITNESS, time=1)
+    other = Ledger(SqliteStore(tmp_path / "other.sqlite", origin="example.org/control/other"), signer=LOG)
+    other.append_bytes([b"x"])
+    message = shown_head(other.store, old=0)
+    assert message is not None
+    with pytest.raises(NotTrusted, match="a checkpoint of another ledger"):
+        book.take(message, keys=KEYS, witness=WITNESS, time=1)
+    old = Ledger(SqliteStore(tmp_path / "old.sqlite", origin=KEYS.origin), signer=LOG)
+    old.append_bytes([b"1"])
+    message = shown_head(old.store, old=0)
+    assert message is not None
+    with pytest.raises(NotTrusted, match="restored from an old backup"):
+        book.take(message, keys=KEYS, witness=WITNESS, time=1)
+
+
+@given(st.binary(max_size=300))
+def test_nonsense_is_refused(data: bytes) -> None:
+    try:
+        old, proof, note = read_add_checkpoint(data)
+    except NotValid:
+        return
+    assert add_checkpoint(old, proof, note)
