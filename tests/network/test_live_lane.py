@@ -84,7 +84,7 @@ def test_what_a_site_says_to_one_process_is_shown_by_the_other_and_no_outage_har
             await until(lambda: all(lane.open for lane in lanes))
 
             async def say(value: float) -> None:
-                assert (await one.handle(LEEDS_NODE, "POST", "/v1/heartbeat", heartbeat(nets[0], value))).status == 204
+                assert (await one.handle(LEEDS_NODE, "POST", "/v1/heartbeat", heartbeat(nets[0], value))).status == 200
 
             await asyncio.sleep(0.1)  # the subscription is on its way
             await say(7.0)
