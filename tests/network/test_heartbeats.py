@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isogenic.batches.facts import BatchManifestNoted
 from isogenic.clock import DisciplinedClock
 from isogenic.errors import NotTrusted, Refusal
 from isogenic.ids import NodeId
@@ -181,3 +182,24 @@ def test_any_bytes_are_a_heartbeat_or_refused(data: bytes, at: int) -> None:
         if bad != good:
             with pytest.raises(Refusal):
                 open_heartbeat(bad, keys)
+
+
+def test_a_closed_batch_has_a_manifest_that_the_control_site_finds_line_by_line(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+
+    async def run() -> None:
+        await net.publish()
+        batch = net.start_batch()
+        await net.run_batch(batch)
+        await net.scan()
+        await net.carry()
+        (said,) = net.payloads(BatchManifestNoted)
+        record = net.control.state.lots[batch]
+        assert (record.manifest_due, record.listed) == (True, ())
+        assert (said.blocks, said.readings) == (tuple(block.digest for block in record.blocks), record.readings)  # type: ignore[attr-defined]
+        assert sum(said.readings.values()) > 0  # type: ignore[attr-defined]
+        net.restart_site(LEEDS)
+        await net.scan()
+        assert len(net.payloads(BatchManifestNoted)) == 1
+
+    asyncio.run(run())

@@ -181,7 +181,7 @@ def test_one_thing_that_is_not_in_order_stops_the_release_by_name(wrong):
 
 def test_every_check_has_something_that_stops_it_or_only_warns():
     # These are for a person to look at; the trail's stops where the specification says so.
-    looked_at = {"check_alarms", "check_batch_was_monitored", "check_times_can_be_believed", "check_trail_was_reviewed"}
+    looked_at = {"check_alarms", "check_batch_was_monitored", "check_manifest_is_verified", "check_times_can_be_believed", "check_trail_was_reviewed"}
     stopping = {check for check, _ in WRONGS.values()} | looked_at
     assert {check.__name__ for check in CHECKS} <= stopping
 
@@ -430,3 +430,14 @@ def test_a_clock_that_stepped_or_was_poor_is_shown_to_the_reviewer_and_stops_not
         ("warn", "the site's clock stepped by +3600 s while the batch ran"),
         ("warn", "12 facts of the batch were noted under a clock that was not known to be good"),
     ]
+
+
+def test_a_promised_manifest_that_is_missing_or_wrong_stops_the_release():
+    case = case_of(story())
+    for record, text in (
+        (replace(case.record, manifest_due=True), "the manifest of the closed batch is not here yet"),
+        (replace(case.record, manifest_due=True, listed=("samples: two, one is held",)), "samples: two, one is held"),
+    ):
+        notes = release(replace(case, record=record))
+        assert [note.text for note in stops(notes.notes)] == [text]
+    assert release(replace(case, record=replace(case.record, manifest_due=True, listed=()))).allowed

@@ -17,6 +17,7 @@ from isogenic.records.facts import fact
 __all__ = [
     "AlarmRaised",
     "BatchClosed",
+    "BatchManifestNoted",
     "BatchStarted",
     "ClockCorrected",
     "DoseCommanded",
@@ -198,7 +199,23 @@ class ClockCorrected:
     by_s: float
 
 
-@fact("batch.closed", subject="batch")
+@fact("batch.manifest_noted", subject="batch")
+@dataclass(frozen=True, slots=True)
+class BatchManifestNoted:
+    """Everything that the record of a closed batch must hold: release waits until the control site has found every line of it."""
+
+    batch: BatchId
+    facts: int  # about the batch, this one included
+    blocks: tuple[str, ...]  # digests, in order
+    rows: int
+    readings: dict[str, int]  # of each tag: good or uncertain
+    samples: tuple[str, ...]
+    asked: int  # prompts
+    answered: int
+    deviations: int
+
+
+@fact("batch.closed", subject="batch", version=2, upgrades={1: lambda body: {**body, "manifest": False}})
 @dataclass(frozen=True, slots=True)
 class BatchClosed:
     """The batch is over: its record has so many facts, this one included."""
@@ -207,3 +224,4 @@ class BatchClosed:
     lot: LotId
     outcome: State
     facts: int
+    manifest: bool = False  # whether its manifest follows, once its readings are sealed

@@ -106,6 +106,9 @@ class LotRecord:
     monitored: tuple[int, int] | None = None  # scans judged and not judged, once the monitor has ended
     lot_state: LotState | None = None  # None: no lot was created yet
     reviews: tuple[TrailReviewed, ...] = ()  # of the audit trail
+    readings: Mapping[str, int] = field(default_factory=dict)  # of each tag: good or uncertain, in the blocks so far
+    manifest_due: bool = False  # the closing fact says that a manifest of the whole record follows
+    listed: tuple[str, ...] | None = None  # once it is here: its lines that are not as they are held
     clock_steps: tuple[float, ...] = ()  # seconds, of the site's clock while the batch ran
     poor_clock: int = 0  # facts noted under a clock that was not known to be good
     strange: tuple[str, ...] = ()
@@ -263,7 +266,7 @@ def _closed(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     if record.lot not in (None, payload.lot):
         return _strange(record, fact, f"it names {payload.lot}, the batch was started for {record.lot}")
     manifest = Manifest(payload.facts, record.counts[fact.ref.ledger], str(payload.outcome))
-    return replace(record, manifest=manifest, closed_at=fact.at)
+    return replace(record, manifest_due=getattr(payload, "manifest", False), manifest=manifest, closed_at=fact.at)
 
 
 def _clock_corrected(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
@@ -294,7 +297,25 @@ def _material(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
 
 def _block(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     block = SealedBlock(payload.digest, payload.rows, payload.first, payload.last, payload.number, payload.start, payload.ends, sum(payload.bad))
-    return replace(record, blocks=(*record.blocks, block))
+    readings = dict(record.readings)
+    for tag, good, poor in zip(payload.tags, payload.good, payload.uncertain, strict=False):
+        readings[tag] = readings.get(tag, 0) + good + poor
+    return replace(record, blocks=(*record.blocks, block), readings=readings)
+
+
+def _listed(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
+    """Every line of the site's manifest against what is held here, at the place where it stands."""
+    lines = (
+        ("facts", payload.facts, record.counts[fact.ref.ledger]),
+        ("reading blocks", payload.blocks, tuple(block.digest for block in record.blocks)),
+        ("rows of readings", payload.rows, sum(block.rows for block in record.blocks)),
+        ("samples", sorted(payload.samples), sorted(map(str, record.samples))),
+        ("prompts", (payload.asked, payload.answered), (record.answered + len(record.open_prompts), record.answered)),
+        ("deviations", payload.deviations, len(record.deviations)),
+        *((f"readings of {tag}", payload.readings.get(tag, 0), record.readings.get(tag, 0)) for tag in sorted({*payload.readings, *record.readings})),
+    )
+    wrong = [f"{what}: the manifest says {str(said)[:80]}, {str(held)[:80]} are held" for what, said, held in lines if said != held]
+    return replace(record, listed=tuple(wrong))
 
 
 def _gap(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
@@ -342,6 +363,7 @@ _STEPS: Mapping[str, Step] = {
     "batch.alarm_raised": _alarm,
     "batch.clock_corrected": _clock_corrected,
     "batch.closed": _closed,
+    "batch.manifest_noted": _listed,
     "monitoring.ended": _monitoring_ended,
     "lot.created": _lot_created,
     "materials.used": _material,

@@ -216,6 +216,15 @@ def check_record_is_witnessed(case: ReleaseCase) -> list[Note]:
     return _said("check_record_is_witnessed", wrong, good, owner=Role.ADMINISTRATOR)
 
 
+def check_manifest_is_verified(case: ReleaseCase) -> list[Note]:
+    """Every line of the site's closing manifest is found in what is held here; a batch that promised one is not released without it."""
+    record = case.record
+    if not record.manifest_due and record.listed is None:
+        return []  # closed by a version that noted none
+    wrong = ["the manifest of the closed batch is not here yet"] if record.listed is None else list(record.listed)
+    return _said("check_manifest_is_verified", wrong, "every line of the closing manifest is held", owner=Role.ADMINISTRATOR)
+
+
 def check_readings_are_held(case: ReleaseCase) -> list[Note]:
     """The batch has reading blocks, and the bytes of each are held here and hash to what its fact says."""
     blocks = case.record.blocks
@@ -428,6 +437,7 @@ CHECKS: tuple[Check, ...] = (
     check_batch_is_closed,
     check_record_is_complete,
     check_record_is_witnessed,
+    check_manifest_is_verified,
     check_readings_are_held,
     check_readings_are_complete,
     check_batch_completed_normally,

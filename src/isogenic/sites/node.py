@@ -60,6 +60,7 @@ from isogenic.sites.keeping import KeyCare
 from isogenic.sites.keyring import Keyring
 from isogenic.sites.live import Thinned
 from isogenic.sites.loop import Site, scan
+from isogenic.sites.manifests import manifests_due
 from isogenic.sites.mending import Mending
 from isogenic.sites.readings import Readings, ReadingsPlan
 from isogenic.sites.room import Room
@@ -316,7 +317,8 @@ class SiteNode:
         decided = scan(self.site, self.frame, now, mint=self.mint)
         if any(isinstance(payload, BatchClosed) for payload in decided.facts):
             self.readings.flush()
-        self.note(decided.facts, moment=now)  # noted before it is done
+        facts = [replace(each, manifest=True) if isinstance(each, BatchClosed) else each for each in decided.facts]
+        self.note(facts, moment=now)  # noted before it is done
         self.site = replace(self.site, watches=decided.watches)
         self.judgements = decided.judgements
         for unit, values in self._seen().items():
@@ -326,6 +328,7 @@ class SiteNode:
             if isinstance(payload, BatchClosed):
                 self.readings.close(payload.batch)
         self.readings.seal_due(now.at)
+        self.note(manifests_due(self.state))
         if self.keys.rotate_due():
             self._news.set()
 

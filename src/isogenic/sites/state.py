@@ -17,7 +17,7 @@ from isogenic.authority.identities import KeyReplaced, PasskeyEnrolled, PasskeyR
 from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.batches.engine import BatchState, outputs
 from isogenic.batches.engine import apply as apply_to_batch
-from isogenic.batches.facts import BatchStarted
+from isogenic.batches.facts import BatchManifestNoted, BatchStarted
 from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SampleId, SiteId, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
 from isogenic.materials.lots import LotCreated
@@ -54,6 +54,7 @@ class SiteState:
     results: tuple[ResultReported, ...] = ()
     watched: Mapping[BatchId, str] = field(default_factory=dict)  # digest of the model that watches
     deviations: Mapping[BatchId, tuple[DeviationOpened, ...]] = field(default_factory=dict)
+    manifests: frozenset[BatchId] = frozenset()  # batches whose manifest is noted
     watermarks: Mapping[str, int] = field(default_factory=dict)  # by ledger: what the control site holds twice
     sealed: Mapping[BatchId, tuple[ReadingsSealed, ...]] = field(default_factory=dict)  # blocks of each batch, in order
     gaps: Mapping[BatchId, tuple[ReadingsGap, ...]] = field(default_factory=dict)
@@ -124,6 +125,8 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
             return replace(state, deviations={**state.deviations, payload.batch: (*known, payload)})
         case EntitlementGranted() | EntitlementEnded() if written_by(fact.ref.ledger) == CONTROL:  # a site entitles nobody
             return replace(state, entitlements=entitle(state.entitlements, fact))
+        case BatchManifestNoted():
+            return replace(state, manifests=state.manifests | {payload.batch})
         case WatermarkReceived():
             return replace(state, watermarks={**state.watermarks, payload.ledger: payload.size})
         case ReadingsSealed():
