@@ -202,7 +202,7 @@ def test_a_record_that_changed_since_it_was_shown_is_not_signed(net: Network) ->
 
 def test_a_block_that_rotted_at_the_control_site_forbids_release(net: Network) -> None:
     block, *_ = net.control.state.lot(LOT).blocks
-    net.control.blobs.path(block.digest).write_bytes(b"rotten")
+    net.control.blobs._place(block.digest)[1].write_bytes(b"rotten")  # type: ignore[attr-defined]
     released, notes = release_it(net)
     assert released is None
     assert any("is not held here with its right digest" in reason for reason in notes.reasons)
