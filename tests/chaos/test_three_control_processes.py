@@ -23,7 +23,7 @@ from isogenic.clock import SystemClock
 from isogenic.errors import NotReachable
 from isogenic.ids import BatchId, SeededMint, SiteId
 from isogenic.network.facts import ControlStarted
-from isogenic.network.home import ControlHome
+from isogenic.network.home import VIEWS, ControlHome
 from isogenic.records.derived import Derived
 from isogenic.records.facts import Actor
 from isogenic.records.ledger import Copy, Ledger
@@ -225,7 +225,7 @@ def test_a_process_killed_in_the_middle_of_a_page_loses_and_doubles_nothing(tmp_
     published = [fact for fact in control.ledgers["HOUSE"].facts() if fact.kind == "authority.directory_published"]
     assert len(published) == 1
     everything: list[Ledger | Copy] = [*control.ledgers.values(), *(copy for _, copy in control.copies.values())]
-    derived, anew = control.derived, Derived(tmp_path / "anew.sqlite")
+    derived, anew = control.derived, Derived(tmp_path / "anew.sqlite", views=VIEWS)
     assert derived is not None
     for each in everything:
         anew.catch_up(each)

@@ -26,7 +26,7 @@ from isogenic.ids import LotId, NodeId, SeededMint
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
 from isogenic.network.facts import SiteSilent
-from isogenic.network.home import ControlHome, publish_documents
+from isogenic.network.home import VIEWS, ControlHome, publish_documents
 from isogenic.network.state import ClaimRefused
 from isogenic.quality.release import LotRejected, LotReleased
 from isogenic.records.derived import Derived
@@ -126,7 +126,7 @@ def test_a_site_is_served_by_any_process_and_all_know_the_same(net: Shared, tmp_
     assert nodes[1].state.lot(LOT).batch in nodes[1].state.lots
     for ledger in net.nodes[LEEDS].ledgers.values():
         assert (ledger.witnessed, held(nodes[2])[ledger.origin]) == (ledger.size, (ledger.size, ledger.root))
-    lived, anew = nodes[1].derived, Derived(tmp_path / "anew.sqlite")
+    lived, anew = nodes[1].derived, Derived(tmp_path / "anew.sqlite", views=VIEWS)
     assert lived is not None
     for each in all_ledgers(nodes[1]):
         each.check()
