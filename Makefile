@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 ARGS ?=
+# Tests at a time; `make test JOBS=0` runs them one after another.
+JOBS ?= 2
 
 .PHONY: demo test nightly lint bench lock clean help
 
@@ -28,10 +30,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@sh scripts/chromium.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 nightly: $(STAMP)
-	@$(BIN)/python -m pytest -m nightly $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m nightly $(ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff format --check .

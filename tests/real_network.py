@@ -28,7 +28,7 @@ from small_network import NETWORK, SEED, START, world_folder
 from tls_relay import Relay
 
 SPEED = 12_000.0  # 200 minutes a second: a scan every 0.15 s, a batch of the rehearsals' recipe in some ten seconds
-WAIT_S = 60.0
+WAIT_S = 240.0  # a machine may be busy; nobody waits longer than it takes
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["lean_nodes"])  # what a node imports is imported once: a process starts in a tenth of a second

@@ -96,7 +96,7 @@ def through(folder: Path, *, seed: int, kills: int) -> RealNetwork:
     dice = Random(f"chaos {seed}")
 
     async def run() -> RealNetwork:
-        async with asyncio.timeout(300 + 10 * kills), RealNetwork(folder, sites=SITES, dice=dice, badness=BADNESS, settings=SETTINGS) as net:
+        async with asyncio.timeout(600 + 20 * kills), RealNetwork(folder, sites=SITES, dice=dice, badness=BADNESS, settings=SETTINGS) as net:
             await chaos(net, dice, kills=kills)
         return net
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import shutil
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from isogenic.records.disclosures import DISCLOSURES
 from isogenic.records.facts import Actor
 from isogenic.records.keys import KeyRenewed, KeyRotated
 from isogenic.records.ledger import Ledger
+from isogenic.records.link import Answer
 from isogenic.records.notes import Signer
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import next_page
@@ -261,3 +263,55 @@ async def test_a_power_cut_in_the_middle_of_a_rotation_leaves_a_key_that_fits(tm
     await net.carry()
     assert net.control.copies[HOUSE][1].size == net.nodes[LEEDS].ledgers["HOUSE"].size
     assert not (net.folder / LEEDS / "keys" / "HOUSE.next.key").exists()
+
+
+@on_a_loop
+async def test_a_page_that_was_on_the_wire_when_its_key_was_revoked_stops_nothing_once_it_is_renewed(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    await net.carry()
+    something(net)
+    new, node = keyring(net).prepare(), net.nodes[LEEDS]
+    late = next_page(node.ledgers["HOUSE"].store, start=node.ledgers["HOUSE"].witnessed)
+    assert late is not None
+    real, line = net.lines[LEEDS].call, net.lines[LEEDS]
+
+    async def slow(method: str, path: str, body: bytes = b"") -> Answer:
+        if path == "/v1/pages":
+            line.call = real  # type: ignore[method-assign]
+            revoke(net, str(new))
+            await node.courier.download_once(wait=0)  # the site hears of it, and goes on with its new key, while the page is on the wire
+        return await real(method, path, body)
+
+    line.call = slow  # type: ignore[method-assign]
+    assert await node.courier.upload_once()
+    assert node.courier.state.stopped == {}
+    await net.carry()
+    assert net.control.copies[HOUSE][1].size == node.ledgers["HOUSE"].size
+
+
+@on_a_loop
+async def test_an_old_ledger_file_goes_on_with_the_key_that_counts_once_its_facts_are_back(tmp_path: Path) -> None:
+    """The key was changed after the copy was made: the ledger is opened with the key of its time, and grows past that."""
+    net = Network(tmp_path / "net")
+    await net.carry()
+    old = tmp_path / "older"
+    net.close_site(LEEDS)
+    shutil.copytree(net.folder / LEEDS / "ledgers", old)
+    node = net.open_site(LEEDS)
+    ledger = node.ledgers["HOUSE"]
+    assert node.keys.keyring is not None
+    node.keys.keyring.rotate("HOUSE", ledger, actor=Actor.node("LEEDS"), moment=net.clock.now())
+    something(net, 3)
+    await net.carry()
+    net.close_site(LEEDS)
+    shutil.rmtree(net.folder / LEEDS / "ledgers")
+    shutil.copytree(old, net.folder / LEEDS / "ledgers")
+    node = net.open_site(LEEDS)
+    assert node.held
+    await net.carry()
+    await net.carry()
+    assert node.held == ""
+    something(net)
+    await net.carry()
+    assert net.control.copies[HOUSE][1].root == node.ledgers["HOUSE"].root
+    assert node.ledgers["HOUSE"].witnessed == node.ledgers["HOUSE"].size

@@ -45,7 +45,7 @@ async def settled(net: RealNetwork) -> None:
 
 def test_a_site_process_killed_in_a_run_goes_on_with_that_run(tmp_path: Path) -> None:
     async def run() -> tuple[RealNetwork, str]:
-        async with asyncio.timeout(200), network(tmp_path) as net:
+        async with asyncio.timeout(600), network(tmp_path) as net:
             await begun(net)
             (batch,) = {fact.subject for fact in net.facts(LEEDS) if fact.kind == "batch.started"}
             await net.kill(LEEDS)
@@ -69,7 +69,7 @@ def test_a_site_process_killed_in_a_run_goes_on_with_that_run(tmp_path: Path) ->
 
 def test_a_centre_that_was_killed_for_20_s_takes_all_that_its_site_noted_meanwhile(tmp_path: Path) -> None:
     async def run() -> tuple[RealNetwork, int]:
-        async with asyncio.timeout(200), network(tmp_path) as net:
+        async with asyncio.timeout(600), network(tmp_path) as net:
             await begun(net)
             await net.kill("CONTROL")
             before = len(net.facts(LEEDS))
@@ -90,7 +90,7 @@ def test_a_centre_that_was_killed_for_20_s_takes_all_that_its_site_noted_meanwhi
 
 def test_a_burst_of_5000_facts_loses_none(tmp_path: Path) -> None:
     async def run() -> RealNetwork:
-        async with asyncio.timeout(200), network(tmp_path) as net:
+        async with asyncio.timeout(600), network(tmp_path) as net:
             net.start("CONTROL")
             await net.ready("CONTROL")
             net.start(LEEDS, burst=BURST)

@@ -161,7 +161,7 @@ class Courier:
 
     async def _send(self, ledger: Ledger, page: Page, *, behind: bool = False) -> bool:
         """Send a page and keep what is answered. `behind`: the page before it is still on the wire."""
-        end = page.start + len(page.bodies)
+        end, key = page.start + len(page.bodies), ledger.signer.verifying_key
         answer = await self._call("POST", "/v1/pages?wait=1" if behind else "/v1/pages", page.to_bytes())
         self.state.sent[ledger.origin] = max(end, self.state.sent.get(ledger.origin, 0))  # somebody has answered: it was on the wire
         if answer.status == 200:
@@ -176,6 +176,10 @@ class Courier:
             return self._resume(ledger, _answer(answer.body).size)
         refusal = refusal_of(answer)
         if isinstance(refusal, NotTrusted):
+            if (
+                ledger.signer.verifying_key != key
+            ):  # revoked while the page was on the wire, and renewed here since: it is sent again under the new key
+                return True
             return self._stop(ledger.origin, str(refusal))
         if not isinstance(refusal, NotReachable):
             self._tell(ledger.origin, str(refusal))

@@ -90,10 +90,23 @@ class KeyCare:
             return str(trouble)
         return ""
 
+    def _fits(self, audience: str, ledger: Ledger) -> bool:
+        """Whether the key in hand is the one that counts now: an old ledger file was opened with the key of its time, and has grown since."""
+        if ledger.revoked or ledger.keys.at(ledger.size + 1) == ledger.signer.verifying_key:
+            return True
+        signer = self.keyring.find(audience, ledger.keys.at(ledger.size + 1)) if self.keyring is not None else None
+        if signer is None:
+            log.error("%s: the key that counts for it now is not in this node's folder", ledger.origin)
+            return False
+        ledger.signer = signer
+        return True
+
     def go_on(self) -> list[str]:
         """Take up renewed keys that are here; gives the origins of the ledgers that go on."""
         gone_on, moment = [], self.clock.now()
         for audience, ledger in self.ledgers.items():
+            if not self._fits(audience, ledger):
+                continue
             if ledger.revoked:
                 taken = self.keyring is not None and self.keyring.take_up(audience, ledger, actor=self.actor, moment=moment)
             else:  # opened with its renewed key: what a revoked one had signed is said to stand under it now

@@ -79,6 +79,15 @@ class Keyring:
                     return signer
         return self._newest(audience, first_key_id(head.note) if head else b"")
 
+    def find(self, audience: str, key: VerifyingKey) -> Signer | None:
+        """The private half of this key, if it is here."""
+        for path in self._candidates(audience):
+            signer = Signer.load(path)
+            if signer.verifying_key == key:
+                self._settle(audience, path)
+                return signer
+        return None
+
     def _newest(self, audience: str, last: bytes) -> Signer:
         """The key that signed the last checkpoint, or the newest that is not on its way."""
         here = [Signer.load(path) for path in self._candidates(audience)]

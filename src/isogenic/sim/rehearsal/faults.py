@@ -10,6 +10,7 @@ Leaves to others: making it happen (storm).
     disk full                   writes are refused for some hours, the process lives
     bit rot                     bits of a ledger's file are turned over while nobody looks: it must be healed
     old backup                  a node's folder is replaced by an older copy of itself: what is missing must come back
+    key theft                   somebody has all keys of a site: revoked, and still used by the thief
     link down                   for hours
     link slow                   a page takes hours, and whatever else happens happens in the middle of it
     request lost, late,         see lines.py
@@ -44,6 +45,7 @@ class Weather:
     link_slow: float
     rot: float
     old_backup: float
+    theft: float
     clock_jumps: float
 
     @classmethod
@@ -65,5 +67,6 @@ class Weather:
             link_slow=0.05 * grim * dice.random(),
             rot=0.01 * grim * dice.random(),
             old_backup=0.01 * grim * dice.random(),
+            theft=0.004 * grim * dice.random(),
             clock_jumps=0.02 * grim * dice.random(),
         )

@@ -34,10 +34,12 @@ from isogenic.quality.specifications import Specification, read_specification
 from isogenic.records.derived import Derived
 from isogenic.records.facts import Fact
 from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.link import Answer
 from isogenic.records.store import LedgerStore
 from isogenic.sim.rehearsal.book import Book, Place
 from isogenic.sim.rehearsal.broken import InvariantBroken
 from isogenic.sim.rehearsal.equipment import Execution
+from isogenic.sim.rehearsal.scene import NETWORK
 from isogenic.sim.world import document
 from isogenic.sites.state import SiteState
 from isogenic.sites.state import apply as apply_to_site
@@ -104,12 +106,26 @@ def check_i1_both_sides_are_equal(night: Night) -> None:
 def check_i1_no_false_alarm(night: Night) -> None:
     """Nobody planted a fork, so nobody may have seen one."""
     if night.control.node is not None:
-        refused = night.control.node.desk.inbox.refused
+        robbed = [f"{NETWORK}/{site}" for site in night.storm.thieves]
+        refused = [each for each in night.control.node.desk.inbox.refused if not any(name in each for name in robbed)]
         _hold("I1", not refused, night.seed, f"the control site refused a page for no reason: {refused[-1:]}")
     for machine in night.sites.values():
-        if machine.node is not None:
+        if machine.node is not None and machine.site not in night.storm.thieves:
             stopped = machine.node.courier.state.stopped
             _hold("I1", not stopped, night.seed, f"{machine.name} stopped a ledger for no reason: {stopped}")
+
+
+def check_i1_copy_is_what_was_noted(night: Night, place: Place, fact: Fact) -> None:
+    """Nothing enters a copy that its writer has not noted."""
+    writer = next(machine.name for machine in night.sites.values() if place[1] in machine.origins.values())
+    noted, held = night.book.bodies.get((writer, place[1]), []), night.book.bodies[place]
+    same = fact.position < len(noted) and noted[fact.position] == held[fact.position]
+    _hold("I1", same, night.seed, f"{place} holds a fact {fact.position} that {writer} never noted")
+
+
+def check_i1_forged_page_was_refused(night: Night, origin: str, answer: Answer) -> None:
+    """A fact signed with a stolen key, after its revocation."""
+    _hold("I1", answer.status != 200, night.seed, f"a page of {origin} under a stolen key was taken")
 
 
 # --- I3 -------------------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ from typing import Any
 import apsw
 
 from isogenic.authority.people import Directory
+from isogenic.authority.revocation import KeyHistory, history_in
 from isogenic.clock import ClockQuality, ManualClock, Moment
-from isogenic.errors import NotReachable, Refusal
+from isogenic.errors import NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.ids import NodeId, SeededMint, SiteId
 from isogenic.network import decisions
 from isogenic.network.control import CONTROL, ControlNode
@@ -32,11 +33,12 @@ from isogenic.records.beacon import Beacon
 from isogenic.records.blobs import BlobStore
 from isogenic.records.derived import Derived
 from isogenic.records.ledger import Copy, Ledger
-from isogenic.records.notes import VerifyingKey
+from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.sqlite import SqliteStore
 from isogenic.sim.disk import SimDisk
 from isogenic.sim.rehearsal.book import Book, Place, WatchedStore
 from isogenic.sim.rehearsal.equipment import Machinery, Terminal
+from isogenic.sim.rehearsal.keys import RehearsedKeys
 from isogenic.sim.rehearsal.lines import FaultyLine, Request
 from isogenic.sim.rehearsal.people import People
 from isogenic.sim.rehearsal.scene import NETWORK, PRODUCT, model_bytes, site_text
@@ -53,6 +55,7 @@ HOUSE = "HOUSE"
 LEDGERS = "/ledgers/"
 BEACON = Path("/aside/beacon")  # on a disk of its own: it stays when a folder is put back from a backup
 BALLAST_BYTES = 40_000
+KEY_ROTATE_FACTS = 40  # a night sees a few
 
 
 def finish(work: Coroutine[Any, Any, Any]) -> Any:
@@ -258,6 +261,7 @@ class SiteMachine(Machine):
         self.line: FaultyLine | None = None
         self.node: SiteNode | None = None
         self.scanned = False  # in this tick
+        self.keyring = RehearsedKeys(signers(self.seed, NETWORK, self.name)[0], self.disk)
         self.origins = {audience: f"{NETWORK}/{plant.site}/{audience}" for audience in (HOUSE, str(plant.sponsor))}
         self.directed = f"{NETWORK}/{CONTROL}/{plant.site}"
 
@@ -271,14 +275,21 @@ class SiteMachine(Machine):
         return self.name, self.origins[str(self.plant.sponsor)]
 
     def _start(self) -> None:
-        signer, witness = signers(self.seed, NETWORK, self.name)
+        _, witness = signers(self.seed, NETWORK, self.name)
         control_signer, control_witness = signers(self.seed, NETWORK, CONTROL)
         assert self.line is not None
-        ledgers = {audience: self.files.ledger(self.path(audience), origin=origin, signer=signer) for audience, origin in self.origins.items()}
+        control = self.files.copy(self.path("CONTROL"), origin=self.directed, writer=control_signer.verifying_key, witness=witness)
+        history = KeyHistory()
+        with contextlib.suppress(NotTrusted, NotReachable, NotValid):  # damaged: it is healed from its writer, and says it again then
+            history = history_in(control)
+        ledgers: dict[str, Ledger] = {}
+        for audience, origin in self.origins.items():
+            path, keys = self.path(audience), history.of(origin, self.site, first=str(self.keyring.first))
+            ledgers[audience] = self.files.ledger(path, origin=origin, signer=self.keyring.signer_for(audience, path, keys), keys=keys)
         node = self.parts.site_node(
             SiteState(self.plant),
             ledgers=ledgers,
-            control=self.files.copy(self.path("CONTROL"), origin=self.directed, writer=control_signer.verifying_key, witness=witness),
+            control=control,
             witness=control_witness.verifying_key,
             blobs=BlobStore("/blobs", files=self.disk),
             hot=self.opened(HotBuffer("/hot.sqlite", vfs=self.disk.name)),
@@ -290,6 +301,8 @@ class SiteMachine(Machine):
             files=self.files,
             beacon=self.beacon,
             room=Room(Ballast(self.disk), size=BALLAST_BYTES),
+            keyring=self.keyring,
+            key_rotate_facts=KEY_ROTATE_FACTS,
         )
         node.start()
         if not node.returning.waits:
@@ -324,14 +337,16 @@ class ControlMachine(Machine):
 
     def _start(self) -> None:
         signer, witness = signers(self.seed, NETWORK, self.name)
+        house = self._ledger(HOUSE, signer)
+        history = history_in(house)
         copies: dict[str, tuple[SiteId, Copy]] = {}
         for site, plant in self.plants.items():
             for audience in (HOUSE, str(plant.sponsor)):
                 origin = f"{NETWORK}/{site}/{audience}"
-                writer = VerifyingKey.parse(self.directory.sites[site].keys.ledger)
+                writer = history.of(origin, site, first=self.directory.sites[site].keys.ledger)
                 copies[origin] = (site, self.files.copy(self.path(f"{site}.{audience}"), origin=origin, writer=writer, witness=witness))
         node = ControlNode(
-            ledgers={audience: self.files.ledger(self.path(audience), origin=origin, signer=signer) for audience, origin in self.own.items()},
+            ledgers={audience: self._ledger(audience, signer) if audience != HOUSE else house for audience in self.own},
             copies=copies,
             witnesses={site: VerifyingKey.parse(self.directory.sites[site].keys.witness) for site in self.plants},
             blobs=BlobStore("/blobs", files=self.disk),
@@ -349,6 +364,9 @@ class ControlMachine(Machine):
         publish_documents(node, home)
         self.node = node
         self.publish()
+
+    def _ledger(self, audience: str, signer: Signer) -> Ledger:
+        return self.files.ledger(self.path(audience), origin=self.own[audience], signer=signer)
 
     def publish(self) -> None:
         """What the folder holds and no ledger says yet."""

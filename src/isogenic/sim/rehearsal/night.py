@@ -23,18 +23,22 @@ from typing import Any
 
 import apsw
 
+from isogenic.authority.people import Directory
 from isogenic.clock import ManualClock
 from isogenic.errors import NotReachable, Refusal
 from isogenic.ids import SiteId, UnitId
+from isogenic.network.control import ControlNode
 from isogenic.plant.classes import DOSE_NUMBER
 from isogenic.quality.release import LotReleased
 from isogenic.records.facts import Fact
 from isogenic.records.link import Answer
+from isogenic.records.notes import Signer
 from isogenic.sim.rehearsal import invariants
 from isogenic.sim.rehearsal.book import Book, Place, WatchedStore
 from isogenic.sim.rehearsal.broken import InvariantBroken
 from isogenic.sim.rehearsal.equipment import Killed
 from isogenic.sim.rehearsal.faults import Weather
+from isogenic.sim.rehearsal.keys import Thief
 from isogenic.sim.rehearsal.lines import FaultyLine, Request
 from isogenic.sim.rehearsal.machines import ControlMachine, Machine, Parts, Setting, SiteMachine
 from isogenic.sim.rehearsal.rehearsed import Rehearsed
@@ -335,6 +339,35 @@ class Night:
             invariants.check_i3_nothing_ran_twice(self, machine)
         self.counts["checks"] += 1 + len(self.sites)
 
+    # ---- a theft ----
+
+    def directory_of(self, node: ControlNode) -> Directory | None:
+        """Who is who, once that is published."""
+        return node.state.directory
+
+    def people_revoke(self, site: SiteId, renewed: str) -> None:
+        """Quality revokes the stolen keys of a site."""
+
+        def revoke() -> None:
+            assert self.control.node is not None
+            self.people.revoke(self.control.node, site, renewed)
+
+        self._during(self.control, revoke)
+
+    def forge(self, site: SiteMachine, thief: Thief, key: Signer) -> None:
+        """The thief sends a fact that the site never noted, well signed with a stolen key, over a stolen session."""
+
+        def deliver() -> None:
+            assert self.control.node is not None
+            origin = self.dice.choice(sorted(site.origins.values()))
+            page = thief.forge(self.control.node.copies[origin][1], site=site.name, key=key, moment=site.clock.now())
+            answer = self._deliver(site.site, Request("POST", "/v1/pages", page.to_bytes()))
+            invariants.check_i1_forged_page_was_refused(self, origin, answer)
+            self.counts["checks"] += 1
+            self.counts["forged"] += 1
+
+        self._during(self.control, deliver)
+
     def all_witnessed(self, machine: Machine) -> bool:
         """Whether all that a machine has noted is held elsewhere, too."""
         readers = {machine.name: [(each.directed, each.name) for each in self.sites.values()]}
@@ -373,6 +406,8 @@ class Night:
 
     def _heard(self, place: Place, fact: Fact) -> None:
         """A fact was noted or taken somewhere."""
+        if place[0] == self.control.name and place[1] not in self.control.own.values():
+            invariants.check_i1_copy_is_what_was_noted(self, place, fact)
         if isinstance(fact.payload, LotReleased) and place[0] == self.control.name:
             invariants.check_i4_release_was_right(self, fact.payload)
             self.counts["checks"] += 1
@@ -425,6 +460,8 @@ class Night:
             clock_jumps=counts["clock"],
             rotten=counts["bit rot"],
             old_backups=counts["old backup"],
+            thefts=counts["key theft"],
+            forged=counts["forged"],
             noted_without_link=counts["noted without link"],
             mishaps=sum(machine.line.mishaps.total() for machine in self.sites.values() if machine.line is not None),
             checks=counts["checks"],

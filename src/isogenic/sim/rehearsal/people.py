@@ -18,10 +18,11 @@ from isogenic.batches.engine import BatchState, open_prompts
 from isogenic.batches.states import Command, State
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed
-from isogenic.ids import BatchId, DeviationId, LotId, PersonId, SampleId
+from isogenic.ids import BatchId, DeviationId, LotId, PersonId, SampleId, SiteId
 from isogenic.laboratory.results import ResultReported
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
+from isogenic.network.revoking import revoke_site_key
 from isogenic.quality.deviations import Disposition
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import CHECKS
@@ -113,6 +114,11 @@ class People:
 
     def _key(self, person: PersonId) -> Any:
         return person_signer(self.seed, NETWORK, person)
+
+    def revoke(self, node: ControlNode, site: SiteId, renewed: str) -> None:
+        """The keys of a site were stolen."""
+        ben = decisions.directory(node).person(BEN)
+        revoke_site_key(node, ben, self._key(BEN), site=site, key=renewed, reason="the disk of the node was copied")
 
     # ---- at a site ----
 

@@ -32,6 +32,8 @@ class Rehearsed:
     clock_jumps: int
     rotten: int
     old_backups: int
+    thefts: int
+    forged: int
     noted_without_link: int
     mishaps: int
     checks: int
@@ -43,8 +45,9 @@ class Rehearsed:
             f"{self.doses} doses, {self.released} lots released, {self.rejected} rejected, {self.refusals} releases refused. {self.kills} processes "
             f"were killed, {self.power_cuts} power cuts, {self.full_disks} full disks, {self.outages} links lost and {self.slow_links} slow for "
             f"hours, {self.mishaps} requests lost, late, slow or repeated, {self.clock_jumps} clocks jumped; {self.rotten} files rotted and "
-            f"{self.old_backups} folders were replaced by old backups, all healed. {self.noted_without_link} facts were noted without a link; "
-            f"{self.facts} facts stand in all, equal on both sides. I1, I3, I4, I6 and I8 held in {self.checks} checks. Trace {self.digest[:16]}."
+            f"{self.old_backups} folders were replaced by old backups, all healed; {self.thefts} sites were robbed of their keys and "
+            f"{self.forged} forged pages refused. {self.noted_without_link} facts were noted without a link; {self.facts} facts stand in all, "
+            f"equal on both sides. I1, I3, I4, I6 and I8 held in {self.checks} checks. Trace {self.digest[:16]}."
         )
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from isogenic.ids import SiteId
 from isogenic.sim.rehearsal.faults import Weather
+from isogenic.sim.rehearsal.keys import Thief
 from isogenic.sim.rehearsal.machines import LEDGERS, Machine, SiteMachine
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Storm"]
 
 DISK_FULL, LINK_DOWN, LINK_SLOW, CLOCK_WRONG, ROT, OLD_BACKUP = "disk full", "link", "slow link", "clock", "bit rot", "old backup"
+THEFT = "key theft"
+TRIES = 0.3  # of a thief, per tick
 BACKUPS = 10  # are taken for each that is put back
 ROOM_MAX = 30_000  # bytes that still fit a disk that is filling up: a few commits
 FUSE_MAX = 60  # writes and syncs until the power goes: in the middle of some commit
@@ -32,6 +36,7 @@ class Storm:
         self.night, self.weather = night, weather
         self._until: dict[tuple[str, str], int] = {}  # (machine, fault) -> the tick in which it is over
         self._skew: dict[str, float] = {}  # of a clock before it jumped
+        self.thieves: dict[SiteId, Thief] = {}  # who has the keys of which site
 
     def strike(self) -> None:
         """What ends and what begins in this tick."""
@@ -46,6 +51,8 @@ class Storm:
             self._strike_site(site)
         for machine in self.night.machines:
             self._strike_files(machine)
+        for site in self.night.sites.values():
+            self._strike_keys(site)
 
     def lasts(self, machine: Machine, fault: str) -> bool:
         """Whether a machine is under this fault now."""
@@ -92,6 +99,9 @@ class Storm:
         old, rotten = machine.backup is not None and dice.random() < weather.old_backup, dice.random() < weather.rot
         if not (old or rotten) or not machine.up or not self.night.all_witnessed(machine) or any(each.hurt for each in self.night.machines):
             return
+        marks = machine.beacon.read() or {}
+        if any(origin not in marks or marks[origin].size < ledger.size for origin, ledger in machine.held().items()):
+            return  # within the seconds between two writings of the beacon, only the witness would notice, and too late
         origins = set(machine.held())
         self.night.end(machine, power=False)
         if old:
@@ -104,6 +114,22 @@ class Storm:
             for _ in range(dice.choice([1, 1, 5, 50])):
                 machine.disk.flip(file, at=dice.randrange(machine.disk.size(file)), bit=dice.randrange(8))
             self._hurt(machine, ROT, origins)
+
+    def _strike_keys(self, site: SiteMachine) -> None:
+        """A theft is noticed; somebody revokes the keys as soon as the control site is up; the thief goes on trying."""
+        dice, control, thief = self.night.dice, self.night.control, self.thieves.get(site.site)
+        if thief is None:
+            if dice.random() < self.weather.theft and site.node is not None:
+                thief = self.thieves[site.site] = Thief(tuple(site.keyring.here), str(site.keyring.prepare()))
+                self.night.counts[THEFT] += 1
+                self.night.book.happened(f"{site.name}: {THEFT}")
+            return
+        if control.node is None or self.night.directory_of(control.node) is None:
+            return
+        if not any(each.site == site.site for each in control.node.state.keys.revoked):
+            self.night.people_revoke(site.site, thief.renewed)
+        elif dice.random() < TRIES:
+            self.night.forge(site, thief, dice.choice(thief.keys))
 
     def _hurt(self, machine: Machine, fault: str, origins: set[str]) -> None:
         machine.hurt |= origins
