@@ -34,9 +34,12 @@ GROUP = 5
 ONCE_BROKEN = (
     9,  # a full disk under the derived tables ended the control site's answer to a page
     11,  # a page was stored and its receipt was not: the site did not know its own directory
+    26,  # a page under a revoked key was refused after the ledger had its new one, which stopped it for good
     32,  # a monitor named a variable that had no reading at that moment, and fell over it
     39,  # a decision on a lot was dropped where the lot's record came back after it, from a site that healed a damaged copy
     45,  # the control site's full disk refused a cosignature, and the site took that for a yes
+    50,  # a control site put back from a backup had lost a receipt, and nobody brought it again
+    57,  # an old ledger file was opened with the key of its time, and went on with it when newer facts were back
     89,  # a site and its witness were put back from old backups on one day, and the witness said that there was no more
     130,  # derived tables that a full disk had kept behind were never brought up again
     158,  # a dose noted just before a crash was overtaken by the next one and never flowed

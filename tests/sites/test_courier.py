@@ -369,3 +369,20 @@ def test_a_backlog_survives_lost_answers(tmp_path: Path) -> None:
 
     asyncio.run(stubborn())
     assert_witnessed(net)
+
+
+def test_a_cosignature_is_brought_again_after_a_break(tmp_path: Path) -> None:
+    """The control site may have been put back from a backup: it holds the facts, and not the receipt for them."""
+    net = working(tmp_path / "net")
+    directed = net.control.ledgers[LEEDS]
+    assert directed.witnessed == directed.size
+    db = directed.store._db
+    for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'receipt'").fetchall():
+        db.execute(f"DROP TRIGGER {trigger}")
+    db.execute("DELETE FROM receipt")
+    assert directed.witnessed == 0
+    net.lines[LEEDS].up = False
+    asyncio.run(net.carry())
+    net.lines[LEEDS].up = True
+    asyncio.run(net.carry())
+    assert directed.witnessed == directed.size

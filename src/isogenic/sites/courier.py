@@ -366,6 +366,7 @@ class Courier:
             self.state.up, self.state.why = up, why
             if up:
                 self._ask_anew()
+                self._owed = self._owed or _receipt_kept(self.control)  # it may have lost our cosignature, as it may have lost pages
 
     def drop(self, refusal: Refusal) -> None:
         """The other side answered nonsense: treat the link as lost until it answers well."""
