@@ -31,6 +31,7 @@ HOUSE = "HOUSE"
 @dataclass(slots=True)
 class _Heard:
     order: tuple[int, int] = (-1, 0)
+    note: bytes = b""  # the newest, as it came
     kept: Moment | None = None
     grown: dict[str, tuple[int, Moment]] = field(default_factory=dict)  # by ledger: what was held, and since when
     said: set[str] = field(default_factory=set)  # ledgers whose withholding is noted
@@ -60,10 +61,12 @@ class Beats:
         heard = self._heard.setdefault(site, _Heard())
         if beat.site != peer or not set(beat.heads) <= set(mine):
             raise NotTrusted("heartbeat refused", why=f"it speaks for others than {peer}")
+        if note == heard.note:
+            return beat  # the network has brought it twice: the same answer again, or its site would take it for somebody else's
         if beat.order <= heard.order:
             raise NotTrusted("heartbeat refused", why="a newer one was heard before: it is an old one, come again")
         self.bind(beat)
-        heard.order = beat.order
+        heard.order, heard.note = beat.order, note
         self._keep(site, heard, beat, note)
         return beat
 
