@@ -34,7 +34,7 @@ GROUP = 5
 ONCE_BROKEN = (
     9,  # a full disk under the derived tables ended the control site's answer to a page
     11,  # a page was stored and its receipt was not: the site did not know its own directory
-    15,  # keys were renewed, then an older folder came back: what its witness returns is signed by a key that it does not know of (not struck any more)
+    15,  # keys were renewed, then an older folder came back, which does not know the key of what its witness returns (struck no more)
     26,  # a page under a revoked key was refused after the ledger had its new one, which stopped it for good
     32,  # a monitor named a variable that had no reading at that moment, and fell over it
     39,  # a decision on a lot was dropped where the lot's record came back after it, from a site that healed a damaged copy
