@@ -309,14 +309,14 @@ def test_what_arrived_is_folded_before_anybody_looks_and_soon_after_by_itself(tm
 
     async def carry_and_look() -> None:
         await net.carry()
-        assert batch not in net.control._state.lots
+        assert batch not in net.control.folding.state.lots
         assert batch in net.control.state.lots
         net.report_results(LOT)
         changed = net.control.changed
         await net.carry()
         await asyncio.wait_for(changed.wait(), 10)
-        while net.control._due:
+        while net.control.folding.behind:
             await asyncio.sleep(0.01)
-        assert len(net.control._state.lots[batch].results) == 6
+        assert len(net.control.folding.state.lots[batch].results) == 6
 
     asyncio.run(carry_and_look())

@@ -63,8 +63,8 @@ class Shared(Network):
         for node in (self.control, *self.others):
             assert node.processes is not None
             node.processes.close()
-            if node._derived is not None:
-                node._derived.close()
+            if node.folding.derived is not None:
+                node.folding.derived.close()
 
 
 def keep_in(folder: Path, url: str) -> None:

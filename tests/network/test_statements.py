@@ -15,7 +15,6 @@ import pytest
 from cwt import COSE, COSEKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from released_lot import copy_of, released
 from typer.testing import CliRunner
 
 from isogenic.checks import stops
@@ -29,6 +28,7 @@ from isogenic.records.dossier import Key, KeyRole
 from isogenic.records.merkle import Frontier, leaf_hash
 from isogenic.records.statements import StatementReport, make_receipt, make_statement, verify_statement, with_receipts
 from isogenic.sim.world import password_of
+from released_lot import copy_of, released
 from small_network import ADA, BEN, LEEDS, LOT, OPERATORS, QUI, SEED, Network, signer_of
 
 RECEIPTS, VDS, VDP, CLAIMS = 394, 395, 396, 15

@@ -21,15 +21,16 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from isogenic.clock import Clock, passed_s
-from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
+from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import BatchId, Mint, NodeId, SiteId, UnitId
 from isogenic.network.desk import Desk
 from isogenic.network.disclosing import Leaving
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
+from isogenic.network.folding import Folding
 from isogenic.network.inbox import Inbox
 from isogenic.network.mending import Mending
 from isogenic.network.processes import Processes
-from isogenic.network.state import ClaimRefused, ControlState, Place, fold
+from isogenic.network.state import ClaimRefused, ControlState, Place
 from isogenic.network.witnessing import Witnessing
 from isogenic.records import recovery
 from isogenic.records.aside import LedgerFiles
@@ -38,7 +39,7 @@ from isogenic.records.blobs import BlobStore
 from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
 from isogenic.records.derived import Derived
 from isogenic.records.disclosures import Journal
-from isogenic.records.facts import UNREADABLE, Actor, Fact, Payload, fact_in_place
+from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.healing import LedgerHealed
 from isogenic.records.heartbeats import claimed_heartbeat
 from isogenic.records.ledger import Copy, Ledger, Stage
@@ -63,18 +64,6 @@ SLICE = 512  # facts folded between two requests: some 20 ms
 BEHIND_MAX = 50_000  # facts held and not yet folded: whoever looks then waits no longer than about two seconds
 WHY_MAX = 400  # characters of a reason that is noted
 SILENT_S = 15.0  # wall seconds without a word from a site before its silence is noted
-
-
-def _readable(bodies: Sequence[bytes], start: int, ledger: str) -> dict[int, Fact]:
-    """The facts by position. One that cannot be read is its writer's fault: it is held, it counts, it is shown as unreadable, and says nothing."""
-    facts = {}
-    for position, body in enumerate(bodies, start):
-        fact = fact_in_place(body, ledger=ledger, position=position)
-        if fact.kind == UNREADABLE:
-            log.error("fact %s: %s", fact.ref, fact.body()["why"])
-        else:
-            facts[position] = fact
-    return facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +115,7 @@ class ControlNode:
         """
         self.ledgers, self.copies = dict(ledgers), dict(copies)
         self.blobs, self.clock, self.mint, self.software = blobs, clock, mint, software
-        self._derived, self.processes = derived, processes
+        self.processes = processes
         self._deciding = False
         self._fed: set[str] = set()  # ledgers whose newest facts this process has stored: it feeds the tables with them, the others leave that to it
         self.site_documents = dict(site_documents or {})  # each site's own recipe document, published with the general recipe
@@ -135,17 +124,13 @@ class ControlNode:
         self._marks: Mapping[str, Mark] | None = None  # what the beacon said when the node was started
         self._healed: list[LedgerHealed] = []  # not yet noted
         self._keys = dict(witnesses)
-        self._state = ControlState()
         self.actor = Actor.node(CONTROL)
         self.time = ClockWatch(clock, str(CONTROL))
-        self._folded: dict[str, int] = {}
         self._blocks: dict[str, set[SiteId]] = {}  # digests of reading blocks, and which sites' facts name them
-        self._due: dict[str, None] = {}  # copies that hold facts not yet folded, oldest first
-        self._later: asyncio.TimerHandle | None = None
         self._silent: set[SiteId] = set()
         self._ended = 0  # revocations that the copies know of
+        self.folding = Folding(place=self.place, derived=derived, feeds=self._feeds, came=self._shelve, claimed=self._refuse_claims)
         self._running = False  # while everything is folded from the first fact on, who came first is not to be judged
-        self.changed = asyncio.Event()  # set and replaced whenever state changed: screens wait on it
         self.journal = journal
         self.notices: Callable[[], list[str]] = list  # what people should know of this node's own machine
         self.keeper: Keeper | None = None  # of the vault of personal data, where there is one
@@ -165,7 +150,7 @@ class ControlNode:
             taken=self._taken,
             wanted=self._wanted,
             offered=self._offered,
-            leaving=Leaving(entitlements=lambda: self._state.entitlements, journal=journal, clock=clock),
+            leaving=Leaving(entitlements=lambda: self.folding.state.entitlements, journal=journal, clock=clock),
             behind=self._site_has_more,
             take_back=self._take_back,
             heard=self._heard,
@@ -173,6 +158,7 @@ class ControlNode:
             came_again=self.mending.take,
             note=self.note,
             all_held=self._all_held,
+            settled=self.folding.settled,
             witnessing=self.witnessing,
         )
         self.desk.beats.stores = stores
@@ -184,14 +170,16 @@ class ControlNode:
         self.note([PageRefused(SiteId(peer), why[:WHY_MAX], digest)])
 
     def _all_held(self, peer: NodeId) -> bool:
-        """Whether every block that the lots of a site name is here."""
-        self._settle()
-        return all(self.blobs.has(block.digest) for record in self._state.lots.values() if record.site == SiteId(peer) for block in record.blocks)
+        """Whether every block that the lots of a site name is here. While much of what it sent is not folded, nobody knows."""
+        if self.folding.behind:
+            return False
+        lots = [record for record in self.folding.state.lots.values() if record.site == SiteId(peer)]
+        return all(self.blobs.has(block.digest) for record in lots for block in record.blocks)
 
     def _wanted(self, peer: NodeId, digest: str) -> bool:
         if (digest, 0) in self.mending.rotten:
             return True
-        self._settle()
+        self.folding.settle()
         return SiteId(peer) in self._blocks.get(digest, ())
 
     def _offered(self, digest: str) -> bool:
@@ -215,16 +203,16 @@ class ControlNode:
             self._healed += recovery.copy_healed(copy, self.files)
         if self.journal is not None:
             self.journal.start()
-        self._due = dict.fromkeys(self.copies)
-        self._settle()
+        for _, copy in self.copies.values():
+            self.folding.fold(copy, stop=copy.size)
         for audience in self.ledgers:
             self._fold_own(audience)
-        for kept in self._state.heartbeats.values():  # what a site has told binds it after our restart, too
+        for kept in self.folding.state.heartbeats.values():  # what a site has told binds it after our restart, too
             with contextlib.suppress(Refusal):  # a ledger that is not kept here any more; a fork is told when it comes
                 self.desk.beats.bind(claimed_heartbeat(kept.encode()))
         self._running = True
         self.follow()
-        self._refuse_claims(list(self._state.evidence))
+        self._refuse_claims(list(self.folding.state.evidence))
         _, noted, _ = self.time.started(self._newest())
         self.note([ControlStarted(CONTROL, self.software), *noted, *self._healed])
         self._healed.clear()
@@ -284,14 +272,13 @@ class ControlNode:
             healed = self.returning.heard(origin)
             self._fold_own(peer)
             self.note([healed])
-            self.changed.set()
+            self.folding.tell()
 
     def stop(self) -> None:
         """Let the waiting sites go and note the end."""
         self.desk.close()
-        if self._later is not None:
-            self._later.cancel()
-        self._settle()
+        self.folding.stop()
+        self.folding.settle()
         self.close_talk(at_end=True)
         self.note([ControlStopped(CONTROL)])
         self.keep_beacon()
@@ -313,19 +300,19 @@ class ControlNode:
 
     def _fold_own(self, audience: str) -> None:
         ledger = self.ledgers[audience]
-        self._fold(ledger, stop=ledger.size)
+        self.folding.fold(ledger, stop=ledger.size)
         if audience == HOUSE:
             self._end_revoked_keys()
 
     def _end_revoked_keys(self) -> None:
         """From the moment that it is noted in the house, no page under a revoked key is taken."""
-        for revoked in self._state.keys.revoked[self._ended :]:
+        for revoked in self.folding.state.keys.revoked[self._ended :]:
             key = VerifyingKey.parse(revoked.key) if revoked.key else None
             for origin, after in revoked.ledgers.items():
                 copy = self.copies[origin][1] if origin in self.copies else None
                 if copy is not None and copy.size <= after:  # beyond it, the copy was opened with this revocation known
                     copy.revoke(after, key)
-        self._ended = len(self._state.keys.revoked)
+        self._ended = len(self.folding.state.keys.revoked)
 
     def place(self, origin: str) -> Place:
         """What a fact in one of the ledgers held here may say: known from how the ledger was opened, not from the fact."""
@@ -334,24 +321,7 @@ class ControlNode:
         audience = next(each for each, ledger in self.ledgers.items() if ledger.origin == origin)
         return Place(origin, None if audience == HOUSE else SiteId(audience), ours=True)
 
-    def _fold(self, ledger: Ledger | Copy, *, stop: int) -> None:
-        """Fold a ledger up to `stop`, and let the tables and those who wait for news follow."""
-        place, before = self.place(ledger.origin), self._state.evidence
-        start = self._folded.get(ledger.origin, 0)
-        while start < stop:
-            bodies = ledger.store.bodies(start, min(stop, start + SLICE))
-            if not bodies:
-                raise NotReachable(f"cannot fold {ledger.origin}", why=f"fact {start} is not in its store", possible="check the disk")
-            decoded = _readable(bodies, start, ledger.origin)
-            self._state = fold(self._state, decoded.values(), place=place)
-            self._shelve(decoded.values(), place)
-            self._folded[ledger.origin] = start + len(bodies)
-            self._follow(ledger, bodies, start=start, decoded=decoded)
-            start += len(bodies)
-        if self._running and not place.ours:
-            self._refuse_claims([claim for claim in self._state.evidence if claim not in before])
-
-    def _shelve(self, facts: Iterable[Fact], place: Place) -> None:
+    def _shelve(self, place: Place, facts: Iterable[Fact]) -> None:
         """Reading blocks that a site's facts name: from here on they are wanted of it, and have their place."""
         if place.ours or place.site is None:
             return
@@ -372,21 +342,21 @@ class ControlNode:
 
         `claims` are those that just came; of several, the one that ranks first stands against the others.
         """
-        if any(self._state.rivals(claims).values()):
+        if self._running and any(self.folding.state.rivals(claims).values()):
             with self.deciding():  # another process may have said it already
                 self._refuse_second(claims)
 
     def _refuse_second(self, claims: list[tuple[str, BatchId]]) -> None:
-        came, found = set(claims), self._state.rivals(claims)
-        for claim in sorted((each for each in claims if found[each]), key=self._state.rank, reverse=True):
-            rivals = [each for each in found[claim] if each not in self._state.refused]
-            if claim in self._state.refused or not rivals:
+        came, found = set(claims), self.folding.state.rivals(claims)
+        for claim in sorted((each for each in claims if found[each]), key=self.folding.state.rank, reverse=True):
+            rivals = [each for each in found[claim] if each not in self.folding.state.refused]
+            if claim in self.folding.state.refused or not rivals:
                 continue
             older = [each for each in rivals if each not in came]
-            first = min(older or rivals, key=self._state.rank)
-            if not older and self._state.rank(claim) < self._state.rank(first):
+            first = min(older or rivals, key=self.folding.state.rank)
+            if not older and self.folding.state.rank(claim) < self.folding.state.rank(first):
                 continue
-            record = self._state.evidence[claim]
+            record = self.folding.state.evidence[claim]
             assert record.site is not None  # a record begins with it
             log.error("%s: %s of %s is claimed in %s already", claim[0], record.batch, record.lot or "no lot", first[0])
             self.note([ClaimRefused(record.batch, record.lot, record.site, claim[0], first[0])])
@@ -396,68 +366,39 @@ class ControlNode:
     @property
     def state(self) -> ControlState:
         """What the ledgers held here say, all of it."""
-        self._settle()
-        return self._state
+        self.folding.settle()
+        return self.folding.state
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set whenever state has changed since this was asked for: screens wait on it."""
+        return self.folding.changed
 
     @property
     def derived(self) -> Derived | None:
         """The tables for searching, up to date."""
-        self._settle()
+        self.folding.settle()
         if self.processes is not None:
             self.catch_up()
-        return self._derived
+        return self.folding.derived
 
     def catch_up(self) -> None:
         """Feed the tables with what another process stored and did not feed: it may have ended."""
-        if self._derived is None:
+        if self.folding.derived is None:
             return
         ledgers: list[Ledger | Copy] = [*self.ledgers.values(), *(copy for _, copy in self.copies.values())]
         for ledger in ledgers:
-            self._derived.catch_up(ledger)
+            self.folding.derived.catch_up(ledger)
 
     def _taken(self, origin: str) -> None:
-        """A page was stored and is about to be answered: fold it soon, but let the pages behind it come first."""
+        """A page was stored and is about to be answered."""
         self._tell(origin)
-        self._fold_soon(origin)
-
-    def _fold_soon(self, origin: str) -> None:
-        self._due[origin] = None
-        with contextlib.suppress(RuntimeError):  # without an event loop, it is folded when somebody looks
-            loop = asyncio.get_running_loop()
-            if self._behind() > BEHIND_MAX:
-                loop.call_soon(self._fold_slice)
-            else:
-                self._fold_after(loop, QUIET_S)
-
-    def _fold_after(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-        if self._later is not None:
-            self._later.cancel()
-        self._later = loop.call_later(seconds, self._fold_slice)
-
-    def _behind(self) -> int:
-        return sum(self.copies[origin][1].size - self._folded.get(origin, 0) for origin in self._due)
-
-    def _fold_slice(self) -> None:
-        """Fold a little, and the rest after whatever else waits."""
-        if not self._due:
-            return
-        origin = next(iter(self._due))
-        copy = self.copies[origin][1]
-        stop = min(copy.size, self._folded.get(origin, 0) + SLICE)
-        self._fold(copy, stop=stop)
-        if stop == copy.size:
-            self._due.pop(origin, None)
-        if self._due:
-            self._fold_after(asyncio.get_running_loop(), 0.0)
-
-    def _settle(self) -> None:
-        while self._due:
-            origin = next(iter(self._due))
-            copy = self.copies[origin][1]
-            self._fold(copy, stop=copy.size)
-            self._due.pop(origin, None)
+        self.folding.soon(self.copies[origin][1])
 
     # ---- other processes ----
+
+    def _feeds(self, origin: str) -> bool:
+        return self.processes is None or origin in self._fed
 
     def _tell(self, origin: str) -> None:
         self._fed.add(origin)
@@ -476,12 +417,12 @@ class ControlNode:
         for origin, (_, copy) in self.copies.items():
             if sizes.get(origin, 0) != copy.size and copy.follow():
                 self._fed.discard(origin)
-            if copy.size != self._folded.get(origin, 0):  # also what was read on the way to something else
-                self._fold_soon(origin)
+            if copy.size != self.folding.size(origin):  # also what was read on the way to something else
+                self.folding.soon(copy)
         for audience, ledger in self.ledgers.items():
             if sizes.get(ledger.origin, 0) != ledger.size and ledger.follow():
                 self._fed.discard(ledger.origin)
-            if ledger.size != self._folded.get(ledger.origin, 0):
+            if ledger.size != self.folding.size(ledger.origin):
                 self._fold_own(audience)
                 if audience != HOUSE:
                     self.desk.published(NodeId(audience))
@@ -496,23 +437,10 @@ class ControlNode:
             self._deciding = True
             try:
                 self.follow()
-                self._settle()
+                self.folding.settle()
                 yield
             finally:
                 self._deciding = False
-
-    def _follow(self, ledger: Ledger | Copy, bodies: list[bytes], *, start: int, decoded: Mapping[int, Fact]) -> None:
-        if self._derived is not None and (self.processes is None or ledger.origin in self._fed):
-            try:
-                held = self._derived.size(ledger.origin)
-                if held == start:
-                    self._derived.feed(bodies, ledger=ledger.origin, start=start, decoded=decoded)
-                elif held < start:
-                    self._derived.catch_up(ledger)
-            except NotReachable as refusal:  # tables for searching may lag: what was noted is noted, and the next fact brings them up
-                log.error("derived tables of %s: %s", ledger.origin, refusal)
-        self.changed.set()
-        self.changed = asyncio.Event()
 
     # ---- what screens ask ----
 

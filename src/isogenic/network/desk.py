@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -87,6 +87,7 @@ class Desk:
         note: Callable[[list[Payload]], object] = lambda payloads: None,
         all_held: Callable[[NodeId], bool] = lambda site: False,
         witnessing: Witnessing | None = None,
+        settled: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored.
 
@@ -94,9 +95,10 @@ class Desk:
         `behind(site, size)` is told that a site has more of the ledger written for it than we, `take_back` takes it, `heard(site)` that it has not.
         `again(site)` says what of it is rotten here, and `came_again` takes a page of that.
         `note` notes in the house; `all_held(site)` says whether every block that the site's facts name is here.
+        `settled()` waits until what was taken so far is known to `wanted` and `offered`.
         """
         self.inbox, self.outgoing, self.witnesses, self.blobs, self.clock, self._taken = inbox, outgoing, witnesses, blobs, clock, taken
-        self._wanted, self._offered, self.leaving = wanted, offered, leaving
+        self._wanted, self._offered, self.leaving, self._settled = wanted, offered, leaving, settled
         self._behind, self._heard = behind, heard
         self._again, self._came_again, self._witnessing = again, came_again, witnessing
         owners = {origin: (SiteId(node), inbox.copies[origin]) for origin, node in inbox.writers.items()}
@@ -153,8 +155,10 @@ class Desk:
                 case ("POST", ["v1", "cosignatures"]):
                     return self._cosignature(peer, body)
                 case (("GET" | "PUT") as verb, ["v1", "blobs", digest]):
+                    await self._know_all()
                     return await self._blob(peer, verb, digest, body)
                 case ("POST", ["v1", "blobs"]):
+                    await self._know_all()
                     return await self._verified(peer, body)
                 case ("POST", ["v1", "heartbeat"]):
                     return self._heartbeat(peer, body)
@@ -236,6 +240,10 @@ class Desk:
             return Answer(204)
         self.outgoing[peer].take_receipt(said["line"].encode(), size=said["size"], witness=self.witnesses[peer])
         return Answer(204)
+
+    async def _know_all(self) -> None:
+        if self._settled is not None:
+            await self._settled()
 
     async def _blob(self, peer: NodeId, verb: str, digest: str, body: bytes) -> Answer:
         self.blobs.path(digest)

@@ -125,7 +125,7 @@ def control_app(
     door = door or control_door(node, accounts, keeping=keeping)
     pens = Pens(door)
     desk = ControlDesk(node, silent_s=silent_s, places=places)
-    app.state.door, app.state.desk = door, desk
+    app.state.door, app.state.desk, app.state.settled = door, desk, desk.node.folding.settled
     sign_in_routes(app, door)
     passkey_sign_in(app, door, pens)
     credential_routes(app, node, door, pens)

@@ -54,8 +54,11 @@ async def asked_by(request: Request) -> Guest:
     """The person behind a request to this application; the door is the application's.
 
     A coroutine, so that it runs on the node's one thread: a plain function would be run in
-    another, and a node's state is folded by one thread only.
+    another, and a node's state is folded by one thread only. What the node holds is folded before anybody
+    looks at it, while pages of a backlog go on being taken.
     """
+    if (settled := getattr(request.app.state, "settled", None)) is not None:
+        await settled()
     return guest_of(request.app.state.door, request)
 
 
