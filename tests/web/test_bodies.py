@@ -12,7 +12,7 @@ from network_story import LEEDS, Network
 from web_setup import app_of, client, password, site_application, site_node
 
 from isogenic.web.bodies import BODY_BYTES_MAX
-from isogenic.web.pages import inside
+from isogenic.web.screens.doors import inside
 
 CHUNK = 64 * 1024
 

@@ -69,6 +69,11 @@ class Readings:
         self._due: set[BatchId] = set()  # closed, and not sealed to the end
         self._refused: NotReachable | None = None  # why the newest rows wait in memory
 
+    @property
+    def trouble(self) -> str:
+        """Why the newest readings are in memory only; empty where they reach the disk."""
+        return "" if self._refused is None else str(self._refused)
+
     # ---- keeping ----
 
     def keep(self, frame: Frame, running: Sequence[BatchState], *, stepped: bool = False) -> None:

@@ -10,10 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, Entitlements
 from isogenic.authority.entitlements import apply as entitle
-from isogenic.authority.identities import KeyReplaced, PasskeyEnrolled, PasskeyRemoved, PersonDisabled, PersonEnabled, follow
+from isogenic.authority.identities import (
+    AccountLocked,
+    AttemptsAcknowledged,
+    KeyReplaced,
+    PasskeyEnrolled,
+    PasskeyRemoved,
+    PersonDisabled,
+    PersonEnabled,
+    follow,
+)
 from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.batches.engine import BatchState, outputs
 from isogenic.batches.engine import apply as apply_to_batch
@@ -35,6 +45,7 @@ from isogenic.sites.facts import DiskFilled, DiskFreed, WatermarkReceived
 __all__ = ["SiteState", "apply"]
 
 RecipeKey = tuple[RecipeId, int]
+LOCKED_MAX = 20  # on the screen of tasks; every one is in the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,7 @@ class SiteState:
     entitlements: Entitlements = field(default_factory=Entitlements)  # those that the control site told this site of
 
     disk_full: bool = False
+    locked: tuple[tuple[datetime, AccountLocked], ...] = ()  # when, and which: until somebody has looked, at most `LOCKED_MAX`
 
     @property
     def site(self) -> SiteId:
@@ -100,6 +112,10 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
             return replace(state, disk_full=isinstance(payload, DiskFilled))
         case DirectoryPublished() | PasskeyEnrolled() | PasskeyRemoved() | KeyReplaced() | PersonDisabled() | PersonEnabled():
             return replace(state, directory=follow(state.directory, payload))
+        case AccountLocked():
+            return replace(state, locked=(*state.locked, (fact.at, payload))[-LOCKED_MAX:])
+        case AttemptsAcknowledged() if str(payload.node) == str(state.site):
+            return replace(state, locked=())
         case RecipePublished():
             return replace(state, published={**state.published, (payload.recipe, payload.version): payload})
         case SpecificationPublished():

@@ -24,7 +24,7 @@ from isogenic.network.control import HOUSE, ControlNode
 from isogenic.network.decisions import directory
 from isogenic.network.facts import PersonSignInRefused
 from isogenic.web.guard import READER, Asker, Guest
-from isogenic.web.messages import Body, EnrolPasskey, Password, Words, time
+from isogenic.web.messages import EnrolPasskey, Reason, time
 from isogenic.web.passkeys import Pens
 from isogenic.web.problems import PROBLEMS
 from isogenic.web.signin import At, Door
@@ -35,14 +35,6 @@ PersonText = Annotated[str, Path(pattern="^[A-Z][A-Z0-9-]{0,39}$")]
 CredentialText = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{16,1364}$")]
 TEMPORARY_H = 24.0  # a temporary password is used within a day, or it is none
 ATTEMPTS_SHOWN = 100
-
-
-class Reason(Body):
-    """Why, and the password again."""
-
-    why: Words
-    password: Password
-    person: Annotated[str, Field(max_length=40)] = ""
 
 
 class PasskeyLine(BaseModel):

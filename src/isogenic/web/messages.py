@@ -40,6 +40,7 @@ __all__ = [
     "NoteLine",
     "PhaseLine",
     "PromptText",
+    "Reason",
     "Reasoned",
     "RecipeIdText",
     "ResultBody",
@@ -248,6 +249,14 @@ class NewPassword(Body):
 
     password: Password
     new_password: Password
+
+
+class Reason(Body):
+    """Why, and the password again."""
+
+    why: Words
+    password: Password
+    person: Annotated[str, Field(max_length=40)] = ""
 
 
 class StatementAbout(Body):

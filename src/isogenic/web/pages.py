@@ -40,11 +40,11 @@ from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import NoteLine, time
 from isogenic.web.screens.batches import batch_screen, batches_screen
 from isogenic.web.screens.disclosures import disclosures_screen
-from isogenic.web.screens.doors import sign_in_page
+from isogenic.web.screens.doors import inside, password_page, sign_in_page
 from isogenic.web.screens.markup import Markup, h
 from isogenic.web.screens.network import RunningBatch, network_head, network_map, network_running, network_sites
 from isogenic.web.screens.parts import Nav, empty, panel, rail
-from isogenic.web.screens.people import alarm_notice, password_page, people_screen
+from isogenic.web.screens.people import alarm_notice, people_screen
 from isogenic.web.screens.recipes import recipes_screen
 from isogenic.web.screens.records import records_screen
 from isogenic.web.screens.release import lot_screen
@@ -55,13 +55,12 @@ from isogenic.web.screens.words import signal_title, unit_words
 from isogenic.web.signin import Door
 from isogenic.web.trail import trail_answer, wanted_of
 
-__all__ = ["inside", "mount_pages"]
+__all__ = ["mount_pages"]
 
 LOOK_S = 1.0  # wall seconds between looks at what changed
 GLANCE_S = 0.5  # less than a look, so that nobody sees what is older than one
 GLANCES_MAX = 200
 PAGE_FACTS = 50
-THEN_MAX = 2_000  # characters of an address
 HEAD = '<link rel="stylesheet" href="/static/isogenic.css"><script src="/static/isogenic.js" defer></script>'
 ICON = "data:image/svg+xml," + (
     "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23262d31' stroke-width='2.4'%3E"
@@ -120,19 +119,9 @@ def mount_pages(app: FastAPI, desk: ControlDesk, door: Door) -> None:
             why = guest_of(door, request).session.renew
         except Refusal:
             return RedirectResponse("/sign-in", status_code=303)
-        return HTMLResponse(password_page("Control site", why or "you asked for it"), headers={"Cache-Control": "no-store"})
+        return HTMLResponse(password_page("Control site", why), headers={"Cache-Control": "no-store"})
 
     ui.run_with(app, title="Isogenic", favicon=ICON, tailwind=False, show_welcome_message=False, language="en-US", reconnect_timeout=10.0)
-
-
-def inside(then: str) -> str:
-    """Where to go after the sign-in: a path of this node, or its first page.
-
-    Browsers drop tabs and line ends from an address, and read a backslash as a slash, before they
-    look at where it leads; so nothing that a path need not have is let through.
-    """
-    plain = then.isascii() and then.isprintable() and not set(then) & set(" \\")
-    return then if plain and len(then) <= THEN_MAX and then.startswith("/") and not then.startswith("//") else "/"
 
 
 # ---- how a page is made ----

@@ -14,15 +14,16 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
 
+from isogenic.authority.identities import AttemptsAcknowledged
 from isogenic.authority.rules import Act
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound
-from isogenic.ids import BatchId, LotId, PromptId, RecipeId, SampleId, SiteId, UnitId
+from isogenic.ids import BatchId, LotId, NodeId, PromptId, RecipeId, SampleId, SiteId, UnitId
 from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.ledger import Ledger, Stage
 from isogenic.sites import requests
 from isogenic.sites.facts import RequestRefused, SignedIn, SignInRefused
-from isogenic.sites.node import SiteNode
+from isogenic.sites.node import HOUSE, SiteNode
 from isogenic.web.disclosures import disclosure_routes
 from isogenic.web.guard import READER, Asker, Guest, actor_for, nothing_else, sign_in_routes
 from isogenic.web.messages import (
@@ -36,6 +37,7 @@ from isogenic.web.messages import (
     FactsPage,
     LedgerLine,
     PromptText,
+    Reason,
     Reasoned,
     ResultBody,
     Start,
@@ -45,6 +47,7 @@ from isogenic.web.messages import (
 from isogenic.web.passkeys import Pens, passkey_sign_in
 from isogenic.web.problems import PROBLEMS, answer_refusals
 from isogenic.web.signin import AccountFolder, Door, Keeping
+from isogenic.web.site_alarms import answers_for_attempts, locked_accounts, site_alarms
 from isogenic.web.site_messages import LinkLine, SiteSummary, UnitLine
 from isogenic.web.story import Stories, Story
 from isogenic.web.trail import Follower, trail_routes
@@ -108,6 +111,8 @@ class SiteDesk:
             now=time(node.clock.now().at) or "",
             link=LinkLine(up=link.up, why=link.why),
             trouble=node.alarm,
+            alarms=site_alarms(node),
+            locked=locked_accounts(node),
             ledgers=[self._ledger(ledger) for ledger in node.ledgers.values()],
             units=[
                 UnitLine(
@@ -234,9 +239,11 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     desk = SiteDesk(node)
     app.state.door, app.state.desk = door, desk
     sign_in_routes(app, door)
-    passkey_sign_in(app, door, Pens(door))
+    pens = Pens(door)
+    passkey_sign_in(app, door, pens)
     _reading(app, desk, door)
     _acting(app, desk, door)
+    _acknowledging(app, desk, pens)
     disclosure_routes(app, node.journal)
     follower = Follower(accounts.folder.parent / "derived.sqlite", lambda: node.ledgers.values())
     trail_routes(app, follower.tables, stage=desk.trail_stage, journal=node.journal)
@@ -244,7 +251,7 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     if screens:
         from isogenic.web.tasks import tasks_page  # only where somebody looks
 
-        tasks_page(app, desk, door)
+        tasks_page(app, desk, door, follower)
     return app
 
 
@@ -338,3 +345,16 @@ def _acting(app: FastAPI, desk: SiteDesk, door: Door) -> None:
                 qualifier=body.qualifier,
             )
         return desk.note(reported, by=guest, act=Act.REPORT_RESULT)
+
+
+def _acknowledging(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
+    node = desk.node
+
+    @app.post("/api/attempts/acknowledgement", status_code=204, responses=PROBLEMS, tags=["acting"], summary="Acknowledge attempts")
+    async def acknowledge(body: Reason, guest: Asker) -> None:
+        """Somebody who answers for it has looked at the locked accounts of this site, and says what came of it."""
+        if not answers_for_attempts(guest.person):
+            raise NotAllowed("cannot acknowledge attempts", why="it takes an administrator or quality")
+        await pens.password_again(guest, body.person, body.password)
+        size = node.ledgers[HOUSE].size
+        node.note([AttemptsAcknowledged(NodeId(node.state.site), size, body.why)], actor=_reader(guest))

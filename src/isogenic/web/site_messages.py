@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from isogenic.web.messages import LedgerLine
 
-__all__ = ["LinkLine", "SiteSummary", "UnitLine"]
+__all__ = ["AlarmLine", "LinkLine", "LockLine", "SiteSummary", "UnitLine"]
 
 
 class LinkLine(BaseModel):
@@ -14,6 +14,24 @@ class LinkLine(BaseModel):
 
     up: bool
     why: str
+
+
+class AlarmLine(BaseModel):
+    """What is wrong with the node itself."""
+
+    what: str
+    why: str
+    then: str = Field(description="what follows for the work here, and what to do")
+
+
+class LockLine(BaseModel):
+    """An account that wrong passwords in a row locked, and that nobody has looked at yet."""
+
+    person: str
+    at: str
+    until: str
+    failures: int
+    means: str
 
 
 class UnitLine(BaseModel):
@@ -35,6 +53,8 @@ class SiteSummary(BaseModel):
     now: str
     link: LinkLine
     trouble: str
+    alarms: list[AlarmLine] = []
+    locked: list[LockLine] = []
     ledgers: list[LedgerLine]
     units: list[UnitLine]
     recipes: list[str]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -17,24 +18,35 @@ from fastapi.staticfiles import StaticFiles
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, may
 from isogenic.checks import stops
-from isogenic.errors import Refusal
+from isogenic.errors import NotAllowed, Refusal
+from isogenic.quality.trail import FILTERS
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import Asked
-from isogenic.web.screens.doors import document, sign_in_page
+from isogenic.web.screens.doors import document, inside, password_page, sign_in_page
 from isogenic.web.screens.markup import Child, Markup, h, join
 from isogenic.web.screens.parts import count_of, day_second, day_time, empty, mark, panel, said
+from isogenic.web.screens.signing import components
+from isogenic.web.screens.trail import trail_screen
 from isogenic.web.screens.words import plain_words
 from isogenic.web.signin import Door
-from isogenic.web.site_messages import SiteSummary
+from isogenic.web.site_alarms import answers_for_attempts
+from isogenic.web.site_messages import LockLine, SiteSummary
+from isogenic.web.trail import Follower, TrailAnswer, trail_answer, wanted_of
 
 if TYPE_CHECKING:
     from isogenic.web.site_api import SiteDesk
 
 __all__ = ["tasks_page", "tasks_screen"]
 
+FRESH = {"Cache-Control": "no-store"}
+LOCKS_SHOWN = 5
 
-def tasks_page(app: FastAPI, desk: SiteDesk, door: Door) -> None:
-    """Add the page to the site's application."""
+
+PAGE_LINES = 50
+
+
+def tasks_page(app: FastAPI, desk: SiteDesk, door: Door, follower: Follower) -> None:
+    """Add the site's pages to its application: tasks, audit trail, password."""
     app.mount("/static", StaticFiles(directory=str(files("isogenic.web") / "static")), name="static")
     title = f"{desk.node.state.plant.title}, site {desk.node.state.site}"
 
@@ -43,22 +55,68 @@ def tasks_page(app: FastAPI, desk: SiteDesk, door: Door) -> None:
         against = stops(may(guest.person, Act.ANSWER_PROMPT, site=desk.node.state.site))
         return tasks_screen(desk.summary(), asked, guest.person, may_answer=not against)
 
+    def visit(request: Request) -> Guest | Response:
+        try:
+            return guest_of(door, request)
+        except NotAllowed:  # a password that is due, before anything else; who was shut out is sent on from there
+            return RedirectResponse("/password", status_code=303)
+        except Refusal:
+            then = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse("/sign-in" if then == "/" else f"/sign-in?then={quote(then, safe='')}", status_code=303)
+
     @app.get("/sign-in", include_in_schema=False)
-    async def sign_in() -> HTMLResponse:
-        return HTMLResponse(sign_in_page(title), headers={"Cache-Control": "no-store"})
+    async def sign_in(request: Request) -> HTMLResponse:
+        then = inside(request.query_params.get("then", "/"))
+        return HTMLResponse(sign_in_page(title, then=then), headers=FRESH)
+
+    @app.get("/password", include_in_schema=False)
+    async def password(request: Request) -> Response:
+        try:
+            why = guest_of(door, request).session.renew
+        except Refusal:
+            return RedirectResponse("/sign-in", status_code=303)
+        return HTMLResponse(password_page(title, why), headers=FRESH)
 
     @app.get("/", include_in_schema=False)
     async def page(request: Request) -> Response:
-        try:
-            guest = guest_of(door, request)
-        except Refusal:
-            return RedirectResponse("/sign-in", status_code=303)
+        guest = visit(request)
+        if isinstance(guest, Response):
+            return guest
         part = h("iso-follow", content(guest), src="/tasks")
-        return HTMLResponse(document(f"Tasks, {title}", h("main.tasks-page", part), body="tasks"), headers={"Cache-Control": "no-store"})
+        looked = _looked(guest.person, first=not door.has_signed(guest.session)) if answers_for_attempts(guest.person) else None
+        return HTMLResponse(document(f"Tasks, {title}", h("main.tasks-page", part, looked), body="tasks"), headers=FRESH)
+
+    @app.get("/trail", include_in_schema=False)
+    async def trail(request: Request) -> Response:
+        guest = visit(request)
+        if isinstance(guest, Response):
+            return guest
+        asked = {name: request.query_params.get(name, "")[:300] for name in (*FILTERS, "changes", "after")}
+        tables = await follower.tables()
+        try:
+            wanted = wanted_of(**{name: asked[name].strip() for name in FILTERS}, changes=asked["changes"] == "true")
+            answer, problem = trail_answer(tables, wanted, after=asked["after"], limit=PAGE_LINES, stage=desk.trail_stage), None
+        except Refusal as refusal:
+            answer, problem = TrailAnswer(lines=[]), h("div.notice.warn", h("p", str(refusal)), style="margin-bottom:14px")
+        shown = trail_screen(
+            answer,
+            asked=asked,
+            kinds=follower.kinds,
+            ledgers=[each.origin for each in desk.node.ledgers.values()],
+            review=None,
+            why_no_review="The trail of a batch is reviewed and signed at the control site, over everything that has reached it.",
+            person=guest.person,
+            role="",
+            may_review=False,
+            now="",
+            first=False,
+            back=("/", f"Tasks, {desk.node.state.plant.title}"),
+        )
+        return HTMLResponse(document(f"Audit trail, {title}", h("main.page.alone", problem, shown)), headers=FRESH)
 
     @app.get("/tasks", include_in_schema=False)
     async def part(request: Request) -> HTMLResponse:
-        return HTMLResponse(str(content(guest_of(door, request))), headers={"Cache-Control": "no-store"})
+        return HTMLResponse(str(content(guest_of(door, request))), headers=FRESH)
 
 
 def tasks_screen(site: SiteSummary, asked: Sequence[Asked], person: Person, *, may_answer: bool) -> Markup:
@@ -67,16 +125,59 @@ def tasks_screen(site: SiteSummary, asked: Sequence[Asked], person: Person, *, m
     top = h(
         "div.top",
         h("div", h("h1", site.title), said(link, day_second(site.now), person.printed_name)),
-        h("button.second", "Sign out", type="button", data_sign_out=True),
+        h(
+            "div.buttons",
+            h("a.button.second", "Audit trail", href="/trail"),
+            h("a.button.second", "Password", href="/password"),
+            h("button.second", "Sign out", type="button", data_sign_out=True),
+        ),
     )
-    trouble = (
-        h("div.notice.stop", h("h3", mark("stop", "This node is in trouble")), h("p", site.trouble), style="margin-bottom:14px")
-        if site.trouble
-        else None
-    )
+    trouble = [
+        h("div.notice.stop", h("h3", mark("stop", each.what)), h("p", f"Why: {each.why.rstrip('.')}."), h("p", each.then), role="alert")
+        for each in site.alarms
+    ]
+    locked = _locked(site.locked, may_say=answers_for_attempts(person)) if site.locked else None
+    above = h("div.alarms", *trouble, locked) if trouble or locked else None
     tasks = [_task(each, may_answer=may_answer) for each in asked]
     heading = h("h2", count_of(len(asked), "task") if asked else "Nothing to do", style="font-size:17px;margin:0 0 12px;color:var(--ink-2)")
-    return join(top, trouble, heading, *tasks, panel("Units", *_units(site)), panel("Record", *_ledgers(site)))
+    return join(top, above, heading, *tasks, panel("Units", *_units(site)), panel("Record", *_ledgers(site)))
+
+
+def _locked(locks: Sequence[LockLine], *, may_say: bool) -> Markup:
+    """Told to everybody at the site at once, until somebody who answers for it has looked (21 CFR 11.300(d))."""
+    names = list(dict.fromkeys(each.person for each in locks))
+    rows = [
+        h(
+            "p",
+            h("b", each.person),
+            f": {each.failures} failures in a row {each.means}, last ",
+            day_second(each.at),
+            "; locked until ",
+            day_time(each.until),
+        )
+        for each in locks[:LOCKS_SHOWN]
+    ]
+    then = (
+        h("button.second", "I have looked at them …", type="button", data_open="#looked", style="margin-top:10px")
+        if may_say
+        else h("p", "Tell an administrator or quality at once. It is shown until one of them has looked.")
+    )
+    title = f"Unauthorised attempts: {', '.join(names[:5])}{' and others' if len(names) > 5 else ''} locked"
+    return h("div.notice.stop", h("h3", mark("stop", title)), *rows, then, role="alert")
+
+
+def _looked(person: Person, *, first: bool) -> Markup:
+    """The dialog of those who answer for it."""
+    identity, password = components(person, first=first)
+    form = h(
+        "form",
+        h("label.field", h("span", "What came of it"), h("input", type="text", name="why", required=True, maxlength="300", autocomplete="off")),
+        identity,
+        password,
+        h("div.buttons", h("button", "Say so", type="submit"), h("button.second", "Close", type="button", data_close=True)),
+        data_post="/api/attempts/acknowledgement",
+    )
+    return h("dialog", h("h2", "Looked at the attempts"), h("p.words", "It is on record that you did, and what you say."), form, id="looked")
 
 
 def _task(asked: Asked, *, may_answer: bool) -> Markup:

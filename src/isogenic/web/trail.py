@@ -139,6 +139,11 @@ class Follower:
         self._derived: Derived | None = None
         self._alone = asyncio.Lock()
 
+    @property
+    def kinds(self) -> list[str]:
+        """Every kind of fact that was followed so far."""
+        return [] if self._derived is None else list(self._derived.kinds())
+
     async def tables(self) -> Tables:
         """The tables, with everything that is noted now. The scan loop goes on between two pages."""
         async with self._alone:

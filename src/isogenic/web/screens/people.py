@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from isogenic.authority.people import Person
 from isogenic.web.credentials_api import AttemptLine, PersonLine
-from isogenic.web.screens.doors import document
+from isogenic.web.screens.doors import renewal_form
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, empty, head, listing, logo, mark, panel, second
+from isogenic.web.screens.parts import count_of, empty, head, listing, mark, panel, second
 from isogenic.web.screens.signing import components
 
-__all__ = ["alarm_notice", "password_page", "people_screen"]
+__all__ = ["alarm_notice", "people_screen"]
 
 WEIGHT = {"active": "quiet", "no account here": "quiet", "inactive": "quiet", "locked": "stop", "disabled": "stop", "revoked": "stop"}
 
@@ -125,38 +125,7 @@ def _passkeys(mine: PersonLine, person: Person, *, first: bool, domain: str) -> 
 
 def _password(mine: PersonLine) -> Markup:
     since = join("Changed ", second(mine.password_changed_at)) if mine.password_changed_at else "It is not on record when it was changed."
-    return join(h("p.empty", since, style="padding:0 0 12px"), _renewal())
-
-
-def _renewal(then: str = "") -> Markup:
-    return h(
-        "form",
-        h(
-            "label.field",
-            h("span", "Password now"),
-            h("input", type="password", name="password", required=True, autocomplete="current-password", maxlength="256"),
-        ),
-        h(
-            "label.field",
-            h("span", "New password, at least 15 characters"),
-            h("input", type="password", name="new_password", required=True, autocomplete="new-password", minlength="15", maxlength="128"),
-        ),
-        h("button", "Change the password", type="submit"),
-        data_post="/api/password",
-        data_then=then or None,
-    )
-
-
-def password_page(place: str, why: str) -> str:
-    """All that can be done before a password is renewed."""
-    card = h(
-        "main.door-card",
-        h("div.brand", logo(), "Isogenic"),
-        h("p.place", place),
-        h("div.panel", h("p.empty", f"Your password has to be changed: {why}.", style="padding:0 0 14px"), _renewal("/")),
-        h("p.small", "Four or five words that do not belong together make a good one. It is on record that you changed it, never what it is."),
-    )
-    return document(f"Change the password, {place}", card, body="door")
+    return join(h("p.empty", since, style="padding:0 0 12px"), renewal_form())
 
 
 def _form(post: str, asked: str, button: str, person: Person, *, first: bool, result: str = "", closes: bool = True) -> Markup:

@@ -43,8 +43,9 @@ def trail_screen(
     may_review: bool,
     now: str,
     first: bool,
+    back: tuple[str, str] | None = None,
 ) -> Markup:
-    """The page. `review`: of the batch that is asked for, where there is one to review."""
+    """The page. `review`: of the batch that is asked for, where there is one to review. `back`: where to go from here; default: the batch."""
     query = {key: value for key, value in asked.items() if value and key != "after"}
     further = h("a.button.second", "Older lines", href="/trail?" + urlencode({**query, "after": answer.next})) if answer.next else None
     newest = h("a.button.second", "Newest lines", href="/trail?" + urlencode(query)) if asked.get("after") else None
@@ -54,7 +55,7 @@ def trail_screen(
         head(
             "Audit trail",
             sub=f"Of {batch}." if batch else "Every change, as the ledgers tell it. Nothing here can be changed or left out.",
-            trail=[(f"/batches/{batch}", batch)] if batch else (),
+            trail=[back] if back else [(f"/batches/{batch}", batch)] if batch else (),
         ),
         h(
             "div.stack",
