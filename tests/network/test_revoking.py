@@ -315,3 +315,79 @@ async def test_an_old_ledger_file_goes_on_with_the_key_that_counts_once_its_fact
     await net.carry()
     assert net.control.copies[HOUSE][1].root == node.ledgers["HOUSE"].root
     assert node.ledgers["HOUSE"].witnessed == node.ledgers["HOUSE"].size
+
+
+# --- a folder from before the renewal ---
+
+
+def kept_aside(net: Network, to: Path) -> None:
+    net.close_site(LEEDS)
+    shutil.copytree(net.folder / LEEDS, to)
+    net.open_site(LEEDS)
+
+
+async def renewed(net: Network) -> None:
+    """The key is revoked, the site goes on with a new one, and rotates it."""
+    revoke(net, str(keyring(net).prepare()))
+    something(net, 3)
+    await net.carry()
+    await net.carry()
+    node = net.nodes[LEEDS]
+    assert node.keys.keyring is not None
+    node.keys.keyring.rotate("HOUSE", node.ledgers["HOUSE"], actor=node.actor, moment=net.clock.now())
+    something(net, 3)
+    await net.carry()
+
+
+def put_back(net: Network, older: Path, *, keys: bool) -> list[bytes]:
+    """An older folder is copied back, with the keys of its time or those of today; gives what the house had."""
+    noted = net.nodes[LEEDS].ledgers["HOUSE"].store.bodies(0, 1 << 40)
+    net.close_site(LEEDS)
+    if not keys:
+        shutil.rmtree(older / "keys")
+        shutil.copytree(net.folder / LEEDS / "keys", older / "keys")
+        shutil.copy(net.folder / LEEDS / "disclosures.sqlite", older)  # whose key is theirs
+    shutil.rmtree(net.folder / LEEDS)
+    shutil.copytree(older, net.folder / LEEDS)
+    net.open_site(LEEDS)
+    return noted
+
+
+@on_a_loop
+async def test_a_folder_from_before_the_renewal_takes_its_facts_back_under_the_keys_of_today(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    await net.carry()
+    kept_aside(net, tmp_path / "older")
+    await net.carry()
+    await renewed(net)
+    noted = put_back(net, tmp_path / "older", keys=False)
+    assert net.nodes[LEEDS].returning.waits
+    await net.carry()
+    await net.carry()
+    ledger, copy = net.nodes[LEEDS].ledgers["HOUSE"], net.control.copies[HOUSE][1]
+    assert ledger.store.bodies(0, len(noted)) == noted
+    assert (copy.size, copy.root) == (ledger.size, ledger.root)
+    assert net.nodes[LEEDS].returning.waits == {}
+    something(net)
+    await net.carry()
+    assert copy.size == ledger.size
+    assert inspect(net.folder / LEEDS).ok
+
+
+@on_a_loop
+async def test_a_folder_with_the_keys_of_its_time_has_its_facts_back_and_goes_on_once_it_is_given_a_key(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    await net.carry()
+    kept_aside(net, tmp_path / "older")
+    await net.carry()
+    await renewed(net)
+    noted = put_back(net, tmp_path / "older", keys=True)
+    await net.carry()
+    assert "renew the key" in net.nodes[LEEDS].alarm
+    assert net.nodes[LEEDS].ledgers["HOUSE"].store.bodies(0, 1 << 40) == noted
+    revoke(net, str(keyring(net).prepare()))
+    await net.carry()
+    await net.carry()
+    ledger, copy = net.nodes[LEEDS].ledgers["HOUSE"], net.control.copies[HOUSE][1]
+    assert ledger.store.bodies(0, len(noted)) == noted
+    assert (copy.size, copy.root) == (ledger.size, ledger.root)

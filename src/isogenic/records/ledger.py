@@ -222,6 +222,11 @@ class Ledger:
         """Whether our key was revoked. Facts are noted on, so that a running batch is not lost; they count once a key that counts has signed them."""
         return self.keys.revoked_before(self.size + 1) is not None and not self._counts()
 
+    @property
+    def writable(self) -> bool:
+        """Whether the key in hand is one that may sign the next checkpoint: it counts, or it is revoked and nobody has followed it yet."""
+        return self._counts() or (self.revoked and self._signed_last())
+
     def _signed_last(self) -> bool:
         head = self.store.head()
         return head is None or first_key_id(head.note) == self.signer.verifying_key.key_id
@@ -333,7 +338,7 @@ class Ledger:
                 self._commit([bodies])
 
     def _commit(self, pages: Sequence[Sequence[bytes]]) -> None:
-        if not self._counts() and not (self.revoked and self._signed_last()):
+        if not self.writable:
             raise NotTrusted(
                 f"nothing was noted in {self.origin}",
                 why="the key that it goes on with is not here",

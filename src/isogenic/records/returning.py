@@ -10,7 +10,7 @@ Leaves to others: the wire (courier, desk), the files (aside), what people see (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from isogenic.errors import NotReachable, NotTrusted
@@ -24,6 +24,7 @@ from isogenic.records.sync import Page
 
 __all__ = ["Returning"]
 
+KEYLESS = "all that its witness holds is here, and the key that it goes on with is not: renew the key"
 COMMITS = 64  # to one transaction
 
 
@@ -35,6 +36,7 @@ class _Wait:
     known: int  # the most facts that anything here says there were
     returned: int = 0
     stuck: str = ""  # what came back is another history
+    keyless: bool = False  # all of it is here, and not the key that it goes on with
 
 
 class Returning:
@@ -62,7 +64,7 @@ class Returning:
     @property
     def waits(self) -> dict[str, str]:
         """Which ledgers wait, by origin, and why."""
-        return {origin: wait.stuck or wait.why for origin, wait in self._waits.items()}
+        return {origin: wait.stuck or (KEYLESS if wait.keyless else wait.why) for origin, wait in self._waits.items()}
 
     @property
     def asking(self) -> list[str]:
@@ -75,7 +77,7 @@ class Returning:
             wait = self._waits.get(origin)
             if wait is not None:
                 possible = "a person decides: isogenic recover" if wait.stuck else "it goes on by itself once its witness has answered"
-                raise NotReachable(f"nothing was noted in {origin}", why=wait.stuck or wait.why, possible=possible)
+                raise NotReachable(f"nothing was noted in {origin}", why=self.waits[origin], possible=possible)
 
     def size(self, origin: str) -> int:
         """From where on the witness is asked."""
@@ -111,11 +113,17 @@ class Returning:
         finally:
             kept.close()
 
-    def heard(self, origin: str) -> LedgerHealed:
-        """The witness holds nothing more: the ledger may grow again. Gives what is to be noted of it."""
+    def heard(self, origin: str, *, ready: Callable[[Ledger], bool] = lambda ledger: True) -> LedgerHealed:
+        """The witness holds nothing more: the ledger may grow again. Gives what is to be noted of it.
+
+        Raises `NotReachable` where `ready` says that the key which it goes on with is not here: then it goes on waiting.
+        """
         wait = self._waits[origin]
         self._grow(wait)  # a fault in the tail that nobody had witnessed: what the file has is what there is
         ledger = wait.ledger
+        wait.keyless = not ready(ledger)
+        if wait.keyless:
+            raise NotReachable(f"nothing is noted in {origin}", why=KEYLESS, possible="isogenic renew-key; then somebody revokes the old key")
         del self._waits[origin]
         if self._files and wait.wound:
             self._files.healed(ledger)

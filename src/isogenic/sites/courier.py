@@ -12,14 +12,15 @@ Each `..._once` is one exchange, so that a rehearsal can interleave them as it l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import quote
 
 from isogenic.clock import Clock, DisciplinedClock, Moment, text_of_time, time_of_text
-from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
+from isogenic.errors import NotAllowed, NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.records import codec
 from isogenic.records.blobs import BlobStore
 from isogenic.records.healing import LedgerHealed
@@ -28,7 +29,7 @@ from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Answer, Link, refusal_of
 from isogenic.records.notes import VerifyingKey
 from isogenic.records.returning import Returning
-from isogenic.records.sync import Page, next_page
+from isogenic.records.sync import Page, Resume, next_page
 
 __all__ = ["Courier", "LinkState"]
 
@@ -38,6 +39,8 @@ RETRY_MAX_S = 1.0  # a returned link carries its first page within 2 s, whatever
 WINDOW = 4  # pages on the wire at once: a satellite link takes 0.6 s to answer, and the other side stores one while the next is made
 BLOCKS_ASKED_MAX = 500  # what the control site answers at once
 POLL_WAIT_S = 20  # how long the control site may hold a question open
+
+Call = Callable[[str, str, bytes], Awaitable[Answer]]  # with the link's state noted, or without
 
 
 class Wanted(Protocol):
@@ -77,14 +80,16 @@ class Courier:
         on_watermarks: Callable[[Mapping[str, str]], None] = lambda notes: None,
         on_returned: Callable[[], None] = lambda: None,
         returning: Returning | None = None,
+        ready: Callable[[Ledger], bool] = lambda ledger: True,
     ) -> None:
         """`witness` is the control site's cosigning key. The callbacks tell the node: link up or down, new control facts, a ledger refused,
-        facts of our own come back. While a ledger of `returning` waits, nothing is done but to ask for what it lacks.
+        facts of our own come back. While a ledger of `returning` waits, nothing is done but to ask for what it lacks. `ready` says
+        whether the key that a ledger goes on with is here.
         """
         self.ledgers, self.control, self.witness, self.blobs, self.wanted = ledgers, control, witness, blobs, wanted
         self.link, self.clock = link, clock
         self._on_link, self._on_control, self._on_refused, self._on_returned = on_link, on_control, on_refused, on_returned
-        self.returning = returning or Returning()
+        self.returning, self._ready = returning or Returning(), ready
         self.state = LinkState()
         self._life = self._beats = 0  # of the heartbeats: the size of the house when this run's first was sent, and how many
         self._on_watermarks = on_watermarks
@@ -95,6 +100,7 @@ class Courier:
         self.healed: list[LedgerHealed] = []  # of which the node has not noted yet that they are
         self._owed = _receipt_kept(control)  # our cosignature of the control ledger, until the other side has it
         self.withheld: dict[str, str] = {}  # ledgers to which the control site is no longer entitled, and why
+        self._control_read = False  # to its end, since ledgers of ours wait
         self._told: set[tuple[str, str]] = set()  # refusals that were noted: once for each reason, not for each try
 
     # ---- up ----
@@ -145,11 +151,21 @@ class Courier:
             await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
     async def take_back_once(self) -> bool:
-        """Ask for the next page of a ledger of ours that waits for its witness; True if anything moved."""
+        """Ask for the next page of a ledger of ours that waits for its witness; True if anything moved.
+
+        The ledger written for us is read to its end first: it says which of our keys were revoked and renewed since, and so
+        by which key what comes back was signed.
+        """
+        if not self._control_read:
+            with contextlib.suppress(NotAllowed):  # it may no longer have it: what it is given back tells whether its keys suffice
+                if await self._take_control(self.link.call, wait=0):
+                    return True
+            self._control_read = True
         origin = self.returning.asking[0]
         answer = await self.link.call("GET", f"/v1/held?ledger={quote(origin)}&from={self.returning.size(origin)}")
         if answer.status == 204:
-            self.healed.append(self.returning.heard(origin))
+            self._control_read = False  # before anything more is asked, it is read anew: it may name a key
+            self.healed.append(self.returning.heard(origin, ready=self._ready))
         elif answer.status == 200:
             self.returning.take(origin, Page.from_bytes(answer.body), witness=self.witness)
         else:
@@ -267,15 +283,28 @@ class Courier:
             if answer.status == 200 and self._keep_blob(digest, answer.body):
                 self._on_control()
                 return True
-        answer = await self._call("GET", f"/v1/control?from={self.control.size}&wait={wait}")
+        if not await self._take_control(self._call, wait=wait):
+            return False
+        await self._pay()
+        return True
+
+    async def _take_control(self, call: Call, *, wait: int) -> bool:
+        """Ask for the next page of the control ledger and witness it; False where there is none."""
+        answer = await call("GET", f"/v1/control?from={self.control.size}&wait={wait}", b"")
         if answer.status == 204:
             return False
         if answer.status == 409:
-            return await self._give_back(_answer(answer.body).size)
+            return await self._give_back(call, _answer(answer.body).size)
+        held = self.control.size
         try:
             if answer.status != 200:
                 raise refusal_of(answer)
             receipt = self.control.take(Page.from_bytes(answer.body), moment=self.clock.now())
+        except Resume:
+            if self.control.size == held:
+                raise
+            self._on_control()  # stored, and not cosigned before all is here again that was cosigned once
+            return True
         except NotTrusted as refusal:
             self._tell(self.control.origin, str(refusal))
             self.state.stopped[self.control.origin] = str(refusal)
@@ -283,15 +312,14 @@ class Courier:
         self.state.stopped.pop(self.control.origin, None)
         self._owed = codec.dumps({"size": receipt.size, "line": receipt.line.decode()})
         self._on_control()
-        await self._pay()
         return True
 
-    async def _give_back(self, size: int) -> bool:
+    async def _give_back(self, call: Call, size: int) -> bool:
         """The control site has less of its ledger than we witnessed: it was restored from an old copy, and takes the rest back from us."""
         page = self.control.page_back(size, moment=self.clock.now())
         if page is None:
             raise NotReachable("nothing given back", why=f"the control site asks for what follows {size} facts, and {self.control.size} are here")
-        answer = await self._call("POST", "/v1/held", page.to_bytes())
+        answer = await call("POST", "/v1/held", page.to_bytes())
         if answer.status != 200:
             raise refusal_of(answer)
         return True

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from isogenic.authority.people import Directory
@@ -19,7 +20,7 @@ from isogenic.authority.revocation import KeyRevoked, revocation_digest
 from isogenic.authority.rules import Act
 from isogenic.authority.signatures import accept_signature
 from isogenic.clock import Clock, monotonic_seconds
-from isogenic.errors import NotAllowed, Refusal
+from isogenic.errors import NotAllowed, NotTrusted, Refusal
 from isogenic.records.disclosures import DISCLOSURES, Journal
 from isogenic.records.facts import Actor
 from isogenic.records.keys import Change
@@ -90,22 +91,23 @@ class KeyCare:
             return str(trouble)
         return ""
 
-    def _fits(self, audience: str, ledger: Ledger) -> bool:
-        """Whether the key in hand is the one that counts now: an old ledger file was opened with the key of its time, and has grown since."""
-        if ledger.revoked or ledger.keys.at(ledger.size + 1) == ledger.signer.verifying_key:
+    def ready(self, ledger: Ledger) -> bool:
+        """Whether the key in hand may sign: an old ledger file was opened with the key of its time, and has grown since."""
+        if ledger.writable:
             return True
-        signer = self.keyring.find(audience, ledger.keys.at(ledger.size + 1)) if self.keyring is not None else None
-        if signer is None:
+        audience = next(each for each, mine in self.ledgers.items() if mine is ledger)
+        with suppress(NotTrusted):  # revoked, and no other key named yet
+            signer = self.keyring.find(audience, ledger.keys.at(ledger.size + 1)) if self.keyring is not None else None
+            ledger.signer = signer or ledger.signer
+        if not ledger.writable:
             log.error("%s: the key that counts for it now is not in this node's folder", ledger.origin)
-            return False
-        ledger.signer = signer
-        return True
+        return ledger.writable
 
     def go_on(self) -> list[str]:
         """Take up renewed keys that are here; gives the origins of the ledgers that go on."""
         gone_on, moment = [], self.clock.now()
         for audience, ledger in self.ledgers.items():
-            if not self._fits(audience, ledger):
+            if not self.ready(ledger):
                 continue
             if ledger.revoked:
                 taken = self.keyring is not None and self.keyring.take_up(audience, ledger, actor=self.actor, moment=moment)

@@ -167,6 +167,7 @@ class SiteNode:
             on_watermarks=self._take_watermarks,
             on_returned=self.begin,
             returning=self.returning,
+            ready=self.keys.ready,
         )
         self.courier.withheld = withheld
 
@@ -262,7 +263,9 @@ class SiteNode:
         """Fold what is new in the ledger written for this site, and take up the models that are here."""
         for fact in self.control.facts(self._control_folded):
             if isinstance(fact.payload, KeyRevoked) and (why := self.keys.heard(fact.payload, self.state.directory)):
-                self._ledger_refused(self.control.origin, why)
+                log.error("%s: a revocation is not taken: %s", self.control.origin, why)
+                if not self.returning.waits:
+                    self._ledger_refused(self.control.origin, why)
             self._fold(fact)
             self._control_folded = fact.position + 1
         self._withhold()

@@ -99,8 +99,6 @@ class Storm:
         old, rotten = machine.backup is not None and dice.random() < weather.old_backup, dice.random() < weather.rot
         if not (old or rotten) or not machine.up or not self.night.all_witnessed(machine) or any(each.hurt for each in self.night.machines):
             return
-        if old and isinstance(machine, SiteMachine) and machine.site in self.thieves:
-            return  # a backup from before its keys were renewed: what comes back is signed by a key that it does not know of; a person decides
         marks = machine.beacon.read() or {}
         if any(origin not in marks or marks[origin].size < ledger.size for origin, ledger in machine.held().items()):
             return  # within the seconds between two writings of the beacon, only the witness would notice, and too late
