@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from isogenic.errors import NotReachable, NotTrusted, NotValid
 from isogenic.ids import SiteId
+from isogenic.network import witnessing
 from isogenic.network.facts import SiteSilent
+from isogenic.network.revoking import revoke_site_key
 from isogenic.records.keys import WriterKeys
 from isogenic.records.ledger import Ledger
 from isogenic.records.notes import Signer
@@ -20,7 +22,8 @@ from isogenic.records.sqlite import SqliteStore
 from isogenic.records.witness import HeadBook, add_checkpoint, read_add_checkpoint, shown_head
 from isogenic.sim.world import signers
 from isogenic.sites.facts import LedgerRefused
-from small_network import GHENT, LEEDS, SEED, Network
+from isogenic.sites.home import SiteHome
+from small_network import BEN, GHENT, LEEDS, SEED, Network, signer_of
 
 HOUSE = "aster/CONTROL/HOUSE"
 
@@ -28,7 +31,7 @@ HOUSE = "aster/CONTROL/HOUSE"
 def look(net: Network, site: SiteId = LEEDS) -> None:
     node = net.nodes[site]
     assert node.heads is not None
-    asyncio.run(node.heads.look_once(node.state.directory))
+    asyncio.run(node.heads.look_once(lambda: node.state.directory, read=lambda: node.control.size))
 
 
 def test_sites_cosign_the_house_by_its_head_and_never_see_its_content(tmp_path: Path) -> None:
@@ -111,6 +114,68 @@ def test_a_split_view_of_another_sites_ledger_shows(tmp_path: Path) -> None:
     assert isinstance(refused, LedgerRefused)
     assert refused.ledger == "aster/LEEDS/HOUSE"
     assert "a split view" in refused.why
+
+
+def rotate(net: Network, times: int = 1) -> None:
+    node = net.nodes[LEEDS]
+    assert node.keys.keyring is not None
+    for _ in range(times):
+        node.keys.keyring.rotate("HOUSE", node.ledgers["HOUSE"], actor=node.actor, moment=net.clock.now())
+    asyncio.run(net.carry())
+
+
+def seen(net: Network) -> tuple[int, int]:
+    """How much of a ledger its neighbour has seen, and how much there is."""
+    node = net.nodes[GHENT]
+    assert node.heads is not None
+    held = node.heads.book.held("aster/LEEDS/HOUSE")
+    return (held.size if held else 0), net.control.copies["aster/LEEDS/HOUSE"][1].size
+
+
+def test_heads_of_other_sites_follow_their_rotations_and_a_renewal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Network(tmp_path / "net", sites=(LEEDS, GHENT))
+    for site in (LEEDS, GHENT):
+        asyncio.run(net.carry(site))
+    rotate(net)  # before anything was seen: from the key that the directory names
+    for _ in range(2):
+        look(net, GHENT)
+        assert seen(net)[0] == seen(net)[1]
+        rotate(net, 3)  # since then: from the key that signed the head held
+    monkeypatch.setattr(witnessing, "ROTATIONS_SHOWN", 1)  # more than one answer brings: look by look
+    for _ in range(12):
+        look(net, GHENT)
+    assert seen(net)[0] == seen(net)[1]
+    before = seen(net)[0]
+    new = SiteHome.open(net.folder / LEEDS).keyring.prepare()
+    revoke_site_key(net.control, net.person(BEN), signer_of(BEN), site=LEEDS, key=str(new), reason="the node's disk was copied")
+    look(net, GHENT)  # the old head is under a revoked key, and the new directory is not here yet
+    asyncio.run(net.carry())
+    asyncio.run(net.carry())
+    look(net, GHENT)
+    assert seen(net)[0] == before
+    asyncio.run(net.carry(GHENT))
+    rotate(net)
+    for _ in range(6):
+        look(net, GHENT)
+    assert seen(net)[0] == seen(net)[1] > before
+    assert net.payloads(LedgerRefused, GHENT) == []
+
+
+def test_a_head_under_a_key_that_no_rotation_names_is_noted(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net", sites=(LEEDS, GHENT))
+    for site in (LEEDS, GHENT):
+        asyncio.run(net.carry(site))
+    rotate(net)
+    copy = net.control.copies["aster/LEEDS/HOUSE"][1]
+    stranger = Signer.generate("aster/LEEDS")
+    twin = Ledger(SqliteStore(tmp_path / "twin.sqlite", origin="aster/LEEDS/HOUSE"), signer=stranger)
+    twin.append([SiteSilent(GHENT, 1)] * (copy.size + 1), actor=net.control.actor, moment=net.clock.now())
+    copy.store = twin.store
+    look(net, GHENT)
+    look(net, GHENT)
+    (refused,) = net.payloads(LedgerRefused, GHENT)
+    assert isinstance(refused, LedgerRefused)
+    assert "not signed by" in refused.why
 
 
 # ---- the witness by itself ----

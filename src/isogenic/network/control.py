@@ -135,7 +135,7 @@ class ControlNode:
         self.notices: Callable[[], list[str]] = list  # what people should know of this node's own machine
         self.keeper: Keeper | None = None  # of the vault of personal data, where there is one
         self.mending = Mending(ledgers=self.ledgers, copies=self.copies, mirror=mirror, blobs=blobs, clock=clock, note=self.note)
-        self.witnessing = Witnessing(self.ledgers[HOUSE], copies=self.copies, witnesses=witnesses, stop=self._stop_house)
+        self.witnessing = Witnessing(self.ledgers[HOUSE], copies=self.copies, witnesses=witnesses, outgoing=self.ledgers, stop=self._stop_house)
         inbox = Inbox(
             {origin: copy for origin, (_, copy) in copies.items()},
             {origin: NodeId(site) for origin, (site, _) in copies.items()},

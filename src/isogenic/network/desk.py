@@ -46,6 +46,7 @@ EARLY_LOOK_S = 0.01  # between two looks: what takes the page before may be anot
 EARLY_MAX = 16  # pages of one site that wait; a site sends fewer at once
 HEARTBEAT_BYTES_MAX = 256 * 1024  # `LIVE_UNITS` with some fifty signals each
 NAME_MAX = 80  # characters of a unit or a signal: names are kept, and shown
+SEEN_MAX = 2_000  # heads that a site holds
 DIGESTS_MAX = 500  # blocks asked about at once: 34 kB
 CHECK_BYTES_MAX = 8 * 1024 * 1024  # read and hashed for one answer, some 20 ms; the site asks again about the rest
 LIVE_POINTS = 2_000  # points kept per unit for the trend screens: memory, never evidence
@@ -146,7 +147,7 @@ class Desk:
                 case ("GET", ["v1", "held"]):
                     return self._held(peer, query)
                 case ("POST", ["v1", "heads"]) if self._witnessing is not None:
-                    return Answer(200, self._witnessing.show(peer, _said(body, "held")))
+                    return Answer(200, self._heads(self._witnessing, peer, body))
                 case ("POST", ["v1", "again"]):
                     self._came_again(peer, Page.from_bytes(body))
                     return Answer(204)
@@ -198,6 +199,13 @@ class Desk:
             raise NotTrusted(f"page of {page.origin[:80]!r} not taken back", why=f"it is not the ledger written for {peer}")
         self._take_back(peer, page)
         return Answer(200, codec.dumps({"size": ledger.size}))
+
+    @staticmethod
+    def _heads(witnessing: Witnessing, peer: NodeId, body: bytes) -> bytes:
+        said = codec.read(_Seen, codec.loads(body, what="what was seen of heads"), what="heads")
+        if len(said.seen) > SEEN_MAX:
+            raise NotValid("cannot read what was seen of heads", why=f"{len(said.seen)} are more than {SEEN_MAX}")
+        return witnessing.show(peer, said.held, said.seen)
 
     async def _turn(self, peer: NodeId, page: Page) -> None:
         """Let a page wait for those before it: several are on the wire at once, on sessions that overtake one another."""
@@ -330,21 +338,18 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class _Seen:
+    held: str
+    seen: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class _Heartbeat:
     at: str
     noted: dict[str, int]
     values: dict[str, dict[str, float]]
     note: str = ""  # the signed heartbeat
     rotations: tuple[str, ...] = ()  # of the key that signed it, as far as the other side may not have them as facts
-
-
-def _said(body: bytes, name: str) -> str:
-    """One text of a small message."""
-    said = codec.loads(body, what="a message")
-    if not isinstance(said, dict) or type(said.get(name)) is not str:
-        raise NotValid("cannot read a message", why=f"the form is {name}, a text")
-    text: str = said[name]
-    return text
 
 
 def _parts(target: str) -> tuple[str, dict[str, str]]:

@@ -174,11 +174,23 @@ class WriterKeys:
                 keys = keys._rotated(KeyRotated(keys.origin, lines[4], note), int(lines[2]))
         return keys
 
-    def notes(self, size: int) -> list[str]:
-        """The words by which the key for `size` facts can be known from the key before them: since the last revocation, or the first."""
+    def notes(self, size: int, *, known: int = -1) -> list[str]:
+        """The words by which the key for `size` facts can be known from the key before them: since the last revocation, or the first.
+
+        `known`: for whoever has the key that counts for so many facts, only those since.
+        """
         eras = self.eras[: self._era(size) + 1]
         begun = max((at for at, era in enumerate(eras) if era.change is not Change.ROTATED), default=0)
-        return [era.note for era in eras[begun + 1 :]]
+        return [era.note for era in eras[max(begun, self._era(known)) + 1 :]]
+
+    def ended(self, size: int) -> bool:
+        """Whether the key that counts for `size` facts, or one that was rotated from it, was revoked."""
+        return any(era.change is Change.REVOKED for era in self.eras[self._era(size) + 1 :])
+
+    def rotated_at(self, after: int, count: int) -> int | None:
+        """At how many facts the key that counts for `after` facts has been rotated so many times; None where it was not."""
+        found = [era.after for era in self.eras if era.change is Change.ROTATED and era.after >= after]
+        return found[count - 1] if len(found) >= count else None
 
     def found_in(self, store: LedgerStore, *, after: int = 0) -> WriterKeys:
         """With the rotations of a stored ledger beyond `after` facts: searched where its checkpoints change hands, so that a

@@ -9,7 +9,8 @@ cosignature, so any pipe will do.
     POST /v1/pages?wait=1             the same, while the pages before it are on the wire too: it waits for them a moment
     GET  /v1/control?from=N&wait=S    the control ledger     -> 200 a page | 204 nothing new | 409 size: give back what follows
     GET  /v1/held?ledger=ORIGIN&from=N   the caller's own ledger, as it is held here -> 200 a page, cosigned | 204 nothing more
-    POST /v1/heads                    the head held of the control site's house -> 200 its newest with a proof, heads of other sites' ledgers
+    POST /v1/heads                    the head held of the control site's house, `seen`: sizes of other heads held -> 200 its newest with a proof,
+                                      heads of other sites' ledgers, each with the rotations of its key since what was seen
     POST /v1/again                    a page that the answer to a heartbeat asked for once more -> 204
     POST /v1/held                     a page of the control ledger, cosigned, to be taken back -> 200 size
     POST /v1/cosignatures             origin, size, line     -> 204

@@ -20,6 +20,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from isogenic.errors import NotTrusted, NotValid
@@ -27,7 +28,7 @@ from isogenic.records import codec
 from isogenic.records.blobs import DiskFiles, Files
 from isogenic.records.keys import WriterKeys
 from isogenic.records.merkle import consistency_proof, leaf_hashes, verify_consistency
-from isogenic.records.notes import Checkpoint, Signer, claimed_checkpoint, cosign
+from isogenic.records.notes import Checkpoint, Signer, VerifyingKey, claimed_checkpoint, cosign
 from isogenic.records.store import LedgerStore
 
 __all__ = ["HeadBook", "add_checkpoint", "read_add_checkpoint", "shown_head"]
@@ -72,18 +73,38 @@ def shown_head(store: LedgerStore, *, old: int) -> bytes | None:
     return add_checkpoint(old, proof, head.note)
 
 
+@dataclass(frozen=True, slots=True)
+class _Book:
+    heads: dict[str, str]
+    keys: dict[str, str]
+
+
 class HeadBook:
-    """The newest head of each ledger that a witness has seen, in one small file."""
+    """The newest head of each ledger that a witness has seen, and the key that signed it, in one small file."""
 
     def __init__(self, path: Path, *, files: Files | None = None) -> None:
         self._path, self._files = path, files or DiskFiles()
         data = self._files.read(path, BOOK_BYTES_MAX)
-        self._heads: dict[str, str] = codec.read(dict[str, str], codec.loads(data, what=path.name), what=path.name) if data else {}
+        said = codec.loads(data, what=path.name) if data else {}
+        if not isinstance(said, dict) or "keys" not in said:  # as it was written before keys were kept with the heads
+            said = {"heads": said, "keys": {}}
+        book = codec.read(_Book, said, what=path.name)
+        self._heads, self._keys = book.heads, book.keys
 
     @property
     def heads(self) -> Mapping[str, str]:
         """Signed notes by origin."""
         return self._heads
+
+    def key(self, origin: str) -> VerifyingKey | None:
+        """The key that signed the head held of a ledger, where it came with the words that lead to it."""
+        key = self._keys.get(origin)
+        return VerifyingKey.parse(key) if key else None
+
+    @property
+    def seen(self) -> Mapping[str, int]:
+        """By origin: the size of the head held, of those whose key is known."""
+        return {origin: claimed_checkpoint(self._heads[origin].encode()).size for origin in self._keys if origin in self._heads}
 
     def held(self, origin: str) -> Checkpoint | None:
         """The head held of a ledger."""
@@ -106,7 +127,7 @@ class HeadBook:
                 verify_consistency(old=held.size, old_root=held.root, new=shown.size, new_root=shown.root, proof=proof)
             except NotTrusted as trouble:
                 raise NotTrusted(refused, why=f"it does not continue the {held.size} facts cosigned here before: a fork") from trouble
-        self._keep(shown.origin, note)
+        self._keep(shown.origin, note, self._keys)
         return shown, cosign(note, witness=witness, time=time)
 
     def see(self, note: bytes, *, keys: WriterKeys) -> None:
@@ -119,10 +140,10 @@ class HeadBook:
                 f"head of {shown.size} facts of {shown.origin} refused", why="another root is held for that size: a fork, or a split view"
             )
         if (held is None and len(self._heads) < HEADS_MAX) or (held is not None and shown.size > held.size):
-            self._keep(shown.origin, note)
+            self._keep(shown.origin, note, {**self._keys, shown.origin: str(keys.at(shown.size))})
 
-    def _keep(self, origin: str, note: bytes) -> None:
-        if self._heads.get(origin) != note.decode():
-            heads = self._heads | {origin: note.decode()}
-            self._files.write_whole(self._path, codec.dumps(heads))
-            self._heads = heads
+    def _keep(self, origin: str, note: bytes, keys: dict[str, str]) -> None:
+        heads = self._heads | {origin: note.decode()}
+        if (heads, keys) != (self._heads, self._keys):
+            self._files.write_whole(self._path, codec.dumps({"heads": heads, "keys": keys}))
+            self._heads, self._keys = heads, keys

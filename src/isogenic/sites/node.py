@@ -484,7 +484,7 @@ class SiteNode:
         while self.heads is not None:
             with contextlib.suppress(Refusal):  # the upload loop tells of a lost link
                 if not self.returning.waits:
-                    await self.heads.look_once(self.state.directory)
+                    await self.heads.look_once(lambda: self.state.directory, read=lambda: self.control.size)
             await asyncio.sleep(HEADS_S)
 
     async def _remember_for_ever(self) -> None:

@@ -1,13 +1,15 @@
 """A site as witness: of the control site's house by its head, and holder of the heads of other sites' ledgers.
 
 Guarantees: the house of the control site is cosigned only as one history; what does not fit is noted once, by name, and not
-cosigned. Heads of other sites are held for comparing: of them only the head ever comes here.
+cosigned. Heads of other sites are held for comparing: of them only the head ever comes here, with the words by which each old
+key of its writer named the next.
 Leaves to others: the wire's other side (network.desk), checking and keeping (records.witness).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from isogenic.authority.people import Directory
 from isogenic.clock import Clock
@@ -25,6 +27,12 @@ __all__ = ["HEADS_S", "HeadWitness"]
 
 HEADS_S = 10.0  # wall seconds between two looks
 WHY_MAX = 400
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    note: str
+    rotations: tuple[str, ...]
 
 
 class HeadWitness:
@@ -46,18 +54,19 @@ class HeadWitness:
         self._link, self._clock, self._note = link, clock, note
         self._told: set[tuple[str, str]] = set()
 
-    async def look_once(self, directory: Directory | None) -> None:
-        """Show what is held of the house, take what is shown, and bring the cosignature."""
-        answer = await self._link.call("POST", "/v1/heads", codec.dumps({"held": self.book.heads.get(self.house, "")}))
+    async def look_once(self, directory: Callable[[], Directory | None], *, read: Callable[[], int] = lambda: 1 << 60) -> None:
+        """Show what is held of the house, take what is shown, and bring the cosignature. `read`: how much of the control ledger is here."""
+        asked = {"held": self.book.heads.get(self.house, ""), "seen": dict(self.book.seen)}
+        answer = await self._link.call("POST", "/v1/heads", codec.dumps(asked))
         if answer.status != 200:
             raise NotReachable("no heads", why=str(refusal_of(answer)))
         said = codec.loads(answer.body, what="heads")
         if not isinstance(said, dict) or type(said.get("house")) is not str or type(said.get("heads")) is not dict:
             raise NotValid("cannot read heads", why="the form is house and heads")
-        for origin, note in said["heads"].items():
-            keys = _writer_of(str(origin), directory)
-            if keys is not None and type(note) is str:
-                self._see(note.encode(), keys)
+        directed = said.get("directed", 0)
+        if type(directed) is int and directed <= read():  # else: the directory that names a key may still be on its way; the heads come again
+            for origin, shown in said["heads"].items():
+                self._see(str(origin), codec.read(_Shown, shown, what="a head"), directory())
         if said["house"]:
             await self._cosign(said["house"].encode())
 
@@ -71,11 +80,25 @@ class HeadWitness:
         body = codec.dumps({"ledger": self.house, "size": shown.size, "line": line.decode()})
         await self._link.call("POST", "/v1/cosignatures", body)
 
-    def _see(self, note: bytes, keys: WriterKeys) -> None:
-        try:
-            self.book.see(note, keys=keys)
-        except NotTrusted as refusal:
-            self._tell(keys.origin, str(refusal))
+    def _see(self, origin: str, shown: _Shown, directory: Directory | None) -> None:
+        """By the key that signed the head held, or the one that the directory names, and the rotations since."""
+        refusals, note = list[str](), shown.note.encode()
+        for key in (self.book.key(origin), _named(origin, directory)):
+            if key is None:
+                continue
+            keys = WriterKeys.first(origin, key).after_notes(shown.rotations)
+            try:
+                keys.open(note)
+            except NotTrusted as refusal:
+                refusals.append(str(refusal))
+                continue
+            try:
+                self.book.see(note, keys=keys)
+            except NotTrusted as refusal:
+                self._tell(origin, str(refusal))
+            return
+        if refusals:
+            self._tell(origin, refusals[-1])
 
     def _tell(self, origin: str, why: str) -> None:
         if (origin, why) not in self._told:
@@ -83,13 +106,13 @@ class HeadWitness:
             self._told.add((origin, why))
 
 
-def _writer_of(origin: str, directory: Directory | None) -> WriterKeys | None:
-    """The key that a site's ledger began with. A head under a later key is not looked at: only its witness knows how it came."""
+def _named(origin: str, directory: Directory | None) -> VerifyingKey | None:
+    """The key that the directory names for the site which writes a ledger: the one that it began with, or that was named when another was revoked."""
     parts = origin.split("/")
     if directory is None or len(parts) != 3:
         return None
     try:
         entry = directory.sites.get(SiteId(parts[1]))
-        return WriterKeys.first(origin, VerifyingKey.parse(entry.keys.ledger)) if entry else None
+        return VerifyingKey.parse(entry.keys.ledger) if entry else None
     except Refusal:
         return None
