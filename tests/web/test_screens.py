@@ -8,14 +8,19 @@ from hypothesis import strategies as st
 from network_story import Network
 
 from isogenic.ids import PersonId, SiteId
+from isogenic.quality.trail import Wanted
 from isogenic.web.control_desk import ControlDesk
 from isogenic.web.control_messages import Network as NetworkLines
+from isogenic.web.screens.batches import batch_screen, trends
 from isogenic.web.screens.land import dots, on_map, within
 from isogenic.web.screens.markup import h, join
-from isogenic.web.screens.network import network_head, network_map, network_sites
+from isogenic.web.screens.network import network_head, network_map, network_running, network_sites
 from isogenic.web.screens.parts import SHAPES, day_time, mark, minute, second
+from isogenic.web.screens.release import lot_screen
 from isogenic.web.screens.review import deviation_screen, review_screen
+from isogenic.web.screens.trail import _line
 from isogenic.web.screens.words import plain_words
+from isogenic.web.trail import trail_answer
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 
@@ -97,3 +102,56 @@ def test_no_screen_says_none(standing: Network) -> None:
         network_sites(desk.network()), review_screen(desk.deviations(), desk.lots()), network_map(desk.network(), {SiteId("LEEDS"): (53.8, -1.55)})
     )
     assert ">None<" not in pages
+
+
+def test_wherever_a_signed_record_is_shown_stand_name_time_with_zone_and_meaning(standing: Network) -> None:
+    """21 CFR 11.50(b): lists, the batch's page and the trail, not only the page on which it was signed."""
+    desk = ControlDesk(standing.node)
+    disposed = [each.model_copy(update=SIGNED) for each in desk.deviations() if each.deviation == "DEV-B1-1"]
+    decided = [each.model_copy(update=DECIDED) for each in desk.lots() if each.lot == "LOT-B1"]
+    record, story = desk.story("BAT-B1")
+    batch = join(*batch_screen(desk.batch_line(record), story.phases(), story.prompts(), disposed, story.events, []))
+    page = desk.release_page("LOT-B1", asked_by=PersonId("QUI")).model_copy(update={"deviations": disposed})
+    lot = lot_screen(
+        decided[0].model_copy(update={"state": "quarantine"}),
+        page,
+        person=standing.world.directory.people[PersonId("QUI")],
+        role="qualified person",
+        now="2026-11-20T14:30:00.000Z",
+        why_no_page="",
+        signature=None,
+        may_release=False,
+        may_reject=False,
+    )
+    trail = trail_answer(standing.node.derived.db, Wanted(what="recipe.approved"), after="", limit=5, stage=None)
+    signed = trail.lines[0].signed
+    assert signed is not None
+    for shown, parts in (
+        (review_screen(disposed, decided), ("Benedict Okafor", "2026-11-20 14:30:07Z", ">disposed<")),
+        (review_screen(disposed, decided), ("Quillon Marsh", "2026-11-21 08:00:00Z", ">rejected<")),
+        (batch, ("Signed by Benedict Okafor", "2026-11-20 14:30:07Z", "meaning: disposed")),
+        (lot, ("Signed by Benedict Okafor", "2026-11-20 14:30:07Z", "meaning: disposed")),
+        (str(_line(trail.lines[0])), (f"Signed by {signed.printed_name}", f"{signed.at[:10]} {signed.at[11:19]}Z", f"meaning: {signed.meaning}")),
+    ):
+        assert [part for part in parts if part not in shown] == []
+
+
+SIGNED = {
+    "state": "disposed",
+    "disposition": "accept",
+    "justification": "no effect",
+    "disposed_by": "Benedict Okafor",
+    "disposed_at": "2026-11-20T14:30:07.123Z",
+    "disposed_meaning": "disposed",
+}
+DECIDED = {"state": "rejected", "decided_by": "Quillon Marsh", "decided_at": "2026-11-21T08:00:00.000Z", "meaning": "rejected", "reason": "titre"}
+
+
+def test_live_values_say_what_they_are(standing: Network) -> None:
+    desk = ControlDesk(standing.node)
+    record, _ = desk.story("BAT-B2")
+    running = trends(desk.batch_line(record))
+    assert "Live values, thinned on their way here: never evidence." in running
+    assert "Live values" not in trends(desk.batch_line(desk.story("BAT-A1")[0]))
+    row = (desk.batch_line(record), (), 0.5, 3.1)
+    assert "never evidence" in network_running([row])

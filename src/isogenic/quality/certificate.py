@@ -136,7 +136,8 @@ def _deviation_lines(case: ReleaseCase) -> tuple[DeviationLine, ...]:
     for each in case.record.deviations.values():
         if each.disposed is not None:
             done = each.disposed
-            by = f"{done.signature.printed_name}, {shown_time(done.signature.at)}"
+            signed = done.signature
+            by = f"Signed by {signed.printed_name}, {shown_time(signed.at)}, as {signed.role.replace('_', ' ')}, meaning: {signed.meaning}"
             opened = each.opened
             lines.append(DeviationLine(opened.deviation, opened.severity, opened.statement, done.disposition, done.justification, by))
     return tuple(lines)

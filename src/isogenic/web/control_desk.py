@@ -324,6 +324,7 @@ class ControlDesk:
             failed_results=self._failed(record),
             decided_by=decided.signature.printed_name if decided else None,
             decided_at=time(decided.signature.at) if decided else None,
+            meaning=decided.signature.meaning if decided else None,
             reason="" if decided is None or isinstance(decided, LotReleased) else decided.reason,
         )
 
@@ -501,6 +502,7 @@ def deviation_line(deviation: Deviation) -> DeviationLine:
         justification=disposed.justification if disposed else None,
         disposed_by=disposed.signature.printed_name if disposed else None,
         disposed_at=time(disposed.signature.at) if disposed else None,
+        disposed_meaning=disposed.signature.meaning if disposed else None,
         disposed_role=disposed.signature.role if disposed else None,
         disposed_method=disposed.signature.method if disposed else None,
     )

@@ -103,6 +103,7 @@ class LotLine(BaseModel):
     failed_results: int = Field(description="results that do not comply, or cannot be judged, among those that release needs")
     decided_by: str | None
     decided_at: str | None
+    meaning: str | None = Field(default=None, description="of the signature under the decision")
     reason: str = ""
 
 

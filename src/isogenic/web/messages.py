@@ -359,6 +359,7 @@ class DeviationLine(BaseModel):
     justification: str | None = None
     disposed_by: str | None = None
     disposed_at: str | None = None
+    disposed_meaning: str | None = None
     disposed_role: str | None = None
     disposed_method: str | None = None
 

@@ -482,7 +482,7 @@ def disclosures_page(request: Request) -> Response | None:
             return panel("Disclosures", empty("This node keeps no journal of what leaves."))
         found = disclosures(journal.ledger.facts(), since=time_of_text(asked["since"]) if asked["since"] else None, to=asked["to"])
         rows = [
-            (each.ledger, each.party, state, each.why, str(each.signature.person) if each.signature else "directory")
+            (each.ledger, each.party, state, each.why, signature_line(each.signature) if each.signature else None)
             for state, table in (("granted", held.granted), ("ended", held.ended))
             for each in table.values()
         ]

@@ -24,6 +24,7 @@ from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotFound, NotValid
 from isogenic.network.disclosing import hand_over
 from isogenic.quality.trail import EXPORT_MAX, TRAIL, TrailLine, TrailPage, TrailPlace, Wanted, all_lines, exported, find_trail
+from isogenic.records import codec
 from isogenic.records.derived import FACTS, Derived, Tables
 from isogenic.records.disclosures import Journal
 from isogenic.records.ledger import Ledger
@@ -38,6 +39,14 @@ COLUMNS = ("at", "clock", "who", "role", "what", "thing", "field", "old", "new",
 CSV, JSON = "text/csv; charset=utf-8", "application/json"
 Stage = Callable[[str, int], str]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Signed(BaseModel):
+    """A signature wherever the signed record is shown (21 CFR 11.50(b))."""
+
+    printed_name: str
+    at: str
+    meaning: str
 
 
 class TrailRow(BaseModel):
@@ -57,6 +66,7 @@ class TrailRow(BaseModel):
     position: int
     part: int
     stage: str = Field(default="", description="noted, sent, witnessed or archived")
+    signed: Signed | None = Field(default=None, description="the signature that the fact carries")
 
 
 class TrailAnswer(BaseModel):
@@ -113,7 +123,19 @@ def row_of(line: TrailLine, stage: Stage | None = None) -> TrailRow:
 def trail_answer(db: Tables, wanted: Wanted, *, after: str, limit: int, stage: Stage | None) -> TrailAnswer:
     """One page."""
     page: TrailPage = find_trail(db, wanted, after=_place(after) if after else None, limit=limit)
-    return TrailAnswer(lines=[row_of(line, stage) for line in page.lines], next=_text(page.next) if page.next else None)
+    rows = [row_of(line, stage).model_copy(update={"signed": _signature(db, line)}) for line in page.lines]
+    return TrailAnswer(lines=rows, next=_text(page.next) if page.next else None)
+
+
+def _signature(db: Tables, line: TrailLine) -> Signed | None:
+    """The signature in a line's fact, where it carries one."""
+    found = db.execute("SELECT body FROM facts WHERE ledger = ? AND position = ?", (line.ref.ledger, line.ref.position)).fetchone()
+    body = codec.loads(str(found[0]).encode()) if found is not None and '"signature":{' in str(found[0]) else None
+    said = body.get("signature") if isinstance(body, dict) else None
+    names = ("printed_name", "at", "meaning")
+    if not isinstance(said, dict) or not all(isinstance(said.get(name), str) for name in names):
+        return None  # of another form, or of a newer version: the records show it whole
+    return Signed(**{name: str(said[name]) for name in names})
 
 
 def _csv(lines: Sequence[TrailLine]) -> bytes:

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from isogenic.web.messages import Asked, BatchLine, DeviationLine, PhaseLine
 from isogenic.web.screens.markup import Child, Markup, h, join
 from isogenic.web.screens.parts import count_of, day_time, empty, head, listing, mark, minute, pairs, panel, said, strip
+from isogenic.web.screens.signing import signed_line
 from isogenic.web.screens.words import plain_words
 from isogenic.web.story import Event
 
-__all__ = ["batch_rows", "batch_screen", "batches_screen", "state_mark", "trends"]
+__all__ = ["LIVE_WORDS", "batch_rows", "batch_screen", "batches_screen", "state_mark", "trends"]
 
 ABNORMAL = frozenset({"holding", "held", "stopping", "stopped", "aborting", "aborted"})
 EVENTS_SHOWN = 120
+LIVE_WORDS = (
+    "Live values, thinned on their way here: never evidence. The evidence is the sealed readings, which the record names once they are sealed."
+)
+SEALED_WORDS = "From the sealed readings, fewer points than there are. The evidence is the sealed blocks that the record names, whole."
 
 
 def state_mark(state: str) -> Markup:
@@ -52,8 +57,8 @@ def batches_screen(batches: Sequence[BatchLine]) -> Markup:
 
 
 def trends(batch: BatchLine, *, only: str = "", columns: int = 3) -> Markup:
-    """The place where isogenic.js draws."""
-    return h(
+    """The place where isogenic.js draws, and what it is that is drawn there."""
+    drawn = h(
         "iso-trends",
         batch=batch.batch,
         site=batch.site,
@@ -64,6 +69,7 @@ def trends(batch: BatchLine, *, only: str = "", columns: int = 3) -> Markup:
         columns=columns,
         bare=bool(only),
     )
+    return join(drawn, h("p.live", LIVE_WORDS if batch.closed_at is None else SEALED_WORDS))
 
 
 def batch_screen(
@@ -91,7 +97,7 @@ def batch_screen(
     wall = panel(
         "Monitored variables over batch maturity, days since inoculation",
         trends(batch),
-        aside="live" if batch.closed_at is None else "sealed readings",
+        aside="live values" if batch.closed_at is None else "sealed readings",
     )
     side = join(
         panel("Deviations", _deviations(deviations), aside=count_of(sum(each.state == "open" for each in deviations), "open", "open")),
@@ -117,6 +123,9 @@ def _deviations(deviations: Sequence[DeviationLine]) -> Markup:
                     h("span.under", each.deviation),
                 ),
                 h("p", plain_words(each.statement)),
+                None
+                if each.state == "open"
+                else signed_line(printed_name=each.disposed_by, at=each.disposed_at, meaning=each.disposed_meaning or ""),
                 href=f"/deviations/{each.deviation}",
                 style="display:block;text-decoration:none",
             )

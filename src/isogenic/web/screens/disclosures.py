@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from isogenic.records.disclosures import Disclosure
+from isogenic.web.control_messages import SignatureLine
 from isogenic.web.messages import time
 from isogenic.web.screens.markup import Markup, h, join
 from isogenic.web.screens.parts import count_of, head, listing, mark, panel, second
+from isogenic.web.screens.signing import signed_line
 
 __all__ = ["EntitlementRow", "disclosures_screen"]
 
 LINES_SHOWN = 200  # newest first; the API and the command line give all
-EntitlementRow = tuple[str, str, str, str, str]  # ledger, party, granted or ended, why, by whom
+EntitlementRow = tuple[str, str, str, str, SignatureLine | None]  # ledger, party, granted or ended, why, by whom
 
 
 def disclosures_screen(found: Sequence[Disclosure], entitlements: Sequence[EntitlementRow], *, asked: Mapping[str, str]) -> Markup:
@@ -40,7 +42,7 @@ def disclosures_screen(found: Sequence[Disclosure], entitlements: Sequence[Entit
     )
     left = listing(("When", "To whom", "What", "Of what", "#Bytes", "SHA-256"), rows, nothing="Nothing has left this node that fits.")
     held = [
-        (h("span.main", ledger), party, mark("good" if state == "granted" else "warn", state), why, by)
+        (h("span.main", ledger), party, mark("good" if state == "granted" else "warn", state), why, _by(by))
         for ledger, party, state, why, by in entitlements
     ]
     may = listing(("Ledger", "Party", "State", "Why", "By"), held, nothing="No entitlement is noted.")
@@ -54,3 +56,9 @@ def disclosures_screen(found: Sequence[Disclosure], entitlements: Sequence[Entit
         ),
         panel("Who may have which ledger", may),
     )
+
+
+def _by(signature: SignatureLine | None) -> Markup | str:
+    if signature is None:
+        return "follows from the directory"
+    return h("span", signature.role.replace("_", " "), signed_line(printed_name=signature.printed_name, at=signature.at, meaning=signature.meaning))

@@ -8,6 +8,7 @@ from functools import cache
 from isogenic.ids import SiteId
 from isogenic.web.control_messages import Network, SiteLine
 from isogenic.web.messages import BatchLine, PhaseLine
+from isogenic.web.screens.batches import LIVE_WORDS
 from isogenic.web.screens.land import HEIGHT, WIDTH, dots, on_map, within
 from isogenic.web.screens.markup import Child, Markup, h, join, raw
 from isogenic.web.screens.parts import count_of, day_time, figure, head, listing, mark, minute, panel, second, strip
@@ -66,7 +67,8 @@ def network_sites(network: Network) -> Markup:
 
 def network_running(running: Sequence[RunningBatch]) -> Markup:
     """What runs."""
-    return panel("Running batches", _running(running))
+    words = h("p.live", LIVE_WORDS) if any(t2 is not None for *_, t2, _ in running) else None
+    return panel("Running batches", _running(running), words)
 
 
 def _sentence(network: Network, silent: Sequence[SiteLine]) -> str:
@@ -122,7 +124,7 @@ def _running(running: Sequence[RunningBatch]) -> Markup:
                 minute(batch.started_at),
             )
         )
-    columns = ("Batch", "Phase", "T² and SPE", "Open", "Started")
+    columns = ("Batch", "Phase", "T² and SPE, live", "Open", "Started")
     return listing(columns, rows, nothing="No batch is running.", hrefs=[f"/batches/{each[0].batch}" for each in running])
 
 

@@ -8,9 +8,9 @@ from isogenic.authority.people import Person
 from isogenic.web.control_messages import LotLine, ReleasePage, SignatureLine
 from isogenic.web.messages import NoteLine
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said, second
+from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said
 from isogenic.web.screens.review import lot_mark
-from isogenic.web.screens.signing import manifestation, signature_dialog
+from isogenic.web.screens.signing import manifestation, signature_dialog, signed_line
 from isogenic.web.screens.words import plain_words
 
 __all__ = ["lot_screen"]
@@ -119,7 +119,11 @@ def _deviations(page: ReleasePage) -> Markup:
         state: Child = (
             mark(each.severity, f"open, {each.severity}")
             if done is None
-            else h("span", done, h("span.under", f"Disposed by {each.disposed_by}, ", second(each.disposed_at), f": {each.justification}"))
+            else h(
+                "span",
+                f"{done}: {each.justification}",
+                signed_line(printed_name=each.disposed_by, at=each.disposed_at, meaning=each.disposed_meaning or ""),
+            )
         )
         rows.append((h("a", each.deviation, href=f"/deviations/{each.deviation}"), plain_words(each.statement), state))
     return listing(("Deviation", "What departed", "State"), rows, nothing="There was none.")

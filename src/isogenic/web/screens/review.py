@@ -87,10 +87,12 @@ def _decided(lots: Sequence[LotLine]) -> Markup:
             h("span", lot_mark(lot.state), h("span.under", lot.reason) if lot.reason else None),
             lot.decided_by,
             second(lot.decided_at),
+            lot.meaning,
         )
         for lot in lots
     ]
-    return listing(("Lot", "Site", "Decision", "Signed by", "At"), rows, nothing="None.", hrefs=[f"/lots/{lot.lot}" for lot in lots])
+    columns = ("Lot", "Site", "Decision", "Signed by", "Date and time", "Meaning")
+    return listing(columns, rows, nothing="None.", hrefs=[f"/lots/{lot.lot}" for lot in lots])
 
 
 def _disposed(lines: Sequence[DeviationLine]) -> Markup:
@@ -102,11 +104,12 @@ def _disposed(lines: Sequence[DeviationLine]) -> Markup:
             _word(each),
             each.disposed_by,
             second(each.disposed_at),
+            each.disposed_meaning,
         )
         for each in lines
     ]
     return listing(
-        ("What departed", "Lot", "Severity", "Disposition", "Signed by", "At"),
+        ("What departed", "Lot", "Severity", "Disposition", "Signed by", "Date and time", "Meaning"),
         rows,
         nothing="None.",
         hrefs=[f"/deviations/{each.deviation}" for each in lines],
@@ -183,7 +186,7 @@ def _disposition(line: DeviationLine, *, person: Person, may_dispose: bool, why_
                 printed_name=line.disposed_by,
                 role=line.disposed_role or "",
                 at=line.disposed_at,
-                meaning=f"disposed: the lot is {_word(line)} as far as this deviation goes",
+                meaning=f"{line.disposed_meaning}: the lot is {_word(line)} as far as this deviation goes",
                 method=line.disposed_method or "",
             ),
             h("p", line.justification, style="margin-top:12px"),

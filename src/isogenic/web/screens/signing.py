@@ -8,7 +8,7 @@ from isogenic.authority.people import Person
 from isogenic.web.screens.markup import Child, Markup, h
 from isogenic.web.screens.parts import pairs, second
 
-__all__ = ["choice", "components", "manifestation", "signature_dialog"]
+__all__ = ["choice", "components", "manifestation", "signature_dialog", "signed_line"]
 
 METHODS = {"password": "id and password, with the personal key", "passkey": "passkey, person verified by the authenticator"}
 
@@ -52,6 +52,11 @@ def manifestation(*, printed_name: str | None, role: str, at: str | None, meanin
         h("p", f"{meaning[:1].upper()}{meaning[1:]}{f', as {role.replace(chr(95), chr(32))}' if role else ''}."),
         h("p.small", f"By {METHODS.get(method, method)}.") if method else None,
     )
+
+
+def signed_line(*, printed_name: str | None, at: str | None, meaning: str) -> Markup:
+    """The same on one line of a list (21 CFR 11.50(b)): printed name, date and time with zone, meaning."""
+    return h("span.under", f"Signed by {printed_name}, ", second(at), f", meaning: {meaning}")
 
 
 def signature_dialog(

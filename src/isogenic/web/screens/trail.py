@@ -9,7 +9,7 @@ from isogenic.authority.people import Person
 from isogenic.web.messages import TrailReviewPage
 from isogenic.web.screens.markup import Child, Markup, h, join
 from isogenic.web.screens.parts import empty, head, mark, pairs, panel, second
-from isogenic.web.screens.signing import manifestation, signature_dialog
+from isogenic.web.screens.signing import manifestation, signature_dialog, signed_line
 from isogenic.web.screens.words import plain_words
 from isogenic.web.trail import TrailAnswer, TrailRow
 
@@ -115,6 +115,8 @@ def _line(row: TrailRow) -> Markup:
     when = join(second(row.at), "" if row.clock in ("good", "simulated") else h("span.under", f"clock {row.clock}"))
     who = h("span", row.who, h("span.under", row.role.replace("_", " "))) if row.role != "node" else h("span", row.who, h("span.under", "by itself"))
     what = h("span", h("span.main", f"{row.thing}: {plain_words(row.field)}" if row.field else row.thing), h("span.under", _words(row.what)))
+    if row.signed is not None:
+        what = join(what, signed_line(printed_name=row.signed.printed_name, at=row.signed.at, meaning=row.signed.meaning))
     where = h(
         "span",
         f"{row.ledger.partition('/')[2] or row.ledger} #{row.position}",
