@@ -80,7 +80,7 @@ def test_a_block_stands_under_its_sponsor_site_and_batch_and_is_found_by_digest(
     shelves.shelve(digest, BlockPlace(SiteId("LEEDS"), BatchId("BAT-1"), 1, "ASTER-BIO"))
     shelves.put(data, expected=digest)
     path = tmp_path / "readings" / "batches" / "sponsor=ASTER-BIO" / "site=LEEDS" / "batch=BAT-1" / f"000001-{digest}.parquet"
-    assert (path.read_bytes(), shelves.get(digest), list(shelves.digests())) == (data, data, [])
+    assert (path.read_bytes(), shelves.get(digest), list(shelves.digests())) == (data, data, [digest])
     path.write_bytes(data[:-1] + b"x")
     with pytest.raises(NotTrusted):
         shelves.get(digest)

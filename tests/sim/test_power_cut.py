@@ -20,19 +20,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isogenic.clock import Moment
+from isogenic.clock import EPOCH, Moment
 from isogenic.errors import NotReachable, Refusal
 from isogenic.ids import BatchId
 from isogenic.records import durable
 from isogenic.records.blobs import BlobStore
+from isogenic.records.blocks import milliseconds
 from isogenic.records.facts import Actor, fact
+from isogenic.records.gaps import Mark
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import COSIGNER, Signer
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import next_page
 from isogenic.sim.disk import SimDisk, Step
-from isogenic.sites.hot import HotBuffer
+from isogenic.sites.hot import EVERY, HotBuffer, Row, Shape
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -43,6 +45,7 @@ CONTROL = Signer.from_seed("example.org/control", b"\1" * 32)
 WITNESS = Signer.from_seed("example.org/witness", b"\2" * 32, algorithm=COSIGNER)
 CHECKPOINT_PAGES = 24  # SQLite copies its log back after so many pages, so that a short session has many such moments; its default is 1,000
 VALUES, QUALITY = np.arange(20.0), np.zeros(20, dtype=np.uint8)
+SHAPE = Shape(tuple(f"BR-50.signal_{at}" for at in range(20)), ("1",) * 20)
 
 
 @fact("testing.power_went", subject="batch")
@@ -138,12 +141,12 @@ class Session:
     def read(self) -> None:
         self.clock += timedelta(seconds=1)
         self.asks(asked=self.now.asked | {self.clock})
-        self.hot.add([("BAT-1", self.clock, VALUES, QUALITY)])
+        self.hot.add([Row("BAT-1", milliseconds(self.clock), Mark.NONE, SHAPE, VALUES, QUALITY)])
         self.told_so(rows=self.now.rows | {self.clock})
 
     def forget(self) -> None:
         self.told_so(rows=frozenset())
-        self.hot.drop("BAT-1")
+        self.hot.drop("BAT-1", before=EVERY)
         self.told_so(asked=frozenset())
 
     def put(self) -> None:
@@ -205,10 +208,10 @@ def check(disk: SimDisk, promised: Promised, *, where: str) -> int:
     assert own.witnessed >= promised.own_receipt, f"{where}: a receipt is lost"
     receipt = copy.store.receipt()
     assert (receipt[0] if receipt else 0) >= promised.their_receipt, f"{where}: what was promised to the writer is lost"
-    rows = hot.take("BAT-1") if hot.batches() else None
-    there = set(rows[0]) if rows else set()
+    rows = hot.take("BAT-1")
+    there = {EPOCH + timedelta(milliseconds=int(at)) for at in rows.at} if rows else set()
     assert promised.rows <= there <= promised.asked, f"{where}: readings {sorted(promised.rows ^ there)}"
-    assert rows is None or all((row == VALUES).all() for row in rows[1]), where
+    assert rows is None or all((row == VALUES).all() for row in rows.values), where
     for digest in promised.blobs:
         assert sha256(blobs.get(digest)).hexdigest() == digest, where
     for digest in blobs.digests():

@@ -78,7 +78,8 @@ class HotBuffer:
             self._db = apsw.Connection(str(path), vfs=vfs)
             if vfs is not None:
                 self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
             with self._db:
                 self._db.execute(_SCHEMA)
             self._shapes: dict[Shape, int] = {shape: number for number, shape in self._known_shapes()}

@@ -79,7 +79,13 @@ class TrailAnswer(BaseModel):
 Text = Annotated[str, Query(max_length=200)]
 
 
-def wanted_of(
+def wanted_of(*, since: str = "", until: str = "", changes: bool = False, **words: str) -> Wanted:
+    """What these words look for; times as RFC 3339 has them."""
+    times = [text_of_time(time_of_text(each)) if each else "" for each in (since, until)]
+    return Wanted(**words, since=times[0], until=times[1], changes=changes)
+
+
+async def asked_for(
     who: Text = "",
     role: Text = "",
     what: Annotated[str, Query(max_length=80, description="kind of fact; may end in *")] = "",
@@ -95,9 +101,9 @@ def wanted_of(
     text: Annotated[str, Query(max_length=200, description="anywhere in the fact")] = "",
     changes: Annotated[bool, Query(description="only what changed something")] = False,
 ) -> Wanted:
-    """What a request looks for."""
-    times = [text_of_time(time_of_text(each)) if each else "" for each in (since, until)]
-    return Wanted(who, role, what, thing, field, old, new, why, times[0], times[1], ledger, batch, text, changes)
+    """What a request looks for. A coroutine, so that it runs on the node's one thread."""
+    words = {"who": who, "role": role, "what": what, "thing": thing, "field": field, "old": old, "new": new, "why": why}
+    return wanted_of(**words, since=since, until=until, ledger=ledger, batch=batch, text=text, changes=changes)
 
 
 def row_of(line: TrailLine, stage: Stage | None = None) -> TrailRow:
@@ -192,7 +198,7 @@ def trail_routes(app: FastAPI, tables: Callable[[], Awaitable[Tables | None]], *
 
     @app.get("/api/trail", responses=PROBLEMS, dependencies=READER, tags=["trail"], summary="Audit trail")
     async def trail(
-        wanted: Annotated[Wanted, Depends(wanted_of)],
+        wanted: Annotated[Wanted, Depends(asked_for)],
         after: Annotated[str, Query(max_length=300, description="`next` of the page before")] = "",
         limit: Annotated[int, Query(ge=1, le=ROWS_MAX)] = 50,
     ) -> TrailAnswer:
@@ -206,7 +212,7 @@ def trail_routes(app: FastAPI, tables: Callable[[], Awaitable[Tables | None]], *
         tags=["trail"],
         summary="Export the audit trail",
     )
-    async def export(form: str, wanted: Annotated[Wanted, Depends(wanted_of)], guest: Asker) -> Response:
+    async def export(form: str, wanted: Annotated[Wanted, Depends(asked_for)], guest: Asker) -> Response:
         """As CSV or JSON, at most 50,000 lines, newest first."""
         if form not in ("csv", "json"):
             raise NotFound(f"no export as {form[:20]}", why="this node does not write that form", possible="csv or json")
