@@ -15,7 +15,7 @@ import io
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Response
 from pydantic import BaseModel, Field
@@ -79,7 +79,7 @@ class TrailAnswer(BaseModel):
 Text = Annotated[str, Query(max_length=200)]
 
 
-def wanted_of(*, since: str = "", until: str = "", changes: bool = False, **words: str) -> Wanted:
+def wanted_of(*, since: str = "", until: str = "", changes: bool = False, **words: Any) -> Wanted:
     """What these words look for; times as RFC 3339 has them."""
     times = [text_of_time(time_of_text(each)) if each else "" for each in (since, until)]
     return Wanted(**words, since=times[0], until=times[1], changes=changes)
