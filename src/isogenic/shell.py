@@ -153,16 +153,13 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
     )
 
     async def watch() -> None:
-        published, since = not node.returning.waits, 0.0
+        since = 0.0
         while True:
             with contextlib.suppress(Refusal):  # a disk that refuses is told where people act; it must not end the node
                 node.watch_clock()
                 node.note_withheld()
                 node.note_silence(clock.now().at, silent_s=SILENT_S * speed)
                 node.close_talk()
-                if not published and not node.returning.waits:
-                    publish_documents(node, home)
-                    published = True
                 since += 1.0
                 if since >= BEACON_S:
                     node.keep_beacon()

@@ -184,6 +184,32 @@ def test_a_witness_that_lost_its_memory_cosigns_no_other_history(tmp_path: Path)
     assert net.control.copies[SPONSOR][1].root == genuine.root
 
 
+def test_a_copy_of_another_history_than_the_beacon_saw_is_laid_aside_and_the_witnessed_one_comes_back(tmp_path: Path) -> None:
+    """Somebody with a site's key has put another file in the place of the copy, as long as the one before."""
+    net = working(tmp_path / "net")
+    genuine, path = net.nodes[LEEDS].ledgers["ASTER-BIO"], net.folder / "CONTROL" / "copies" / "LEEDS.ASTER-BIO.sqlite"
+    size = net.control.copies[SPONSOR][1].size
+    net.close_control()
+    path.unlink()
+    signer, _ = signers(SEED, "aster", "LEEDS")
+    forged = Ledger(SqliteStore(path, origin=SPONSOR), signer=signer)
+    while forged.size < size:
+        net.clock.advance(1.0)
+        forged.append([next(iter(genuine.facts())).payload], actor=net.nodes[LEEDS].actor, moment=net.clock.now())
+    forged.store.close()
+    reopened(net)
+    copy = net.control.copies[SPONSOR][1]
+    assert (copy.size, copy.vouched) == (0, size)
+    assert "another history" in healed(net)[SPONSOR].why
+    assert len(list((net.folder / "CONTROL" / "evidence").glob("LEEDS.ASTER-BIO.sqlite.*"))) == 1
+    net.lines[LEEDS].up = False
+    with pytest.raises(NotReachable):
+        asyncio.run(net.nodes[LEEDS].courier.heartbeat({}))
+    net.lines[LEEDS].up = True
+    asyncio.run(net.carry())
+    assert (copy.root, copy.vouched) == (genuine.root, 0)
+
+
 # ---- the wire ----
 
 

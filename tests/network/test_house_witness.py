@@ -63,15 +63,32 @@ def test_a_house_from_an_old_backup_is_named_by_the_site_that_cosigned_more_and_
     net.control.note([SiteSilent(GHENT, each) for each in range(5)])
     look(net)
     net.close_control()
+    shutil.copy(net.folder / "CONTROL" / "ledgers" / "HOUSE.sqlite", tmp_path / "newest.sqlite")
     shutil.rmtree(net.folder / "CONTROL")
     shutil.copytree(tmp_path / "older", net.folder / "CONTROL")  # with its second copy: all on one disk
     shutil.copy(tmp_path / "older.beacon", net.folder / "CONTROL.beacon")
     net.control = net.open_control()
     net.lines[LEEDS].desk = net.control.desk
     look(net)
+    size = net.control.ledgers["HOUSE"].size
     assert "it was restored from an old copy" in net.control.returning.waits[HOUSE]
-    with pytest.raises(NotReachable, match="nothing was noted in aster/CONTROL/HOUSE"):
-        net.control.note([SiteSilent(GHENT, 1)])
+    for times in range(3):  # and the next processes know it, before any site has said it again
+        with pytest.raises(NotReachable, match="a person decides: bring its second copy or the newest backup"):
+            net.control.note([SiteSilent(GHENT, times)])
+        asyncio.run(net.carry())  # what sites bring is held all the same
+        net.control.stop()
+        net.restart_control()
+    assert net.control.ledgers["HOUSE"].size == size
+    net.control.stop()
+    net.close_control()
+    shutil.copy(tmp_path / "newest.sqlite", net.folder / "CONTROL" / "ledgers" / "HOUSE.sqlite")
+    net.restart_control()
+    net.control.note([SiteSilent(GHENT, 1)])
+    look(net)
+    assert net.control.returning.waits == {}
+    net.control.stop()
+    net.restart_control()
+    assert net.control.returning.waits == {}
 
 
 def test_a_forked_house_is_named_on_both_sides_and_not_cosigned(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_blocks_go_into_the_bucket_wait_while_it_is_away_and_are_released_on_by_
     assert b"a secret that no file says" not in written
     assert other.processes is not None
     other.processes.close()
-    if other._derived is not None:
-        other._derived.close()
+    if other.folding.derived is not None:
+        other.folding.derived.close()
     net.close_site(LEEDS)
     net.close_control()

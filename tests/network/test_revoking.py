@@ -169,7 +169,7 @@ async def test_a_revocation_that_the_site_was_not_told_of_is_told_at_the_next_st
             raise KeyboardInterrupt
         return told(payloads, site=site, actor=actor)
 
-    net.control.note = killed  # type: ignore[method-assign]
+    net.control.publishing.note = killed
     with pytest.raises(KeyboardInterrupt):
         revoke(net, str(new))
     net.restart_control()

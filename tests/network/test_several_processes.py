@@ -248,7 +248,7 @@ def test_whatever_the_control_site_decides_is_decided_alone() -> None:
             if not inspect.isfunction(found) or name.startswith("_") or found.__module__ != module.name:
                 continue
             first = next(iter(inspect.signature(found).parameters.values()), None)
-            if first is not None and first.annotation == "ControlNode" and re.search(r"\.note\(|\b_publish\(|\b_note\(", inspect.getsource(found)):
+            if first is not None and first.annotation == "ControlNode" and re.search(r"\.note\(|\.publish\(|\b_note\(", inspect.getsource(found)):
                 noting.add(name)
                 alone |= {name} if hasattr(found, "__wrapped__") else set()
     given_away = {"export_statement", "open_vault"}  # what left, once it is decided; the way for the vault to note by itself

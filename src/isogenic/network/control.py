@@ -30,11 +30,12 @@ from isogenic.network.folding import Folding
 from isogenic.network.inbox import Inbox
 from isogenic.network.mending import Mending
 from isogenic.network.processes import Processes
+from isogenic.network.publishing import Publishing
 from isogenic.network.state import ClaimRefused, ControlState, Place
 from isogenic.network.witnessing import Witnessing
 from isogenic.records import recovery
 from isogenic.records.aside import LedgerFiles
-from isogenic.records.beacon import Beacon, Mark, marks_of
+from isogenic.records.beacon import Beacon, Mark, marks_of, root_at
 from isogenic.records.blobs import BlobStore
 from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
 from isogenic.records.derived import Derived
@@ -123,6 +124,7 @@ class ControlNode:
         self.returning = Returning(files)
         self._marks: Mapping[str, Mark] | None = None  # what the beacon said when the node was started
         self._healed: list[LedgerHealed] = []  # not yet noted
+        self._cosigned: Mark | None = None  # of the house, where a site has cosigned what is not here
         self._keys = dict(witnesses)
         self.actor = Actor.node(CONTROL)
         self.time = ClockWatch(clock, str(CONTROL))
@@ -135,6 +137,7 @@ class ControlNode:
         self.notices: Callable[[], list[str]] = list  # what people should know of this node's own machine
         self.keeper: Keeper | None = None  # of the vault of personal data, where there is one
         self.mending = Mending(ledgers=self.ledgers, copies=self.copies, mirror=mirror, blobs=blobs, clock=clock, note=self.note)
+        self.publishing = Publishing(state=lambda: self.state, sites=self.sites, waits=self._waits, note=self.note)
         self.witnessing = Witnessing(self.ledgers[HOUSE], copies=self.copies, witnesses=witnesses, outgoing=self.ledgers, stop=self._stop_house)
         inbox = Inbox(
             {origin: copy for origin, (_, copy) in copies.items()},
@@ -199,7 +202,7 @@ class ControlNode:
         for _, copy in self.copies.values():
             copy.follow()
             recovery.check(copy, self.files)
-            recovery.remember(copy, self._marks)
+            recovery.remember(copy, self._marks, self.files)
             self._healed += recovery.copy_healed(copy, self.files)
         if self.journal is not None:
             self.journal.start()
@@ -214,8 +217,9 @@ class ControlNode:
         self.follow()
         self._refuse_claims(list(self.folding.state.evidence))
         _, noted, _ = self.time.started(self._newest())
-        self.note([ControlStarted(CONTROL, self.software), *noted, *self._healed])
-        self._healed.clear()
+        if self._cosigned is None:
+            self.note([ControlStarted(CONTROL, self.software), *noted, *self._healed])
+            self._healed.clear()
         if self.keeper is not None:
             self.keeper.start(self.ledgers[HOUSE].facts)
         self.keep_beacon()
@@ -225,7 +229,8 @@ class ControlNode:
         self._mirror_house()
         if self.beacon is not None:
             copies = [copy for _, copy in self.copies.values()]
-            self.beacon.write(marks_of(self.ledgers.values(), copies, waits=self.returning.waits, before=self._marks))
+            marks = marks_of(self.ledgers.values(), copies, waits=self.returning.waits, before=self._marks)
+            self.beacon.write(marks | ({self._stop_name: self._cosigned} if self._cosigned else {}))
 
     def _heal_house(self) -> None:
         """The house has no reader who holds its content; its second copy, if there is one, is here."""
@@ -233,22 +238,35 @@ class ControlNode:
         if self.mirror is not None:
             recovery.check(self.mirror, self.files)
             recovery.copy_healed(self.mirror, self.files)  # what it lacks it gets from the house
-        if house.origin not in self.returning.waits:
-            return
-        if self.mirror is not None:
-            while page := self.mirror.page_back(self.returning.size(house.origin), moment=self.clock.now()):
-                self.returning.take(house.origin, page, witness=self.mirror.witness.verifying_key)
-        self._healed.append(self.returning.heard(house.origin))
+        if house.origin in self.returning.waits:
+            if self.mirror is not None:
+                while page := self.mirror.page_back(self.returning.size(house.origin), moment=self.clock.now()):
+                    self.returning.take(house.origin, page, witness=self.mirror.witness.verifying_key)
+            self._healed.append(self.returning.heard(house.origin))
+        cosigned = (self._marks or {}).get(self._stop_name)
+        if cosigned is not None and (house.size < cosigned.size or root_at(house.store, cosigned.size).hex() != cosigned.root):
+            self._stop_house(f"a site has cosigned {cosigned.size} facts of it, and they are not those that are here: {house.size}", cosigned)
 
     def _mirror_house(self) -> None:
         house = self.ledgers[HOUSE]
-        while self.mirror is not None and (page := next_page(house.store, start=self.mirror.size)) is not None:
+        while self._cosigned is None and self.mirror is not None and (page := next_page(house.store, start=self.mirror.size)) is not None:
             self.mirror.take(page, moment=self.clock.now())
 
     # ---- ledgers of ours that wait for the site that witnesses them ----
 
-    def _stop_house(self, why: str) -> None:
-        self.returning.wait_for(self.ledgers[HOUSE], why=why)
+    @property
+    def _stop_name(self) -> str:
+        """Under which the beacon keeps that the house is stopped."""
+        return f"{self.ledgers[HOUSE].origin} as cosigned"
+
+    def _stop_house(self, why: str, cosigned: Mark) -> None:
+        """Note nothing in the house, in this process and the next, until what was cosigned is here again."""
+        log.error("%s: %s", self.ledgers[HOUSE].origin, why)
+        self.returning.stop(self.ledgers[HOUSE], why=why, possible="bring its second copy or the newest backup, and start the node again")
+        self._cosigned = cosigned
+        if self._running:  # at the start, the beacon says it already
+            with contextlib.suppress(Refusal):  # a full disk: the site says it again
+                self.keep_beacon()
 
     def _site_has_more(self, peer: NodeId, size: int) -> None:
         ledger = self.ledgers[peer]
@@ -272,15 +290,21 @@ class ControlNode:
             healed = self.returning.heard(origin)
             self._fold_own(peer)
             self.note([healed])
+            with self.deciding():
+                self.publishing.complete()  # what was published while it waited
             self.folding.tell()
+
+    def _waits(self, site: SiteId) -> bool:
+        return self.ledgers[str(site)].origin in self.returning.waits
 
     def stop(self) -> None:
         """Let the waiting sites go and note the end."""
         self.desk.close()
         self.folding.stop()
         self.folding.settle()
-        self.close_talk(at_end=True)
-        self.note([ControlStopped(CONTROL)])
+        if self._cosigned is None:
+            self.close_talk(at_end=True)
+            self.note([ControlStopped(CONTROL)])
         self.keep_beacon()
 
     def note(self, payloads: Sequence[Payload], *, site: SiteId | None = None, actor: Actor | None = None) -> list[Fact]:

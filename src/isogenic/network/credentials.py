@@ -23,7 +23,7 @@ from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import PersonId
 from isogenic.network.control import CONTROL, HOUSE, ControlNode, decided_alone
 from isogenic.network.decisions import directory
-from isogenic.records.facts import Actor, Payload
+from isogenic.records.facts import Actor
 from isogenic.records.notes import Signer
 from isogenic.records.signatures import PASSWORD
 
@@ -40,7 +40,7 @@ def enrol_passkey(node: ControlNode, person: Person, signer: Signer, passkey: Pa
         signer, person, role=role, meaning=MEANINGS[Act.ENROL_PASSKEY], at=node.clock.now().at, digest=passkey_digest(person.id, passkey)
     )
     enrolled = PasskeyEnrolled(person.id, passkey, signature)
-    _publish(node, enrolled, by=_actor(person, role))
+    node.publishing.publish(enrolled, actor=_actor(person, role))
     return enrolled
 
 
@@ -54,7 +54,7 @@ def remove_passkey(node: ControlNode, by: Person, *, person: PersonId, credentia
         raise NotFound(f"no such passkey of {person}", why="it was never enrolled")
     if found.removed_at is not None:
         raise NotAllowed("cannot remove this passkey", why="it is removed already")
-    _publish(node, PasskeyRemoved(person, credential, node.clock.now().at, _reason(why)), by=_actor(by, _role(by)))
+    node.publishing.publish(PasskeyRemoved(person, credential, node.clock.now().at, _reason(why)), actor=_actor(by, _role(by)))
 
 
 @decided_alone
@@ -65,7 +65,7 @@ def disable(node: ControlNode, by: Person, *, person: PersonId, why: str) -> Non
         raise NotAllowed("cannot shut yourself out", why="somebody has to let you in again", possible="ask another administrator")
     if directory(node).person(person).disabled:
         raise NotAllowed(f"cannot shut {person} out", why="they are already")
-    _publish(node, PersonDisabled(person, _reason(why)), by=_actor(by, Role.ADMINISTRATOR))
+    node.publishing.publish(PersonDisabled(person, _reason(why)), actor=_actor(by, Role.ADMINISTRATOR))
 
 
 @decided_alone
@@ -74,7 +74,7 @@ def enable(node: ControlNode, by: Person, *, person: PersonId, why: str) -> None
     require(by, Act.KEEP_ACCOUNTS)
     if not directory(node).person(person).disabled:
         raise NotAllowed(f"cannot let {person} in again", why="they are not shut out")
-    _publish(node, PersonEnabled(person, _reason(why)), by=_actor(by, Role.ADMINISTRATOR))
+    node.publishing.publish(PersonEnabled(person, _reason(why)), actor=_actor(by, Role.ADMINISTRATOR))
 
 
 @decided_alone
@@ -84,7 +84,7 @@ def replace_key(node: ControlNode, by: Person, *, person: PersonId, key: str, wh
     if by.id == person:
         raise NotAllowed("cannot replace your own key", why="two people know of every replacement", possible="ask another administrator")
     former = directory(node).person(person)
-    _publish(node, KeyReplaced(person, FormerKey(former.key, node.clock.now().at), key, _reason(why)), by=_actor(by, Role.ADMINISTRATOR))
+    node.publishing.publish(KeyReplaced(person, FormerKey(former.key, node.clock.now().at), key, _reason(why)), actor=_actor(by, Role.ADMINISTRATOR))
 
 
 @decided_alone
@@ -93,14 +93,6 @@ def acknowledge_attempts(node: ControlNode, by: Person, *, why: str) -> None:
     if not {Role.ADMINISTRATOR, Role.QUALITY, Role.QUALIFIED_PERSON} & set(by.roles):
         raise NotAllowed("cannot acknowledge attempts", why="it takes an administrator or quality")
     node.note([AttemptsAcknowledged(CONTROL, node.ledgers[HOUSE].size, _reason(why))], actor=_actor(by, by.roles[0]))
-
-
-def _publish(node: ControlNode, fact: Payload, *, by: Actor) -> None:
-    """To every site, and last to the house: what the house holds has reached every ledger, whenever the node was killed."""
-    node.returning.refuse([ledger.origin for ledger in node.ledgers.values()])  # all of them or none
-    for site in node.sites():
-        node.note([fact], site=site, actor=by)
-    node.note([fact], actor=by)
 
 
 def _reason(why: str) -> str:

@@ -40,7 +40,7 @@ from isogenic.recipes.approval import RecipeApproved, RecipePublished, RecipeSub
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import digest_of
 from isogenic.records.dossier import audience_of
-from isogenic.records.facts import Actor, Payload
+from isogenic.records.facts import Actor
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import Signer
 from isogenic.records.signatures import PASSWORD, Signature
@@ -87,7 +87,7 @@ def publish_directory(node: ControlNode, people: Directory) -> None:
         raise NotAllowed(
             "cannot publish the directory", why="; ".join(note.text for note in against), possible="give a new person a new id and a new key"
         )
-    _publish(node, DirectoryPublished(CONTROL, people))
+    node.publishing.publish(DirectoryPublished(CONTROL, people))
     derive_entitlements(node, people)
 
 
@@ -95,7 +95,7 @@ def publish_directory(node: ControlNode, people: Directory) -> None:
 def publish_specification(node: ControlNode, text: str) -> None:
     """Publish a product's specification, to every site and to the house."""
     specification = read_specification(text)
-    _publish(node, SpecificationPublished(specification.product, specification.version, digest_of(text), text))
+    node.publishing.publish(SpecificationPublished(specification.product, specification.version, digest_of(text), text))
 
 
 @decided_alone
@@ -103,16 +103,8 @@ def publish_model(node: ControlNode, data: bytes, *, product: ProductId) -> str:
     """Publish a reference model, to every site and to the house; the bytes go by digest."""
     model = Model.from_bytes(data)
     digest = node.blobs.put(data)
-    _publish(node, ModelPublished(model.name, product, digest, len(data)))
+    node.publishing.publish(ModelPublished(model.name, product, digest, len(data)))
     return digest
-
-
-def _publish(node: ControlNode, fact: Payload) -> None:
-    """To every site, and last to the house: what the house holds has reached every ledger, whenever the node was killed."""
-    node.returning.refuse([ledger.origin for ledger in node.ledgers.values()])  # all of them or none
-    for site in node.sites():
-        node.note([fact], site=site)
-    node.note([fact])
 
 
 # ---- recipes ----
@@ -156,7 +148,10 @@ def approve_recipe(node: ControlNode, person: Person, signer: Signer | Pen, *, r
 
 @decided_alone
 def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, version: int) -> list[SiteId]:
-    """Publish a recipe that two people have signed, to every site that has a document for it."""
+    """Publish a recipe that two people have signed, to every site that has a document for it; gives the sites that it is new for.
+
+    A site whose ledger waits gets it once it has answered (publishing).
+    """
     require(person, Act.APPROVE_RECIPE)
     submitted = _submitted(node, recipe, version)
     if digest_of(submitted.text) != submitted.digest:
@@ -169,16 +164,18 @@ def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, versi
             why="; ".join(note.text for note in against),
             possible="it takes an author and an approver",
         )
-    reached = []
+    published = []
+    said = [each.payload for each in node.state.announced if isinstance(each.payload, RecipePublished)]
     sponsor = load_general(submitted.text).sponsor
     for site in node.sites():
         local = node.site_documents.get(site)
         if local is None or (recipe, version) in node.state.site(site).published or not _works_for(node, site, sponsor):
             continue
-        published = RecipePublished(recipe, version, submitted.digest, submitted.text, approvals, site, digest_of(local), local)
-        node.note([published], site=site, actor=_actor(person, _role(person, Act.APPROVE_RECIPE)))
-        reached.append(site)
-    return reached
+        if any((each.recipe, each.version, each.site) == (recipe, version, site) for each in said):
+            continue  # decided before, and on its way
+        published.append(RecipePublished(recipe, version, submitted.digest, submitted.text, approvals, site, digest_of(local), local))
+    node.publishing.publish(*published, actor=_actor(person, _role(person, Act.APPROVE_RECIPE)))
+    return [each.site for each in published]
 
 
 def _works_for(node: ControlNode, site: SiteId, sponsor: SponsorId | None) -> bool:

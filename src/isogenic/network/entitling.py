@@ -16,7 +16,6 @@ from isogenic.authority.rules import Act, require, roles_that_may
 from isogenic.authority.signatures import MEANINGS, Pen, sign
 from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotAllowed, NotFound
-from isogenic.ids import SiteId
 from isogenic.network.control import HOUSE, ControlNode, decided_alone
 from isogenic.records.facts import Actor, Payload
 from isogenic.records.notes import Signer
@@ -46,7 +45,7 @@ def grant_entitlement(
     digest = entitlement_digest("grant", ledger=ledger, party=party(to), why=why, since=begins)
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.DECIDE_ENTITLEMENT], at=now, digest=digest)
     granted = EntitlementGranted(ledger, to, begins, why, signature=signature)
-    _note(node, granted, ledger, Actor(str(person.id), str(role), signature.method))
+    node.publishing.publish(granted, actor=Actor(str(person.id), str(role), signature.method))
     return granted
 
 
@@ -61,18 +60,10 @@ def end_entitlement(node: ControlNode, person: Person, signer: Signer | Pen, *, 
     digest = entitlement_digest("end", ledger=ledger, party=to, why=why)
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.DECIDE_ENTITLEMENT], at=node.clock.now().at, digest=digest)
     ended = EntitlementEnded(ledger, to, why, signature=signature)
-    _note(node, ended, ledger, Actor(str(person.id), str(role), signature.method))
+    node.publishing.publish(ended, actor=Actor(str(person.id), str(role), signature.method))
     return ended
 
 
 def _known(node: ControlNode, ledger: str) -> None:
     if ledger not in node.copies and all(each.origin != ledger for each in node.ledgers.values()):
         raise NotFound(f"no ledger {ledger[:80]!r} here", why="no site of this network writes it")
-
-
-def _note(node: ControlNode, decided: Payload, ledger: str, actor: Actor) -> None:
-    """The site is told first, where the ledger is its own: what the house holds has reached the site's ledger."""
-    site: SiteId | None = node.copies[ledger][0] if ledger in node.copies else None
-    if site is not None:
-        node.note([decided], site=site, actor=actor)
-    node.note([decided], actor=actor)

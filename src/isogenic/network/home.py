@@ -41,7 +41,7 @@ from isogenic.network.control import CONTROL, HOUSE, ControlNode
 from isogenic.network.entitling import derive_entitlements
 from isogenic.network.lane import Lane
 from isogenic.network.processes import SEATS_MAX, Processes, SeatBeacon
-from isogenic.network.revoking import check_no_key_comes_back, tell_sites
+from isogenic.network.revoking import check_no_key_comes_back
 from isogenic.network.vaulting import open_vault
 from isogenic.quality.specifications import read_specification
 from isogenic.quality.trail import TRAIL
@@ -266,12 +266,12 @@ def _store(database: Database | None, path: Path, origin: str) -> LedgerStore:
 def publish_documents(node: ControlNode, home: ControlHome) -> None:
     """Publish what the folder holds and no ledger says yet: the directory, specifications, reference models.
 
-    Nothing while a ledger waits for the site that witnesses it; whoever runs the node asks again then.
+    Nothing while the house waits for a person. A site whose ledger waits gets it once it has answered.
     """
-    if node.returning.waits:
+    if node.ledgers[HOUSE].origin in node.returning.waits:
         return
     with node.deciding():  # several processes may start at once
-        tell_sites(node)
+        node.publishing.complete()  # what the node's end cut off
         _publish_documents(node, home)
 
 

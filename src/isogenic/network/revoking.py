@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from isogenic.authority.people import Directory, NodeKeys, Person
-from isogenic.authority.revocation import KeyRevoked, history_in, revocation_digest
+from isogenic.authority.revocation import KeyRevoked, revocation_digest
 from isogenic.authority.rules import Act, require, roles_that_may
 from isogenic.authority.signatures import MEANINGS, sign
 from isogenic.errors import NotAllowed, NotValid
@@ -23,7 +23,7 @@ from isogenic.network.control import ControlNode, decided_alone
 from isogenic.records.facts import Actor
 from isogenic.records.notes import LOG, Signer, VerifyingKey
 
-__all__ = ["REASON_MAX", "check_no_key_comes_back", "revoke_site_key", "tell_sites"]
+__all__ = ["REASON_MAX", "check_no_key_comes_back", "revoke_site_key"]
 
 REASON_MAX = 400  # characters: one paragraph
 
@@ -50,7 +50,7 @@ def revoke_site_key(node: ControlNode, person: Person, signer: Signer, *, site: 
         signature = sign(signer, person, role=role, meaning=MEANINGS[Act.REVOKE_KEY], at=node.clock.now().at, digest=digest)
         revoked = KeyRevoked(site, ledgers, key, reason, signature)
         node.note([revoked], actor=actor)  # in the house first: from here on it is so
-    node.note([revoked], site=site, actor=actor)
+    node.publishing.complete()
     if key:
         keys = NodeKeys(key, entry.keys.witness)
         published = node.state.published or people
@@ -80,11 +80,3 @@ def check_no_key_comes_back(node: ControlNode, people: Directory) -> None:
                 why=f"the ledger key of {site} was revoked, and another named since",
                 possible=f"take over {last.key}",
             )
-
-
-@decided_alone
-def tell_sites(node: ControlNode) -> None:
-    """Tell each site of what was revoked in the house and did not reach its ledger: the node may have ended in between."""
-    for site in {each.site for each in node.state.keys.revoked} & set(node.sites()):
-        told = history_in(node.ledgers[str(site)]).revoked
-        node.note([each for each in node.state.keys.revoked if each.site == site and each not in told], site=site)

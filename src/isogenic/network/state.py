@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, Entitlements
 from isogenic.authority.entitlements import apply as entitle
@@ -32,11 +33,13 @@ from isogenic.quality.record import apply as apply_to_lot
 from isogenic.quality.release import LotRejected, LotReleased, ReleaseRefused
 from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
 from isogenic.recipes.approval import RecipeAccepted, RecipeApproved, RecipeNotAccepted, RecipePublished, RecipeSubmitted
+from isogenic.records import codec
 from isogenic.records import facts as records
-from isogenic.records.facts import Fact, UnknownPayload
+from isogenic.records.facts import Actor, Fact, UnknownPayload
 
-__all__ = ["ClaimRefused", "ControlState", "Place", "SiteView", "apply", "fold"]
+__all__ = ["Announced", "ClaimRefused", "ControlState", "Place", "SiteView", "apply", "fold"]
 
+CONTROL = "CONTROL"
 NODE_STARTED, LINK_LOST = "sites.node_started", "sites.link_lost"  # by name: this room does not know the sites' room
 FOREIGN_SHOWN = 100  # of each ledger: enough to see what is going on, whatever a site writes
 # What only the control site says; the words of a site on these are kept as foreign.
@@ -85,6 +88,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """What our house holds and the ledger written for a site, or for every site, is to hold too (publishing)."""
+
+    payload: records.Payload
+    actor: Actor
+    to: SiteId | None  # None: every site
+    digest: str  # of kind and content
+
+
+@dataclass(frozen=True, slots=True)
 class SiteView:
     """One site as its ledgers tell the control site."""
 
@@ -117,6 +130,8 @@ class ControlState:
     decisions: Mapping[LotId, LotReleased | LotRejected] = field(default_factory=dict)
     refusals: Mapping[LotId, tuple[ReleaseRefused, ...]] = field(default_factory=dict)
     entitlements: Entitlements = field(default_factory=Entitlements)  # who may have which ledger
+    announced: tuple[Announced, ...] = ()  # what our house says for sites, in order
+    told: Mapping[SiteId, tuple[str, ...]] = field(default_factory=dict)  # digests of such facts in the ledger written for each
 
     def lot(self, lot: LotId) -> LotRecord:
         """The record of a lot, or `NotFound`."""
@@ -185,6 +200,7 @@ def fold(state: ControlState, facts: Iterable[Fact], *, place: Place) -> Control
         name = batch_of(fact)
         claim = (place.ledger, BatchId(name)) if name else None
         if place.ours:
+            state = _announced(state, fact, place)
             state = _of_house(state, fact) if place.site is None else _of_directed(state, fact, place.site, evidence)
             if claim is not None and place.site is not None:
                 directed[place.site, claim[1]] = (*directed.get((place.site, claim[1]), ()), fact)
@@ -264,6 +280,32 @@ def _foreign(state: ControlState, fact: Fact, place: Place, why: str) -> Control
     if len(kept) >= FOREIGN_SHOWN:
         return state
     return replace(state, foreign={**state.foreign, place.ledger: (*kept, f"{fact.kind[:80]} at {fact.ref}: {why}")})
+
+
+def _announced(state: ControlState, fact: Fact, place: Place) -> ControlState:
+    """What is said in the house for sites, and what each site was told of it."""
+    payload, to = fact.payload, None
+    match payload:
+        case DirectoryPublished() | SpecificationPublished() | ModelPublished():
+            pass
+        case PasskeyEnrolled() | PasskeyRemoved() | KeyReplaced() | PersonDisabled() | PersonEnabled():
+            pass
+        case KeyRevoked() | RecipePublished():
+            to = payload.site
+        case EntitlementGranted() | EntitlementEnded() if payload.signature is not None and (site := _writer(payload.ledger)) is not None:
+            to = site
+        case _:
+            return state
+    digest = sha256(fact.kind.encode() + b"\n" + codec.dumps(codec.plain(payload))).hexdigest()
+    if place.site is None:
+        return replace(state, announced=(*state.announced, Announced(payload, fact.actor, to, digest)))
+    return replace(state, told={**state.told, place.site: (*state.told.get(place.site, ()), digest)})
+
+
+def _writer(origin: str) -> SiteId | None:
+    """The site that writes a ledger; None of one of ours."""
+    name = origin.split("/")[-2] if origin.count("/") >= 2 else CONTROL
+    return SiteId(name) if name != CONTROL else None
 
 
 def _of_house(state: ControlState, fact: Fact) -> ControlState:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from isogenic.ids import NodeId, SiteId
 from isogenic.records import codec
-from isogenic.records.beacon import root_at
+from isogenic.records.beacon import Mark, root_at
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import VerifyingKey
 from isogenic.records.witness import shown_head
@@ -35,9 +35,11 @@ class Witnessing:
         copies: Mapping[str, tuple[SiteId, Copy]],
         witnesses: Mapping[SiteId, VerifyingKey],
         outgoing: Mapping[str, Ledger],
-        stop: Callable[[str], None],
+        stop: Callable[[str, Mark], None],
     ) -> None:
-        """`outgoing`: the ledgers written for each site. `stop(why)` is told that the house must not be written any more."""
+        """`outgoing`: the ledgers written for each site. `stop(why, cosigned)` is told that the house must not be written any more:
+        it is not what was cosigned.
+        """
         self.house, self._copies, self._witnesses, self._outgoing, self._stop = house, copies, witnesses, outgoing, stop
         self.cosigned: dict[SiteId, int] = {}  # how many facts of the house each site has cosigned, since this node began
 
@@ -46,15 +48,13 @@ class Witnessing:
         site, old = SiteId(peer), 0
         if held:
             said = self.house.keys.open(held.encode())[0]  # NotTrusted where we never signed it
+            cosigned = Mark(said.size, said.root.hex())
             old = said.size
             if said.size > self.house.size:
-                self._stop(
-                    f"{site} has cosigned {said.size} facts, and {self.house.size} are here: it was restored from an old copy; "
-                    "bring its second copy or the newest backup, and start the node again"
-                )
+                self._stop(f"{site} has cosigned {said.size} facts, and {self.house.size} are here: it was restored from an old copy", cosigned)
                 old = -1
             elif root_at(self.house.store, said.size) != said.root:
-                self._stop(f"{site} has cosigned another root for its first {said.size} facts: a fork")
+                self._stop(f"{site} has cosigned another root for its first {said.size} facts: a fork", cosigned)
                 old = -1
         fresh = old >= 0 and (old < self.house.size or self.cosigned.get(site, 0) < self.house.size)
         message = shown_head(self.house.store, old=old) if fresh else None

@@ -52,7 +52,7 @@ class Wound:
     claimed: int  # facts that the old file seemed to hold
     evidence: str  # name in the folder `evidence`
     digest: str  # SHA-256 of the old file
-    by: str = ""  # who said so, where it was a person
+    by: str = ""  # who said so, where it was a person, or the beacon
 
 
 class LedgerFiles:

@@ -35,7 +35,8 @@ class _Wait:
     wound: Wound | None
     known: int  # the most facts that anything here says there were
     returned: int = 0
-    stuck: str = ""  # what came back is another history
+    stuck: str = ""  # why no answer of the witness helps: what came back is another history, or it has cosigned another
+    possible: str = "isogenic recover"  # then
     keyless: bool = False  # all of it is here, and not the key that it goes on with
 
 
@@ -53,6 +54,12 @@ class Returning:
             known = max(known, ledger.size, ledger.witnessed, wound.claimed if wound else 0)
             self._waits[ledger.origin] = _Wait(ledger, why, wound, known)
 
+    def stop(self, ledger: Ledger, *, why: str, possible: str) -> None:
+        """Do not let `ledger` grow before a person has decided."""
+        self.wait_for(ledger, why=why)
+        wait = self._waits[ledger.origin]
+        wait.stuck, wait.possible = why, possible
+
     def look(self, ledger: Ledger, marks: Mapping[str, Mark] | None) -> None:
         """Let a ledger that was just opened and checked wait, where it has a wound or does not fit its beacon."""
         wound = self._files.wound_of(ledger) if self._files else None
@@ -68,7 +75,7 @@ class Returning:
 
     @property
     def asking(self) -> list[str]:
-        """Those of them for which the witness is still to be asked: all but those that came back as another history."""
+        """Those of them for which the witness is still to be asked: all but those that a person must decide on."""
         return [origin for origin, wait in self._waits.items() if not wait.stuck]
 
     def refuse(self, origins: Iterable[str]) -> None:
@@ -76,7 +83,7 @@ class Returning:
         for origin in origins:
             wait = self._waits.get(origin)
             if wait is not None:
-                possible = "a person decides: isogenic recover" if wait.stuck else "it goes on by itself once its witness has answered"
+                possible = f"a person decides: {wait.possible}" if wait.stuck else "it goes on by itself once its witness has answered"
                 raise NotReachable(f"nothing was noted in {origin}", why=self.waits[origin], possible=possible)
 
     def size(self, origin: str) -> int:

@@ -194,7 +194,7 @@ class SiteNode:
             if self.files or self.beacon:
                 self.returning.look(ledger, self._marks if self.beacon else {})
         recovery.check(self.control, self.files)
-        recovery.remember(self.control, self._marks)
+        recovery.remember(self.control, self._marks, self.files)
         self.courier.healed += recovery.copy_healed(self.control, self.files)
         if self.journal is not None:
             self.journal.start()
