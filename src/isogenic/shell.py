@@ -513,6 +513,35 @@ def vault_session(folder: Path, *, person: str, password: str) -> Iterator[tuple
             node.stop()
 
 
+def revoke_key(folder: Path, *, site: str, key: str, reason: str, person: str, password: str) -> list[str]:
+    """Revoke the key of a site at a control site that does not run; gives what was noted and what follows."""
+    from isogenic.ids import SiteId
+    from isogenic.network.control import CONTROL
+    from isogenic.network.decisions import directory
+    from isogenic.network.home import ControlHome
+    from isogenic.network.revoking import revoke_site_key
+    from isogenic.records.lock import sole_process
+    from isogenic.web.control_api import control_door
+    from isogenic.web.revoking import revocation_line
+
+    home = ControlHome.open(folder)
+    with sole_process(folder, who=CONTROL, among_others=home.shared):
+        node = home.node(clock=SystemClock(), mint=RandomMint(), software=__version__)
+        node.start()
+        try:
+            door = control_door(node, accounts_of(node, folder))
+
+            async def sign_in() -> tuple[Person, Signer]:
+                session = await door.sign_in(person, password)
+                return directory(node).person(session.person), await door.signer(session, password)
+
+            who, signer = asyncio.run(sign_in())
+            said = revocation_line(revoke_site_key(node, who, signer, site=SiteId(site), key=key, reason=reason))
+        finally:
+            node.stop()
+    return [*(f"{origin}: the old key counts for {size} facts" for origin, size in said.counts_for.items()), said.follows]
+
+
 def verify_path(path: Path, *, keys: Path | None, as_json: bool = False) -> int:
     """Verify a dossier, a ledger file or a node's folder; prints what was found, gives the exit code."""
     from isogenic.network.inspection import inspect

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from isogenic.authority.revocation import KeyRevoked
 from isogenic.checks import stops
+from isogenic.cli import app
 from isogenic.errors import NotAllowed, NotTrusted, NotValid
 from isogenic.network.facts import PageRefused
 from isogenic.network.home import ControlHome, publish_documents
@@ -27,10 +29,11 @@ from isogenic.records.link import Answer
 from isogenic.records.notes import Signer
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import next_page
+from isogenic.sim.world import password_of
 from isogenic.sites.facts import LedgerRefused, LinkLost
 from isogenic.sites.home import SiteHome
 from isogenic.sites.keyring import Keyring
-from small_network import ADA, BEN, LEEDS, Network, signer_of
+from small_network import ADA, BEN, LEEDS, SEED, Network, signer_of
 
 HOUSE = "aster/LEEDS/HOUSE"
 
@@ -391,3 +394,18 @@ async def test_a_folder_with_the_keys_of_its_time_has_its_facts_back_and_goes_on
     ledger, copy = net.nodes[LEEDS].ledgers["HOUSE"], net.control.copies[HOUSE][1]
     assert ledger.store.bodies(0, len(noted)) == noted
     assert (copy.size, copy.root) == (ledger.size, ledger.root)
+
+
+def test_the_verb_revokes_at_a_control_site_that_does_not_run(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    asyncio.run(net.carry())
+    held = net.control.copies[HOUSE][1].size
+    net.close_control()
+    verb = ["revoke-key", str(net.folder / "CONTROL"), "LEEDS", "--reason", "the disk was copied", "--as", "BEN", "--password"]
+    assert CliRunner().invoke(app, [*verb, "wrong"]).exit_code != 0
+    said = CliRunner().invoke(app, [*verb, password_of(BEN, SEED)])
+    assert said.exit_code == 0, said.output
+    assert f"{HOUSE}: the old key counts for {held} facts" in said.output
+    assert "isogenic renew-key there" in said.output
+    net.control = net.open_control()
+    assert [each.reason for each in net.control.state.keys.revoked] == ["the disk was copied"]

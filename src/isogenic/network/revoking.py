@@ -15,7 +15,7 @@ from dataclasses import replace
 from isogenic.authority.people import Directory, NodeKeys, Person
 from isogenic.authority.revocation import KeyRevoked, revocation_digest
 from isogenic.authority.rules import Act, require, roles_that_may
-from isogenic.authority.signatures import MEANINGS, sign
+from isogenic.authority.signatures import MEANINGS, Pen, sign
 from isogenic.errors import NotAllowed, NotValid
 from isogenic.ids import SiteId
 from isogenic.network import decisions
@@ -29,7 +29,7 @@ REASON_MAX = 400  # characters: one paragraph
 
 
 @decided_alone
-def revoke_site_key(node: ControlNode, person: Person, signer: Signer, *, site: SiteId, key: str, reason: str) -> KeyRevoked:
+def revoke_site_key(node: ControlNode, person: Person, signer: Signer | Pen, *, site: SiteId, key: str, reason: str) -> KeyRevoked:
     """End the ledger key of a site, by signature. `key` is the public key it goes on with (vkey), or empty while there is none."""
     require(person, Act.REVOKE_KEY)
     people = decisions.directory(node)
@@ -45,9 +45,9 @@ def revoke_site_key(node: ControlNode, person: Person, signer: Signer, *, site: 
             copy.follow()
         ledgers = {origin: copy.size for origin, copy in sorted(copies.items())}
         role = next(role for role in roles_that_may(Act.REVOKE_KEY) if role in person.roles)
-        actor = Actor(str(person.id), str(role), "password")
         digest = revocation_digest(site, ledgers, key, reason)
         signature = sign(signer, person, role=role, meaning=MEANINGS[Act.REVOKE_KEY], at=node.clock.now().at, digest=digest)
+        actor = Actor(str(person.id), str(role), signature.method)
         revoked = KeyRevoked(site, ledgers, key, reason, signature)
         node.note([revoked], actor=actor)  # in the house first: from here on it is so
     node.publishing.complete()

@@ -59,6 +59,7 @@ from isogenic.web.messages import (
 )
 from isogenic.web.passkeys import Pens, passkey_sign_in
 from isogenic.web.problems import PROBLEMS, answer_refusals
+from isogenic.web.revoking import revocation_routes
 from isogenic.web.signin import AccountFolder, Door, Keeping
 from isogenic.web.trail import trail_routes
 from isogenic.web.vault import vault_routes
@@ -138,6 +139,7 @@ def control_app(
         vault_routes(app, node, pens, node.keeper, noting=noting_refusals)
     disclosure_routes(app, node.journal)
     entitlement_routes(app, node, pens, noting=noting_refusals)
+    revocation_routes(app, node, pens, known=desk.known, noting=noting_refusals)
 
     async def tables() -> Tables | None:
         return node.derived.db if node.derived is not None else None

@@ -28,7 +28,7 @@ from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.checks import stops
 from isogenic.clock import monotonic_seconds, time_of_text
 from isogenic.errors import Refusal
-from isogenic.ids import BatchId, LotId, NodeId
+from isogenic.ids import BatchId, LotId, NodeId, SiteId
 from isogenic.plant.classes import STIRRED_BIOREACTOR
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotRejected, LotReleased, check_lot_is_in_quarantine
@@ -38,6 +38,7 @@ from isogenic.web.control_desk import ControlDesk, deviation_line, signature_lin
 from isogenic.web.credentials_api import Watch, person_lines
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import NoteLine, time
+from isogenic.web.revoking import revocation_line
 from isogenic.web.screens.batches import batch_screen, batches_screen
 from isogenic.web.screens.disclosures import disclosures_screen
 from isogenic.web.screens.doors import inside, password_page, sign_in_page
@@ -49,7 +50,7 @@ from isogenic.web.screens.recipes import recipes_screen
 from isogenic.web.screens.records import records_screen
 from isogenic.web.screens.release import lot_screen
 from isogenic.web.screens.review import deviation_screen, review_screen
-from isogenic.web.screens.site import site_screen
+from isogenic.web.screens.site import key_panel, site_screen
 from isogenic.web.screens.trail import trail_screen
 from isogenic.web.screens.words import signal_title, unit_words
 from isogenic.web.signin import Door
@@ -241,7 +242,22 @@ def site_page(request: Request, site: str) -> Response | None:
     page, desk = Page(screens, guest, here="/", title=site), screens.desk
     with page.main:
         page.part(lambda: site_screen(desk.site(desk.known(site))), name=f"site {site}")
+        page.part(lambda: _key(screens, guest, desk.known(site)), follow=False)
     return None
+
+
+def _key(screens: Screens, guest: Guest, site: SiteId) -> Markup:
+    state = screens.desk.node.state
+    return key_panel(
+        site,
+        state.directory.sites[site].keys.ledger if state.directory and site in state.directory.sites else "",
+        [revocation_line(each) for each in state.keys.revoked if each.site == site],
+        person=guest.person,
+        role=_role(guest.person, Act.REVOKE_KEY),
+        now=time(screens.desk.now) or "",
+        may=not stops(may(guest.person, Act.REVOKE_KEY)),
+        first=not screens.door.has_signed(guest.session),
+    )
 
 
 @ui.page("/batches")

@@ -1,17 +1,20 @@
-"""One site: its units, its batches, its ledgers with number and root."""
+"""One site: its units, its batches, its ledgers with number and root, and its key, which may be revoked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isogenic.authority.people import Person
 from isogenic.web.control_messages import SiteDetail
 from isogenic.web.messages import BatchLine
+from isogenic.web.revoking import KeyRevocationLine
 from isogenic.web.screens.batches import batch_rows
 from isogenic.web.screens.markup import Child, Markup, h, join
 from isogenic.web.screens.network import link_mark, record_mark
 from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said, second
+from isogenic.web.screens.signing import signature_dialog
 
-__all__ = ["site_screen"]
+__all__ = ["key_panel", "site_screen"]
 
 
 def site_screen(site: SiteDetail) -> Markup:
@@ -84,4 +87,51 @@ def _ledgers(site: SiteDetail) -> Markup:
         rows,
         nothing="This site writes no ledger.",
         hrefs=[f"/records?ledger={each.ledger}" for each in site.ledgers],
+    )
+
+
+def key_panel(site: str, key: str, revoked: Sequence[KeyRevocationLine], *, person: Person, role: str, now: str, may: bool, first: bool) -> Markup:
+    """The key that the site's ledgers go on with, what was revoked, and the dialog that revokes. Made once: nothing moves under who types."""
+    rows: list[Sequence[Child]] = [
+        (
+            h("span", each.reason, h("span.under", f"signed by {each.by}")),
+            ", ".join(f"{origin.rpartition('/')[2]}: {size}" for origin, size in each.counts_for.items()),
+        )
+        for each in revoked
+    ]
+    fields = h(
+        "div",
+        h("label.field", h("span", "Reason"), h("textarea", name="reason", required=True, maxlength="400", placeholder="What became of the key")),
+        h(
+            "label.field",
+            h("span", "New public key, as isogenic renew-key prints it at the site; empty while there is none"),
+            h("input", type="text", name="key", maxlength="300"),
+        ),
+    )
+    return join(
+        panel(
+            "Key",
+            h(
+                "div.stack",
+                pairs(("In the directory", h("code", key))),
+                h("p", mark("warn" if revoked[-1].key else "stop", revoked[-1].follows)) if revoked else None,
+                listing(("Revoked, and why", "Counts for facts of"), rows, nothing="No key of this site was revoked."),
+                h("div.buttons", h("button.second", "Revoke the key …", type="button", data_open="#revoke")) if may else None,
+            ),
+        ),
+        signature_dialog(
+            person,
+            role=role,
+            title=f"Revoke the key of {site}",
+            meaning=("revoked", "the key in force counts for the facts held here and no more, for the reason given here"),
+            now=now,
+            post=f"/api/sites/{site}/key-revocation",
+            button="Sign and revoke",
+            about=[("What follows", "pages beyond what is held are refused until the site has a new key")],
+            id_="revoke",
+            field=fields,
+            first=first,
+        )
+        if may
+        else None,
     )
