@@ -20,6 +20,7 @@ from isogenic.records.link import refusal_of
 from isogenic.records.sync import Page, next_page
 from isogenic.records.tls import issue_certificates
 from isogenic.sim.proxy import Line
+from isogenic.sites.carrying import download_for_ever, upload_for_ever
 from isogenic.sites.facts import LinkLost, LinkRestored
 from isogenic.sites.link import HttpsLink
 from small_network import GHENT, LEEDS, START, Network
@@ -165,7 +166,10 @@ def test_a_cut_cable_loses_nothing_and_the_courier_recovers_by_itself(tmp_path: 
             cable = Line(port)
             near = await cable.start()
             node.courier.link = link(net, near)
-            tasks = [asyncio.create_task(each) for each in (node._upload_for_ever(), node._download_for_ever(), node._heartbeat_for_ever(0.1))]
+            tasks = [
+                asyncio.create_task(each)
+                for each in (upload_for_ever(node.courier, node._news), download_for_ever(node.courier), node._heartbeat_for_ever(0.1))
+            ]
             await net.scan()
             await until(witnessed)
             cable.cut()

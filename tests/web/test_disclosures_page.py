@@ -24,9 +24,7 @@ def test_the_page_shows_what_left_newest_first_and_no_text_becomes_markup() -> N
         Disclosure(START, "node LEEDS", "facts", "aster/CONTROL/LEEDS from 0 to 3", 1234, "ab" * 32),
         Disclosure(START, HOSTILE, HOSTILE, HOSTILE, 7),
     ]
-    said = str(
-        disclosures_screen(lines, [("aster/CONTROL/LEEDS", "node LEEDS", "granted", HOSTILE, None)], asked={"to": HOSTILE, "since": ""})
-    )
+    said = str(disclosures_screen(lines, [("aster/CONTROL/LEEDS", "node LEEDS", "granted", HOSTILE, None)], asked={"to": HOSTILE, "since": ""}))
     assert "<img" not in said
     assert "2 lines, 1,241 bytes" in said
     assert said.index("&lt;img") < said.index("aster/CONTROL/LEEDS from 0 to 3")

@@ -19,7 +19,7 @@ from isogenic.authority.entitlements import party_of_node
 from isogenic.authority.revocation import KeyRevoked
 from isogenic.batches.facts import BatchClosed, ClockCorrected
 from isogenic.clock import Clock, Moment
-from isogenic.errors import NotReachable, NotValid, Refusal
+from isogenic.errors import NotValid, Refusal
 from isogenic.ids import BatchId, Mint, ModuleId
 from isogenic.monitoring.judging import Judgement
 from isogenic.monitoring.model import Model
@@ -40,7 +40,8 @@ from isogenic.records.scrub import scrub_for_ever
 from isogenic.records.times import ClockMeasured, ClockWatch
 from isogenic.records.witness import HeadBook
 from isogenic.sites.audiences import audience_of
-from isogenic.sites.courier import RETRY_MAX_S, RETRY_S, Courier
+from isogenic.sites.carrying import download_for_ever, upload_for_ever
+from isogenic.sites.courier import Courier
 from isogenic.sites.disclosing import DisclosingLink
 from isogenic.sites.facts import (
     DiskFilled,
@@ -74,7 +75,6 @@ HOUSE = "HOUSE"
 WITNESS = party_of_node("CONTROL")
 WATERMARK_STEP = 512  # facts: a page; what may be deleted is counted in days, not in facts
 WHY_MAX = 400  # characters of a reason that is noted
-IDLE_S = 1.0  # wall seconds without news after which the upload loop looks again by itself
 
 
 class Equipment(Source, Sink, Protocol):
@@ -450,8 +450,8 @@ class SiteNode:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._scan_for_ever(scan_s))
-                tasks.create_task(self._upload_for_ever())
-                tasks.create_task(self._download_for_ever())
+                tasks.create_task(upload_for_ever(self.courier, self._news))
+                tasks.create_task(download_for_ever(self.courier))
                 tasks.create_task(self._heartbeat_for_ever(heartbeat_s))
                 tasks.create_task(self._remember_for_ever())
                 tasks.create_task(self._witness_for_ever())
@@ -494,35 +494,6 @@ class SiteNode:
                 self.keep_beacon()
             except Refusal as refusal:  # without a newer one, the next start asks the witness first, if at all
                 log.error("beacon of %s: %s", self.state.site, refusal)
-
-    async def _upload_for_ever(self) -> None:
-        retry = RETRY_S
-        while True:
-            self._news.clear()
-            try:
-                while await self.courier.upload_backlog():
-                    retry = RETRY_S
-            except NotReachable:
-                await asyncio.sleep(retry)
-                retry = min(2 * retry, RETRY_MAX_S)
-                continue
-            except Refusal as refusal:
-                log.error("upload from %s: %s", self.state.site, refusal)
-                await asyncio.sleep(RETRY_MAX_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), IDLE_S)
-
-    async def _download_for_ever(self) -> None:
-        retry = RETRY_S
-        while True:
-            try:
-                await self.courier.download_once()
-                retry = RETRY_S
-            except Refusal as refusal:
-                if not isinstance(refusal, NotReachable):
-                    log.error("control ledger at %s: %s", self.state.site, refusal)
-                await asyncio.sleep(retry)
-                retry = min(2 * retry, RETRY_MAX_S)
 
     async def _heartbeat_for_ever(self, heartbeat_s: float) -> None:
         while True:
