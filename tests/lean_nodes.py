@@ -32,7 +32,7 @@ from isogenic.plant.readings import Frame, Quality, TagIndex
 from isogenic.records import codec
 from isogenic.records.lock import sole_process
 from isogenic.records.store import Commit, LedgerStore
-from isogenic.shell import tell_ready
+from isogenic.shell.running import tell_ready
 from isogenic.sim.rehearsal.people import People
 from isogenic.sim.world import person_signer
 from isogenic.sites.courier import POLL_WAIT_S

@@ -34,7 +34,7 @@ from isogenic.records.ledger import Ledger
 from isogenic.records.notes import Signer
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import next_page
-from isogenic.shell import disclosure_report
+from isogenic.shell.inspecting import disclosure_report
 from isogenic.sim.world import password_of
 from isogenic.sites.link import HttpsLink
 from isogenic.web.control_api import control_app

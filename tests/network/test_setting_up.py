@@ -30,7 +30,7 @@ from isogenic.network.server import node_server, started
 from isogenic.records import codec
 from isogenic.records.notes import Signer
 from isogenic.records.tls import Authority, expiry_notice, install_certificate, issue_certificates, node_key, pem, server_files
-from isogenic.shell import network_print, shown_keys
+from isogenic.shell.keys import network_print, shown_keys
 from isogenic.sim.world import document
 from isogenic.sites.home import SiteHome
 from isogenic.sites.joining import accept, request
@@ -157,7 +157,7 @@ def test_nothing_that_is_there_is_overwritten(made: Path, tmp_path: Path) -> Non
     folder = tmp_path / "again"
     shutil.copytree(made, folder)
     before = {path: path.read_bytes() for path in folder.rglob("*.key")}
-    from isogenic.shell import enrol_person, new_network
+    from isogenic.shell.keys import enrol_person, new_network
 
     acts: list[Callable[[], object]] = [
         lambda: new_network("aster", folder / "NET", hosts=("localhost",), url="", plants=[], passphrase=""),

@@ -35,7 +35,7 @@ from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.postgres import PostgresStore
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import Page
-from isogenic.shell import back_up_node, migrate_database
+from isogenic.shell.files import back_up_node, migrate_database
 from small_network import ADA, BEN, GENERAL, GHENT, LEEDS, LOT, QUI, RECIPE, Network, signer_of, world_folder
 
 

@@ -17,7 +17,7 @@ from isogenic.network.inspection import inspect
 from isogenic.records.backup import back_up, backups, restore
 from isogenic.records.healing import LedgerHealed
 from isogenic.records.sqlite import SqliteStore
-from isogenic.shell import recover_node, restore_node
+from isogenic.shell.files import recover_node, restore_node
 from isogenic.sites.facts import NodeStarted
 from small_network import LEEDS, Network
 

@@ -16,7 +16,7 @@ def disclosures(
     to: Annotated[str, typer.Option(help="Only to this party: node LEEDS, sponsor ASTER-BIO, person INA, or the id alone.")] = "",
 ) -> None:
     """List what left a node, when and to whom, from its own signed journal."""
-    from isogenic.shell import disclosure_report
+    from isogenic.shell.inspecting import disclosure_report
 
     for line in disclosure_report(folder, since=since, to=to):
         print(line)

@@ -41,7 +41,7 @@ def new(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Make a network: its authority, and the control site's keys and certificate. Keys that are there are never overwritten."""
-    from isogenic.shell import new_network
+    from isogenic.shell.keys import new_network
 
     for line in new_network(network, folder, hosts=tuple(host or ()), url=url, plants=site or [], passphrase=_passphrase(passphrase_file)):
         print(line)
@@ -73,7 +73,7 @@ def person(
     out: Out = None,
 ) -> None:
     """Make somebody's account where they work, and a request to put them on file; at the control site, put them on file."""
-    from isogenic.shell import enrol_person
+    from isogenic.shell.keys import enrol_person
 
     for line in enrol_person(folder, person, password, printed_name=name, roles=role, out=out):
         print(line)
@@ -89,7 +89,7 @@ def admit(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """At the control site: admit a facility or a person, once the fingerprint is the one that was read out."""
-    from isogenic.shell import admit as take
+    from isogenic.shell.keys import admit as take
 
     said = take(authority, control, _bytes(request), fingerprint=fingerprint, out=out, passphrase=_passphrase(passphrase_file))
     for line in said:
@@ -114,7 +114,7 @@ def accept(
 @keys_app.command("show")
 def show(folder: Folder) -> None:
     """Fingerprints of a node's keys, for the telephone, and how long its certificate lasts."""
-    from isogenic.shell import shown_keys
+    from isogenic.shell.keys import shown_keys
 
     for line in shown_keys(folder):
         print(line)
@@ -130,7 +130,7 @@ def renew(
     from isogenic.clock import SystemClock
     from isogenic.network.admission import renew_control
     from isogenic.records.tls import Authority
-    from isogenic.shell import certificate_line
+    from isogenic.shell.keys import certificate_line
 
     renew_control(Authority.load(authority, passphrase=_passphrase(passphrase_file)), control, now=SystemClock().now().at)
     print(certificate_line(control))

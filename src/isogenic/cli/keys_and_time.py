@@ -12,7 +12,7 @@ from isogenic.cli.verbs import Folder, app
 @app.command("renew-key")
 def renew_key(folder: Folder) -> None:
     """Make the ledger key that a site goes on with when the one in use is revoked, and print its public half."""
-    from isogenic.shell import prepare_key
+    from isogenic.shell.keys import prepare_key
 
     print(prepare_key(folder))
 
@@ -27,7 +27,7 @@ def revoke_key(
     key: Annotated[str, typer.Option(help="The key that the site goes on with, as `isogenic renew-key` prints it there; empty: none yet.")] = "",
 ) -> None:
     """Revoke the ledger key of a site, on a control site's folder while it does not run. A running one does it on the site's page."""
-    from isogenic.shell import revoke_key
+    from isogenic.shell.keys import revoke_key
 
     for line in revoke_key(folder, site=site, key=key, reason=reason, person=person, password=password):
         print(line)
@@ -36,6 +36,6 @@ def revoke_key(
 @app.command()
 def watermarks(folder: Folder) -> None:
     """Show what the control site holds twice of a site's ledgers, and what the site may delete for it. The site is stopped."""
-    from isogenic.shell import show_watermarks
+    from isogenic.shell.inspecting import show_watermarks
 
     print(show_watermarks(folder))

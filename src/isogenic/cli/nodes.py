@@ -21,7 +21,7 @@ Screens = Annotated[bool, typer.Option(help="Serve pages for people beside the A
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run until done, or until the process is asked to end."""
-    from isogenic.shell import run_until_stopped
+    from isogenic.shell.running import run_until_stopped
 
     run_until_stopped(work)
 
@@ -67,7 +67,7 @@ def world(
 @app.command()
 def control(folder: Folder, clock: ClockSpec = "", ready: Ready = None, screens: Screens = True) -> None:
     """Run the control site of a network."""
-    from isogenic.shell import run_control
+    from isogenic.shell.running import run_control
 
     _run(run_control(folder, clock_spec=clock, ready=ready, screens=screens))
 
@@ -82,7 +82,7 @@ def site(
     screens: Screens = True,
 ) -> None:
     """Run one facility."""
-    from isogenic.shell import run_site
+    from isogenic.shell.running import run_site
 
     _run(run_site(folder, clock_spec=clock, ready=ready, control_url=control_url, port=port, screens=screens))
 
@@ -95,7 +95,7 @@ def facility(
     fault: Annotated[list[str] | None, typer.Option(help="A fault by name, as in feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6")] = None,
 ) -> None:
     """Run the simulated equipment of one facility: real OPC UA servers, one a module, cells that do not exist."""
-    from isogenic.shell import run_simulated_facility
+    from isogenic.shell.running import run_simulated_facility
 
     _run(run_simulated_facility(folder, clock_spec=clock, seed=seed, faults=fault or []))
 
@@ -116,7 +116,7 @@ def replay(
     out: Annotated[Path | None, typer.Option(help="Keep ledgers and readings in this new folder. Default: a temporary folder.")] = None,
 ) -> None:
     """Run a recorded batch through the same scan loop, monitor and records as a live site."""
-    from isogenic.shell import replay_batch
+    from isogenic.shell.running import replay_batch
 
     replay_batch(file, batch=batch, batch_column=batch_column, out=out, indicators=maturity or [])
 

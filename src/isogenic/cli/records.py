@@ -19,7 +19,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Verify records from files and public keys only. Exit code 0: verified; 4: altered, and the place is named."""
-    from isogenic.shell import verify_path
+    from isogenic.shell.inspecting import verify_path
 
     raise SystemExit(verify_path(path, keys=keys, as_json=as_json))
 
@@ -38,7 +38,7 @@ def statement_export(
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="ISOGENIC_PASSWORD", help="Of the person.", show_default=False)],
 ) -> None:
     """Export a signed statement with its receipt from a control site's folder; it is noted there. A running control site does it over its API."""
-    from isogenic.shell import export_statement
+    from isogenic.shell.inspecting import export_statement
 
     export_statement(folder, kind, about=about, person=person, password=password, out=out)
 

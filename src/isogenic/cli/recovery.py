@@ -21,7 +21,7 @@ def backup(
     secrets: Secrets = None,
 ) -> None:
     """Back up a node's folder, while it runs: ledgers whole and verified, other files once."""
-    from isogenic.shell import back_up_node
+    from isogenic.shell.files import back_up_node
 
     print(back_up_node(folder, to, passphrase=read_text(secrets).strip() if secrets else ""))
 
@@ -35,7 +35,7 @@ def restore(
     keys: Keys = None,
 ) -> None:
     """Restore a node to an empty folder. Started, it writes nothing before its witness has returned what was noted since."""
-    from isogenic.shell import restore_node
+    from isogenic.shell.files import restore_node
 
     passphrase = read_text(secrets).strip() if secrets else ""
     print(restore_node(source, folder, until=until, passphrase=passphrase, keys=read_text(keys) if keys else ""))
@@ -49,7 +49,7 @@ def recover(
     why: Annotated[str, typer.Option(help="Why.")],
 ) -> None:
     """Give up what a ledger holds beyond what was witnessed, where it forked. The file is kept as evidence; the rest comes back at the next start."""
-    from isogenic.shell import recover_node
+    from isogenic.shell.files import recover_node
 
     for line in recover_node(folder, ledger, by=by, why=why):
         print(line)

@@ -19,7 +19,7 @@ def migrate(
     ] = None,
 ) -> None:
     """Bring a control site's database up to date: its layout, never its facts. Also done when a process starts."""
-    from isogenic.shell import migrate_database
+    from isogenic.shell.files import migrate_database
 
     for line in migrate_database(folder, load=load, unload=unload):
         print(line)

@@ -38,7 +38,7 @@ def new(
 @vault_app.command("add", help=f"Enter a person; prints the fresh code. {FROM_INPUT}")
 def add(folder: Folder, person: Who, why: Why, password: Password) -> None:
     """Enter a person; prints the fresh code."""
-    from isogenic.shell import vault_session
+    from isogenic.shell.vault import vault_session
 
     fields = _fields(sys.stdin.read())
     with vault_session(folder, person=person, password=password) as (keeper, who, _):
@@ -49,7 +49,7 @@ def add(folder: Folder, person: Who, why: Why, password: Password) -> None:
 def open_(folder: Folder, code: Code, person: Who, why: Why, password: Password) -> None:
     """Print a person's record, once it is noted who asked and why."""
     from isogenic.ids import IdentityCode
-    from isogenic.shell import vault_session
+    from isogenic.shell.vault import vault_session
 
     with vault_session(folder, person=person, password=password) as (keeper, who, _):
         for field, value in keeper.open(who, IdentityCode(code), why=why).items():
@@ -60,7 +60,7 @@ def open_(folder: Folder, code: Code, person: Who, why: Why, password: Password)
 def erase(folder: Folder, code: Code, person: Who, why: Why, password: Password) -> None:
     """Erase a person by signature: the key is destroyed, and with it every copy of the record."""
     from isogenic.ids import IdentityCode
-    from isogenic.shell import vault_session
+    from isogenic.shell.vault import vault_session
 
     with vault_session(folder, person=person, password=password) as (keeper, who, signer):
         keeper.erase(who, signer, IdentityCode(code), why=why)
@@ -70,7 +70,7 @@ def erase(folder: Folder, code: Code, person: Who, why: Why, password: Password)
 @vault_app.command("list")
 def list_(folder: Folder, person: Who, password: Password) -> None:
     """List the codes of whom there is a record; nothing else of them."""
-    from isogenic.shell import vault_session
+    from isogenic.shell.vault import vault_session
 
     with vault_session(folder, person=person, password=password) as (keeper, who, _):
         for code in keeper.codes(who):
@@ -80,7 +80,7 @@ def list_(folder: Folder, person: Who, password: Password) -> None:
 @vault_app.command("rotate")
 def rotate(folder: Folder, person: Who, password: Password) -> None:
     """Wrap every person's key anew under a fresh vault key and destroy the old one, so that old copies of keys open nothing."""
-    from isogenic.shell import vault_session
+    from isogenic.shell.vault import vault_session
 
     with vault_session(folder, person=person, password=password) as (keeper, who, _):
         print(f"vault key of generation {keeper.rotate(who)}: keep a fresh copy of it, and destroy the old copies")
