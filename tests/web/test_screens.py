@@ -5,19 +5,23 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from network_story import Network
+from network_story import LEEDS, NOW, Network
 
 from isogenic.ids import PersonId, SiteId
 from isogenic.quality.trail import Wanted
+from isogenic.records.healing import LedgerHealed
+from isogenic.records.times import ClockMeasured
+from isogenic.sites.facts import DiskFilled, DiskFreed
 from isogenic.web.control_desk import ControlDesk
 from isogenic.web.control_messages import Network as NetworkLines
 from isogenic.web.screens.batches import batch_screen, trends
 from isogenic.web.screens.land import dots, on_map, within
 from isogenic.web.screens.markup import h, join
-from isogenic.web.screens.network import network_head, network_map, network_running, network_sites
+from isogenic.web.screens.network import network_head, network_map, network_nodes, network_running, network_sites
 from isogenic.web.screens.parts import SHAPES, day_time, mark, minute, second
 from isogenic.web.screens.release import lot_screen
 from isogenic.web.screens.review import deviation_screen, review_screen
+from isogenic.web.screens.site import site_screen
 from isogenic.web.screens.trail import _line
 from isogenic.web.screens.words import plain_words
 from isogenic.web.trail import trail_answer
@@ -155,3 +159,30 @@ def test_live_values_say_what_they_are(standing: Network) -> None:
     assert "Live values" not in trends(desk.batch_line(desk.story("BAT-A1")[0]))
     row = (desk.batch_line(record), (), 0.5, 3.1)
     assert "never evidence" in network_running([row])
+
+
+def test_nodes_show_sizes_key_clock_and_what_is_wrong(network: Network) -> None:
+    leeds, house = network.books[LEEDS], next(each for each in network.books[LEEDS].ledgers.values() if each.origin.endswith("/HOUSE"))
+    leeds.note(NOW, ClockMeasured("LEEDS", "ntp", "good", 1.25, 0.5, 3.0, 20.0, "boot", 10.0), house=True)
+    leeds.note(NOW, DiskFilled(LEEDS, 1000), house=True)
+    leeds.note(NOW, LedgerHealed(house.origin, "the file was torn", 40, 3, 0, "ab" * 32), house=True)
+    network.carry()
+    shown = ControlDesk(network.node).network()
+    line = next(each for each in shown.nodes if each.site == "LEEDS")
+    assert (line.clock, line.clock_offset, line.key.fingerprint) == ("good", "+1.2 ± 0.5 ms, ntp", house.signer.verifying_key.fingerprint)
+    assert line.troubles == ["its disk is full: no new batch is started there"]
+    assert line.warnings == ["HOUSE was healed, 2026-11-20 14:30Z: 40 facts kept, 3 returned, 0 lost"]
+    page = network_nodes(shown)
+    assert f"{line.noted} noted, {line.witnessed} witnessed" in page
+    assert line.key.fingerprint in page
+    assert "its disk is full" in network_head(shown)
+    assert "its disk is full" in site_screen(ControlDesk(network.node).site(LEEDS))
+    leeds.note(NOW, DiskFreed(LEEDS, 10**9), house=True)
+    network.carry()
+    assert "its disk is full" not in network_nodes(ControlDesk(network.node).network())
+
+
+def test_what_a_sponsor_ledger_says_of_a_clock_is_not_shown(network: Network) -> None:
+    network.books[LEEDS].note(NOW, LedgerHealed("elsewhere", "made up", 1, 1, 1, ""))
+    network.carry()
+    assert network.node.state.site(LEEDS).healed is None

@@ -100,6 +100,11 @@ class Beats:
                     heard.said.add(origin)
                     self._note([TailWithheld(site, origin, held, size, int(passed_s(since, now)))])
 
+    def withheld(self, site: SiteId) -> set[str]:
+        """The ledgers of a site of which it holds its newest facts back now."""
+        heard = self._heard.get(site)
+        return set(heard.said) if heard is not None else set()
+
     def watermarks(self, peer: NodeId, *, blocks_held: bool) -> dict[str, str]:
         """Up to where the site may delete what its facts name: nothing unless this control site holds it in two stores."""
         if self.stores < 2 or not blocks_held or peer not in self.outgoing:

@@ -63,6 +63,7 @@ class Live:
     noted: dict[str, int] = field(default_factory=dict)
     units: dict[str, deque[tuple[datetime, dict[str, float]]]] = field(default_factory=dict)
     now: dict[str, object] = field(default_factory=dict)
+    certificate_until: datetime | None = None  # of the certificate with which it called last
 
 
 class Desk:

@@ -12,6 +12,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,11 @@ class PeerProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         tls = self.transport.get_extra_info("ssl_object")
-        subject = (tls.getpeercert() or {}).get("subject", ()) if tls is not None else ()
+        shown = (tls.getpeercert() or {}) if tls is not None else {}
+        subject = shown.get("subject", ())
         names = [value for part in subject for key, value in part if key == "commonName"]
         self.scope["isogenic.peer"] = names[0] if names else ""  # type: ignore[typeddict-unknown-key]
+        self.scope["isogenic.peer_until"] = shown.get("notAfter", "")  # type: ignore[typeddict-unknown-key]
 
 
 def application(desk: Desk) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -52,6 +55,8 @@ def application(desk: Desk) -> Callable[[Scope, Receive, Send], Awaitable[None]]
             body = await _body(receive)
             peer = NodeId(scope.get("isogenic.peer") or "")
             target = scope["path"] + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
+            if peer in desk.live and (until := scope.get("isogenic.peer_until")):
+                desk.live[peer].certificate_until = datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC)
             answer = await desk.handle(peer, scope["method"], target, body)
         except (NotValid, NotTrusted) as refusal:
             answer = problem(refusal)

@@ -26,7 +26,7 @@ from isogenic.authority.revocation import KeyHistory, KeyRevoked
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteId
 from isogenic.monitoring.facts import ModelPublished
-from isogenic.network.facts import HeartbeatKept
+from isogenic.network.facts import HeartbeatKept, PageRefused
 from isogenic.quality.deviations import Deviation
 from isogenic.quality.record import CLAIMS, DECISIONS, LotRecord, batch_of, names_an_unreadable_batch
 from isogenic.quality.record import apply as apply_to_lot
@@ -36,11 +36,14 @@ from isogenic.recipes.approval import RecipeAccepted, RecipeApproved, RecipeNotA
 from isogenic.records import codec
 from isogenic.records import facts as records
 from isogenic.records.facts import Actor, Fact, UnknownPayload
+from isogenic.records.healing import LedgerHealed
+from isogenic.records.times import ClockMeasured, ClockStepped
 
 __all__ = ["Announced", "ClaimRefused", "ControlState", "Place", "SiteView", "apply", "fold"]
 
 CONTROL = "CONTROL"
-NODE_STARTED, LINK_LOST = "sites.node_started", "sites.link_lost"  # by name: this room does not know the sites' room
+# By name: this room does not know the sites' room.
+NODE_STARTED, LINK_LOST, DISK_FILLED, DISK_FREED = "sites.node_started", "sites.link_lost", "sites.disk_filled", "sites.disk_freed"
 FOREIGN_SHOWN = 100  # of each ledger: enough to see what is going on, whatever a site writes
 # What only the control site says; the words of a site on these are kept as foreign.
 OURS_TO_SAY = DECISIONS | {
@@ -104,6 +107,12 @@ class SiteView:
     started: datetime | None = None
     starts: int = 0
     outages: int = 0
+    disk_full: bool = False
+    clock: ClockMeasured | None = None  # the newest measurement of its clock
+    clock_at: datetime | None = None
+    stepped: tuple[datetime, float] | None = None  # when its clock stepped last, and by how many seconds
+    healed: tuple[datetime, LedgerHealed] | None = None  # the ledger of its that was healed last
+    page_refused: datetime | None = None  # when a page of its was kept as evidence last
     published: Mapping[RecipeKey, RecipePublished] = field(default_factory=dict)
     answers: Mapping[RecipeKey, RecipeAccepted | RecipeNotAccepted] = field(default_factory=dict)
 
@@ -330,6 +339,9 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
             return replace(state, entitlements=entitle(state.entitlements, fact))
         case HeartbeatKept():
             return replace(state, heartbeats={**state.heartbeats, payload.site: payload.note})
+        case PageRefused():
+            view = replace(state.site(payload.site), page_refused=fact.at)
+            return replace(state, sites={**state.sites, payload.site: view})
         case ClaimRefused():
             return replace(state, refused=state.refused | {(payload.ledger, payload.batch)})
     return state
@@ -372,7 +384,17 @@ def _of_site(state: ControlState, fact: Fact, place: Place) -> ControlState:
             view = replace(view, answers={**view.answers, (payload.recipe, payload.version): payload})
         case _ if fact.kind == NODE_STARTED and not place.sponsor:
             view = replace(view, started=fact.at, starts=view.starts + 1)
-        case _ if fact.kind == LINK_LOST and not place.sponsor:
+        case _ if place.sponsor:  # what follows is said in the house only
+            return state
+        case ClockMeasured():
+            view = replace(view, clock=payload, clock_at=fact.at)
+        case ClockStepped():
+            view = replace(view, stepped=(fact.at, payload.by_s))
+        case LedgerHealed():
+            view = replace(view, healed=(fact.at, payload))
+        case _ if fact.kind in (DISK_FILLED, DISK_FREED):
+            view = replace(view, disk_full=fact.kind == DISK_FILLED)
+        case _ if fact.kind == LINK_LOST:
             view = replace(view, outages=view.outages + 1)
         case _:
             return state

@@ -60,6 +60,7 @@ from isogenic.web.messages import (
     shown,
     time,
 )
+from isogenic.web.site_health import key_lines, node_line
 from isogenic.web.story import Stories, Story
 
 __all__ = ["ControlDesk", "Reference", "Trend"]
@@ -114,6 +115,7 @@ class ControlDesk:
             running=sum(each.running for each in sites),
             open_deviations=sum(each.open_deviations for each in sites),
             lots_waiting=len(self.waiting()),
+            nodes=[node_line(self.node, site) for site in self.node.sites()],
             notices=self.node.notices(),
         )
 
@@ -172,6 +174,8 @@ class ControlDesk:
             ledgers=[_completeness(each) for each in self.node.completeness(site)],
             batches=[self.batch_line(each) for each in self.records(site)],
             recipes=[f"{recipe} version {version}: {answer}" for (recipe, version), answer in sorted(answers.items())],
+            node=node_line(self.node, site),
+            keys=key_lines(self.node, site),
         )
 
     # ---- batches ----

@@ -8,8 +8,10 @@ from isogenic.web.messages import BatchLine, DeviationLine, NoteLine
 
 __all__ = [
     "CompletenessLine",
+    "KeyLine",
     "LotLine",
     "Network",
+    "NodeLine",
     "RecipeLine",
     "ReleasePage",
     "ResultLine",
@@ -28,6 +30,33 @@ class CompletenessLine(BaseModel):
     complete: bool
     root: str
     words: str = Field(description="for example: complete: 1204 of 1204 facts, root verified")
+
+
+class KeyLine(BaseModel):
+    """The key that counts now for a ledger of a site."""
+
+    ledger: str
+    fingerprint: str = Field(description="empty: revoked, and no other is named")
+    since: str | None = Field(description="time of the first fact that it counts for; null: there is none yet")
+    change: str = Field(description="first, rotated or revoked: how it came to count")
+    from_fact: int
+
+
+class NodeLine(BaseModel):
+    """How a site's node is, as far as the control site knows."""
+
+    site: str
+    noted: int = Field(description="facts that the site has noted, as it last told")
+    witnessed: int = Field(description="of them, held, verified and cosigned here")
+    directed: int = Field(description="facts noted here in the ledger written for the site")
+    directed_witnessed: int = Field(description="of them, cosigned by the site")
+    key: KeyLine | None = Field(description="of its house")
+    clock: str = Field(description="quality of its clock, as it last measured it")
+    clock_offset: str
+    clock_at: str | None
+    certificate_until: str | None = Field(description="of the certificate with which it called last; null: it has not called this process")
+    troubles: list[str] = Field(description="what stops something, or is lost")
+    warnings: list[str] = []
 
 
 class SiteLine(BaseModel):
@@ -53,6 +82,7 @@ class Network(BaseModel):
     running: int
     open_deviations: int
     lots_waiting: int
+    nodes: list[NodeLine] = []
     notices: list[str] = Field(default=[], description="what people should know of the control site itself, as that its certificate ends")
 
 
@@ -64,6 +94,8 @@ class SiteDetail(SiteLine):
     ledgers: list[CompletenessLine]
     batches: list[BatchLine]
     recipes: list[str]
+    node: NodeLine | None = None
+    keys: list[KeyLine] = []
 
 
 class SignatureLine(BaseModel):

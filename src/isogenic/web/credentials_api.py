@@ -96,7 +96,7 @@ class Watch:
                 case PersonSignInRefused(person, why):
                     self._lines.append((fact.position, text_of_time(fact.at), person, why, False))
                 case AccountLocked(person, means, failures, until):
-                    words = f"locked until {text_of_time(until)} after {failures} failures ({means})"
+                    words = f"locked until {until:%Y-%m-%d %H:%M}Z after {failures} failures in a row ({means})"
                     self._lines.append((fact.position, text_of_time(fact.at), person, words, True))
                 case AttemptsAcknowledged(_, up_to, _):
                     self._up_to = max(self._up_to, up_to)

@@ -43,7 +43,7 @@ from isogenic.web.screens.batches import batch_screen, batches_screen
 from isogenic.web.screens.disclosures import disclosures_screen
 from isogenic.web.screens.doors import inside, password_page, sign_in_page
 from isogenic.web.screens.markup import Markup, h
-from isogenic.web.screens.network import RunningBatch, network_head, network_map, network_running, network_sites
+from isogenic.web.screens.network import RunningBatch, network_head, network_map, network_nodes, network_running, network_sites
 from isogenic.web.screens.parts import Nav, empty, panel, rail
 from isogenic.web.screens.people import alarm_notice, people_screen
 from isogenic.web.screens.recipes import recipes_screen
@@ -217,6 +217,7 @@ def network_page(request: Request) -> Response | None:
             page.part(lambda: network_map(desk.network(), desk.places), name="network map")
             page.part(lambda: network_sites(desk.network()), name="network sites")
         page.part(lambda: network_running(_running(desk)), name="network running", classes="below")
+        page.part(lambda: network_nodes(desk.network()), name="network nodes", classes="below")
     return None
 
 

@@ -33,10 +33,14 @@ def disclosures_screen(found: Sequence[Disclosure], entitlements: Sequence[Entit
         for each in newest
     ]
     form = h(
-        "form",
-        h("label", "To ", h("input", name="to", value=asked["to"], placeholder="node LEEDS, person QUI, or the id alone")),
-        h("label", " since ", h("input", name="since", value=asked["since"], placeholder="2026-11-01T00:00:00Z")),
-        h("button.second", "Show", type="submit"),
+        "form.trail-search",
+        h(
+            "label.field",
+            h("span", "To whom"),
+            h("input", type="search", name="to", value=asked["to"], placeholder="node LEEDS, person QUI, or the id alone"),
+        ),
+        h("label.field", h("span", "From, UTC"), h("input", type="search", name="since", value=asked["since"], placeholder="2026-11-01T00:00:00Z")),
+        h("button", "Show", type="submit"),
         method="get",
         action="/disclosures",
     )
@@ -48,17 +52,20 @@ def disclosures_screen(found: Sequence[Disclosure], entitlements: Sequence[Entit
     may = listing(("Ledger", "Party", "State", "Why", "By"), held, nothing="No entitlement is noted.")
     return join(
         head("Disclosures", sub="What left this node is listed before it leaves. What cannot be listed does not leave."),
-        panel(
-            "What left",
-            form,
-            left,
-            aside=f"{count_of(len(found), 'line')}, {total:,} bytes" + (f"; the newest {LINES_SHOWN}" if len(found) > LINES_SHOWN else ""),
+        h(
+            "div.stack",
+            panel(
+                "What left",
+                form,
+                h("div", left, style="margin-top:14px"),
+                aside=f"{count_of(len(found), 'line')}, {total:,} bytes" + (f"; the newest {LINES_SHOWN}" if len(found) > LINES_SHOWN else ""),
+            ),
+            panel("Who may have which ledger", may),
         ),
-        panel("Who may have which ledger", may),
     )
 
 
 def _by(signature: SignatureLine | None) -> Markup | str:
     if signature is None:
-        return "follows from the directory"
+        return "–"
     return h("span", signature.role.replace("_", " "), signed_line(printed_name=signature.printed_name, at=signature.at, meaning=signature.meaning))

@@ -6,14 +6,27 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from isogenic.ids import SiteId
-from isogenic.web.control_messages import Network, SiteLine
+from isogenic.web.control_messages import KeyLine, Network, NodeLine, SiteLine
 from isogenic.web.messages import BatchLine, PhaseLine
 from isogenic.web.screens.batches import LIVE_WORDS
 from isogenic.web.screens.land import HEIGHT, WIDTH, dots, on_map, within
 from isogenic.web.screens.markup import Child, Markup, h, join, raw
 from isogenic.web.screens.parts import count_of, day_time, figure, head, listing, mark, minute, panel, second, strip
 
-__all__ = ["RunningBatch", "link_mark", "network_head", "network_map", "network_running", "network_sites", "record_mark"]
+__all__ = [
+    "RunningBatch",
+    "certificate_words",
+    "clock_words",
+    "key_words",
+    "link_mark",
+    "network_head",
+    "network_map",
+    "network_nodes",
+    "network_running",
+    "network_sites",
+    "record_mark",
+    "trouble_words",
+]
 
 RunningBatch = tuple[BatchLine, Sequence[PhaseLine], float | None, float | None]  # newest T2 and SPE, each over its limit
 DOT = 2.6
@@ -41,10 +54,13 @@ def network_head(network: Network) -> Markup:
     """What the page says first: one sentence, four figures, the time."""
     silent = [site for site in network.sites if site.link != "linked"]
     clock = h("div.clock", h("b", second(network.now)), "control site")
+    titles = {site.site: site.title for site in network.sites}
+    troubles = [(titles.get(each.site, each.site), each.troubles) for each in network.nodes if each.troubles]
     words = "sites linked" + (f", {len(silent)} silent" if silent else "")  # which ones, the sentence above says
     return join(
         head("Network", sub=_sentence(network, silent), aside=clock),
-        *(h("div.notice.warn", h("p", notice)) for notice in network.notices),
+        *(h("div.notice.warn.above", h("p", notice)) for notice in network.notices),
+        *(h("div.notice.stop.above", h("p", h("b", f"{title}: "), "; ".join(said), ".")) for title, said in troubles),
         h(
             "div.figures",
             figure(len(network.sites) - len(silent), words, of=f" of {len(network.sites)}", abnormal="major" if silent else ""),
@@ -63,6 +79,61 @@ def network_map(network: Network, places: Mapping[SiteId, tuple[float, float]]) 
 def network_sites(network: Network) -> Markup:
     """Each site on one line."""
     return panel("Sites", _sites(network))
+
+
+def network_nodes(network: Network) -> Markup:
+    """The nodes themselves: what they have noted, keys, clocks, certificates, and what is wrong with them."""
+    titles = {site.site: site.title for site in network.sites}
+    rows: list[Sequence[Child]] = [
+        (
+            h("span", h("span.main", titles.get(each.site, each.site)), h("span.under", each.site)),
+            h("span", f"{each.noted} noted, {each.witnessed} witnessed", h("span.under", directed_words(each))),
+            key_words(each.key),
+            clock_words(each),
+            certificate_words(each),
+            trouble_words(each),
+        )
+        for each in network.nodes
+    ]
+    columns = ("Site", "Facts of the site", "Key of its house, since", "Clock", "Certificate", "Alarms")
+    hrefs = [f"/sites/{each.site}" for each in network.nodes]
+    return panel("Nodes", listing(columns, rows, nothing="The directory names no site.", hrefs=hrefs))
+
+
+def directed_words(node: NodeLine) -> str:
+    """How far the ledger written for a site has come."""
+    waits = node.directed - node.directed_witnessed
+    return f"for it: {node.directed} noted, {f'{waits} on their way' if waits else 'all witnessed there'}"
+
+
+def key_words(key: KeyLine | None, *, whole: bool = False) -> Child:
+    """A key as people compare it: its beginning, the whole in the title, and since when it counts."""
+    if key is None:
+        return "–"
+    if not key.fingerprint:
+        return mark("stop", "revoked")
+    how = {"rotated": "rotated", "revoked": "renewed"}.get(key.change, "first")
+    return h(
+        "span",
+        h("code", key.fingerprint if whole else key.fingerprint[:9] + "…", title=key.fingerprint),
+        h("span.under", f"{how}, {(key.since or '–')[:10]}"),
+    )
+
+
+def trouble_words(node: NodeLine) -> Child:
+    """What is wrong with a node, worst first."""
+    said = [*(mark("stop", words) for words in node.troubles), *(mark("warn", words) for words in node.warnings)]
+    return h("div.troubles", *said) if said else "none"
+
+
+def clock_words(node: NodeLine) -> Child:
+    """Quality and offset of a clock."""
+    return h("span", node.clock, h("span.under", node.clock_offset) if node.clock_offset else None)
+
+
+def certificate_words(node: NodeLine) -> Child:
+    """When the certificate ends with which a node calls."""
+    return h("span.id", f"until {node.certificate_until[:10]}") if node.certificate_until else h("span.under", "not seen since the start")
 
 
 def network_running(running: Sequence[RunningBatch]) -> Markup:

@@ -20,7 +20,9 @@ def alarm_notice(alarm: str) -> Markup:
     """What those who answer for it see on every page until they have looked (21 CFR 11.300(d))."""
     if not alarm:
         return join()
-    return h("div.notice.stop", h("h3", mark("stop", alarm)), h("p", h("a", "Look at the attempts", href="/people"), " and say what came of it."))
+    return h(
+        "div.notice.stop.above", h("h3", mark("stop", alarm)), h("p", h("a", "Look at the attempts", href="/people"), " and say what came of it.")
+    )
 
 
 def people_screen(

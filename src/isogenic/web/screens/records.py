@@ -93,7 +93,7 @@ def _fact(fact: FactLine) -> Markup:
             h("span", _words(fact.kind), title=fact.kind),
             h("span", fact.subject, title=fact.subject),
             h("span", f"{fact.actor}, {fact.role.replace('_', ' ')}" if fact.role != "node" else fact.actor),
-            h("span", f"{fact.ledger.partition('/')[2] or fact.ledger} #{fact.position}", title=f"{fact.ledger}#{fact.position}"),
+            h("span", f"#{fact.position} {fact.ledger.partition('/')[2] or fact.ledger}", title=f"{fact.ledger}#{fact.position}"),
             _stage(fact.stage),
         ),
         h("div.body", _body(fact.body), h("p.empty", f"{fact.ledger}#{fact.position}, clock {fact.clock}")),

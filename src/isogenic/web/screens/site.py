@@ -10,7 +10,7 @@ from isogenic.web.messages import BatchLine
 from isogenic.web.revoking import KeyRevocationLine
 from isogenic.web.screens.batches import batch_rows
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.network import link_mark, record_mark
+from isogenic.web.screens.network import certificate_words, clock_words, key_words, link_mark, record_mark, trouble_words
 from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said, second
 from isogenic.web.screens.signing import signature_dialog
 
@@ -42,12 +42,33 @@ def site_screen(site: SiteDetail) -> Markup:
                         ("Starts", site.starts),
                     ),
                 ),
+                _node(site),
                 panel(
                     "Recipes",
                     h("div", *(h("p", line) for line in site.recipes)) if site.recipes else empty("No recipe has been published to this site."),
                 ),
             ),
         ),
+    )
+
+
+def _node(site: SiteDetail) -> Markup | None:
+    node = site.node
+    if node is None:
+        return None
+    keys = [(each.ledger.rpartition("/")[2], key_words(each, whole=True)) for each in site.keys]
+    return join(
+        panel(
+            "Node",
+            pairs(
+                ("Alarms", trouble_words(node)),
+                ("Clock", clock_words(node)),
+                ("Measured", second(node.clock_at)),
+                ("Certificate", certificate_words(node)),
+                ("Written for it", f"{node.directed} noted, {node.directed_witnessed} witnessed there"),
+            ),
+        ),
+        panel("Keys in force", pairs(*keys), aside="compare by telephone"),
     )
 
 
