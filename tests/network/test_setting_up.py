@@ -25,6 +25,7 @@ from isogenic.clock import SystemClock
 from isogenic.errors import NotAllowed, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.ids import NodeId, PersonId, RandomMint, SiteId
 from isogenic.network.admission import admit_site
+from isogenic.network.control import ControlNode
 from isogenic.network.home import ControlHome, publish_documents
 from isogenic.network.server import node_server, started
 from isogenic.records import codec
@@ -138,6 +139,59 @@ def test_the_page_makes_a_network_whose_nodes_talk_over_tls_and_witness_each_oth
     assert sorted(directory.people) == ["BEN", "LEA", "QUI"]
     assert (directory.people[PersonId("LEA")].sites, directory.people[PersonId("BEN")].sites) == ((SiteId("LEEDS"),), ())
     assert [each.complete for each in control.completeness(SiteId("LEEDS"))] == [True, True]
+
+
+def test_freshly_made_nodes_start_at_once_whatever_the_link_does(made: Path, tmp_path: Path) -> None:
+    """They have no ledgers yet: nothing can have been rolled back, and nobody needs to be asked."""
+    folder = tmp_path / "fresh"
+    shutil.copytree(made, folder)
+    clock, home, leeds = SystemClock(), ControlHome.open(folder / "NET" / "CONTROL"), SiteHome.open(folder / "LEEDS")
+    control = home.node(clock=clock, mint=RandomMint(), software="test")
+    assert control.beacon is not None and control.beacon.read() == {}
+    control.start()
+    publish_documents(control, home)
+    assert control.returning.waits == {}
+    assert control.ledgers["LEEDS"].size > 0
+
+    async def alone() -> None:
+        link = HttpsLink("https://localhost:9", home=leeds.folder, wait_s=1)  # nobody is there
+        node = leeds.node(clock=clock, mint=RandomMint(), equipment=Vessels(leeds.plant), link=link, software="test")
+        node.start()
+        assert node.held == ""
+        await node.cycle()
+        await link.close()
+        assert next(fact.kind for fact in node.ledgers["HOUSE"].facts()) == "sites.node_started"
+
+    asyncio.run(alone())
+    (folder / "LEEDS.beacon").unlink()  # it is the beacon that says so
+    link = HttpsLink("https://localhost:9", home=leeds.folder, wait_s=1)
+    node = leeds.node(clock=clock, mint=RandomMint(), equipment=Vessels(leeds.plant), link=link, software="test")
+    node.start()
+    assert "no beacon says how far it had come" in node.held
+
+
+def test_a_facility_that_is_admitted_later_gets_what_was_published_before_it(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    shutil.copytree(made, folder)
+    clock, ghent, control_folder = SystemClock(), folder / "GHENT", folder / "NET" / "CONTROL"
+    (control_folder / "documents" / "MAB-A.specification.yaml").write_text(document("mab-a.specification.yaml"))
+
+    def opened() -> ControlNode:
+        home = ControlHome.open(control_folder)
+        control = home.node(clock=clock, mint=RandomMint(), software="test")
+        control.start()
+        publish_documents(control, home)
+        return control
+
+    opened().stop()
+    ghent.mkdir()
+    (ghent / "plant.yaml").write_text(document("ghent.plant.yaml"))
+    asked = request(ghent, network="aster")
+    admit_site(Authority.load(folder / "NET" / "AUTHORITY"), control_folder, asked, fingerprint=fingerprint_of(asked), now=NOW)
+    control = opened()
+    assert control.returning.waits == {}
+    told = [[fact.kind for fact in control.ledgers[site].facts() if "published" in fact.kind] for site in ("LEEDS", "GHENT")]
+    assert told[0] == told[1] == ["authority.directory_published", "quality.specification_published", "authority.directory_published"]
 
 
 def test_every_private_file_is_for_the_nodes_own_user_and_no_private_key_is_in_a_public_one(made: Path) -> None:
