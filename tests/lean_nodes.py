@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from isogenic.clock import ScaledClock, text_of_time
+from isogenic.clock import ScaledClock, monotonic_seconds, text_of_time
 from isogenic.errors import NotReachable, Refusal
 from isogenic.ids import NodeId, PersonId, RandomMint, SiteId
 from isogenic.network.control import CONTROL
@@ -30,6 +30,7 @@ from isogenic.network.server import node_server, started
 from isogenic.plant.model import SitePlant
 from isogenic.plant.readings import Frame, Quality, TagIndex
 from isogenic.records import codec
+from isogenic.records.beacon import BEACON_S
 from isogenic.records.lock import sole_process
 from isogenic.records.store import Commit, LedgerStore
 from isogenic.shell.running import tell_ready
@@ -201,10 +202,13 @@ async def control(task: Task) -> None:
         server = node_server(node.desk, home=task.folder, host="127.0.0.1", port=0)
         serving = asyncio.create_task(server.serve())
         tell_ready(task.ready, {"url": f"https://127.0.0.1:{await started(server)}"})
-        people = people_of(task)
+        people, remembered = people_of(task), monotonic_seconds()
         while not serving.done():
             await asyncio.sleep(PEOPLE_S)
             people.ticks += 1
+            if monotonic_seconds() - remembered >= BEACON_S:
+                node.keep_beacon()
+                remembered = monotonic_seconds()
             if task.calm.exists():
                 continue
             with contextlib.suppress(Refusal):
