@@ -11,6 +11,7 @@ import pytest
 
 from isogenic.batches.facts import ClockCorrected, PhaseCompleted
 from isogenic.clock import ClockQuality, Moment
+from isogenic.records.gaps import Cause, ReadingsGap
 from isogenic.records.times import ClockStepped
 from small_network import LEEDS, START, Network
 
@@ -100,3 +101,22 @@ def test_a_step_while_the_node_was_down_is_seen_when_it_is_behind_its_own_facts(
     assert -3 * 3600.0 - 2 <= stepped.by_s < -2  # type: ignore[attr-defined]  # at least: how long it was down nobody knows
     assert stepped.where == "while it was down"  # type: ignore[attr-defined]
     assert len(net.payloads(ClockCorrected)) == 1
+
+
+@pytest.mark.parametrize("by", [36_000.0, -36_000.0])
+def test_a_step_during_a_batch_is_a_gap_of_its_readings_by_the_clock(tmp_path: Path, by: float) -> None:
+    def jump(clock: JumpingClock, scan: int) -> None:
+        if scan == 10:
+            clock.off = by
+
+    net, _ = lived(tmp_path, "stepped", jump)
+    node = net.nodes[LEEDS]
+    (batch,) = node.state.running()
+    node.readings.seal_all(batch.control.batch)
+    gaps = [fact for fact in net.payloads(ReadingsGap) if isinstance(fact, ReadingsGap) and fact.why is Cause.CLOCK]
+    assert [(gap.batch, gap.tags, gap.missing) for gap in gaps] == [(batch.control.batch, (), 0)]
+    assert (gaps[0].last - gaps[0].first).total_seconds() == by + 3600.0
+    straight, _ = lived(tmp_path, "straight", lambda clock, scan: None)
+    (other,) = straight.nodes[LEEDS].state.running()
+    straight.nodes[LEEDS].readings.seal_all(other.control.batch)
+    assert [fact for fact in straight.payloads(ReadingsGap) if isinstance(fact, ReadingsGap) and fact.why is Cause.CLOCK] == []

@@ -131,6 +131,7 @@ class SiteNode:
         self.site = Site(state)
         self.actor = Actor.node(state.site)
         self.time = ClockWatch(clock, str(state.site))
+        self._stepped = False  # the clock, since readings were kept last
         self._measured: Fact | None = None  # the newest measurement of the clock that was noted
         self.keys = KeyCare(self.ledgers, clock, self.actor, keyring, key_rotate_h, key_rotate_facts, journal)
         self.frame: Frame | None = None
@@ -316,7 +317,9 @@ class SiteNode:
         self._note_modules()
         if not self._written:  # after a start, or when a module came back: what was noted comes into force before anything new is decided
             await self._write()
-        self.readings.keep(self.frame, self.state.running())  # before: the readings that close a batch are of that batch
+        # Before: the readings that close a batch are of that batch. A step since the last of them is a gap: what lies between has no length.
+        self.readings.keep(self.frame, self.state.running(), stepped=self._stepped)
+        self._stepped = False
         decided = scan(self.site, self.frame, now, mint=self.mint)
         if any(isinstance(payload, BatchClosed) for payload in decided.facts):
             self.readings.flush()
@@ -344,6 +347,7 @@ class SiteNode:
     def _of_clock(self, noted: list[Payload], by: float) -> list[Payload]:
         if by:
             log.error("%s: %s", self.state.site, self.time.alarm)
+            self._stepped = True
         return [*noted, *(ClockCorrected(batch.control.batch, round(by, 3)) for batch in self.state.running() if by)]
 
     def _look_for_room(self) -> None:

@@ -93,13 +93,16 @@ class Ballast:
 
 
 class SkewedClock:
-    """A node's own clock: the night's, and some seconds."""
+    """A node's own clock: the night's, and some seconds; beside it the machine's steady clock, which no jump moves."""
 
     def __init__(self, shared: ManualClock, *, skew_s: float = 0.0) -> None:
-        self.shared, self.skew_s = shared, skew_s
+        self.shared, self.skew_s, self.boots = shared, skew_s, 0
+        self._begun = shared.at
 
     def now(self) -> Moment:
-        return Moment(self.shared.at + timedelta(seconds=self.skew_s), "rehearsal", ClockQuality.SIMULATED)
+        steady = (self.shared.at - self._begun).total_seconds()
+        wall = self.shared.at + timedelta(seconds=self.skew_s)
+        return Moment(wall, "rehearsal", ClockQuality.SIMULATED, steady_s=steady, boot=f"boot {self.boots}")
 
     async def sleep(self, seconds: float) -> None:
         raise AssertionError("nobody sleeps in a rehearsal: the night moves the clock")
@@ -214,6 +217,7 @@ class Machine:
             task.close()
         self._forget()
         if power:
+            self.clock.boots += 1
             self.disk.power_cut(dice)
         else:
             self.disk.kill()
