@@ -15,7 +15,7 @@ from isogenic.clock import DisciplinedClock
 from isogenic.errors import NotTrusted, Refusal
 from isogenic.ids import NodeId
 from isogenic.network.beats import WITHHELD_S
-from isogenic.network.facts import HeartbeatKept, TailWithheld
+from isogenic.network.facts import HeartbeatKept, SiteSilent, TailWithheld
 from isogenic.records import codec
 from isogenic.records.facts import Actor
 from isogenic.records.heartbeats import Heartbeat, claimed_heartbeat, open_watermark, sign_heartbeat, sign_watermark
@@ -205,3 +205,43 @@ def test_a_closed_batch_has_a_manifest_that_the_control_site_finds_line_by_line(
         assert len(net.payloads(BatchManifestNoted)) == 1
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("signed", ["by nobody", "by another key", "before"])
+def test_what_its_key_has_not_signed_is_no_sign_of_life_of_a_site(tmp_path: Path, signed: str) -> None:
+    net = Network(tmp_path / "net")
+    asyncio.run(net.carry())
+    beat(net)
+    live = net.control.desk.live[NodeId("LEEDS")]
+    told, noted, said = live.heard, dict(live.noted), list[bytes]()
+    right = Heartbeat("LEEDS", 99, 1, net.clock.at, {HOUSE: (10**6, bytes(32))})
+    note = {
+        "by nobody": "",
+        "by another key": sign_heartbeat(right, Signer.generate("aster/LEEDS")).decode(),
+        "before": net.control.desk.beats._heard[LEEDS].note.decode(),
+    }[signed]
+    for minute in range(3):
+        net.clock.advance(60.0)
+        said = [codec.dumps({"at": "2026-03-02T06:00:00.000Z", "noted": {HOUSE: 10**6}, "values": {"BR-50": {"ph": float(minute)}}, "note": note})]
+        status = asyncio.run(net.control.desk.handle(NodeId("LEEDS"), "POST", "/v1/heartbeat", said[0])).status
+        assert status == (401 if signed == "by another key" else 200)
+        for path in ("/v1/control?from=0", f"/v1/held?ledger={HOUSE}&from=0"):  # nor is what its session alone can ask
+            assert asyncio.run(net.control.desk.handle(NodeId("LEEDS"), "GET", path)).status == 200
+        net.control.note_silence(net.clock.at, silent_s=15.0)
+    assert (live.heard, dict(live.noted)) == (told, noted)
+    assert [values for _, values in live.units["BR-50"]] == [{"ph": 0.0}, {"ph": 1.0}, {"ph": 2.0}]  # shown, never evidence
+    assert [fact.site for fact in house(net) if isinstance(fact, SiteSilent)] == [LEEDS]
+    net.nodes[LEEDS].note([LinkLost(LEEDS, "new facts")])
+    asyncio.run(net.carry())
+    assert live.heard == net.clock.at
+
+
+def test_a_site_in_whose_name_somebody_calls_and_nothing_is_signed_is_silent(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    for _ in range(2):
+        asyncio.run(net.control.desk.handle(NodeId("LEEDS"), "GET", "/v1/control?from=0"))
+        net.control.note_silence(net.clock.at, silent_s=15.0)
+        net.clock.advance(60.0)
+    net.control.note_silence(net.clock.at, silent_s=15.0)
+    assert [fact.site for fact in house(net) if isinstance(fact, SiteSilent)] == [LEEDS]
+    assert net.control.desk.live[NodeId("LEEDS")].heard is None

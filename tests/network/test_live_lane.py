@@ -15,14 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogenic.clock import text_of_time
-from isogenic.errors import NotValid
+from isogenic.errors import NotTrusted, NotValid
 from isogenic.ids import NodeId
 from isogenic.network.desk import HEARTBEAT_BYTES_MAX, Desk
 from isogenic.network.lane import Lane
 from isogenic.records import codec
-from small_network import LEEDS, Network
+from isogenic.records.heartbeats import Heartbeat, sign_heartbeat
+from isogenic.records.notes import Signer
+from isogenic.sim.world import signers
+from small_network import LEEDS, SEED, Network
 
 LEEDS_NODE = NodeId("LEEDS")
+KEY, _ = signers(SEED, "aster", "LEEDS")
 
 
 def free_port() -> int:
@@ -54,8 +58,10 @@ async def until(true: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-def heartbeat(net: Network, value: float) -> bytes:
-    return codec.dumps({"at": text_of_time(net.clock.at), "noted": {"aster/LEEDS/HOUSE": 3}, "values": {"BR-50": {"ph": value}}})
+def heartbeat(net: Network, value: float, *, signer: Signer = KEY) -> bytes:
+    beat = Heartbeat("LEEDS", 3, int(value * 10), net.clock.at, {"aster/LEEDS/HOUSE": (3, bytes(32))})
+    said = {"at": text_of_time(net.clock.at), "noted": {"aster/LEEDS/HOUSE": 3}, "values": {"BR-50": {"ph": value}}}
+    return codec.dumps({**said, "note": sign_heartbeat(beat, signer).decode()})
 
 
 def shown(desk: Desk) -> list[float]:
@@ -92,6 +98,12 @@ def test_what_a_site_says_to_one_process_is_shown_by_the_other_and_no_outage_har
             assert shown(one) == [7.0]  # not told back
             assert two.live[LEEDS_NODE].noted == {"aster/LEEDS/HOUSE": 3}
             assert two.live[LEEDS_NODE].heard == nets[1].clock.at
+            with pytest.raises(NotTrusted):  # nor does the lane make anybody heard whom the wire would not
+                two.hear_from_another(LEEDS_NODE, heartbeat(nets[0], 9.0, signer=Signer.generate("aster/LEEDS")))
+            two.hear_from_another(LEEDS_NODE, codec.dumps({**codec.loads(heartbeat(nets[0], 9.0)), "note": ""}))
+            assert two.live[LEEDS_NODE].noted == {"aster/LEEDS/HOUSE": 3}
+            two.live[LEEDS_NODE].units.clear()
+            two.show(LEEDS_NODE, heartbeat(nets[0], 7.0))
             server.stop()
             await until(lambda: not any(lane.open for lane in lanes))
             await say(7.1)

@@ -147,6 +147,31 @@ def test_a_rotten_blob_comes_back_from_the_other_side(net: Network, where: str) 
     assert [each.ledger for each in noted(net, where, RotMended)] == [sealed.digest]
 
 
+@pytest.mark.parametrize("how", ["flipped", "gone", "gone before the first pass"])
+def test_a_block_that_rots_at_the_control_site_is_asked_for_again_while_both_nodes_run(net: Network, how: str) -> None:
+    mending, blobs = net.control.mending, net.control.blobs
+    sealed = net.payloads(ReadingsSealed)[0]
+    assert isinstance(sealed, ReadingsSealed)
+    data = blobs.get(sealed.digest)
+    if how != "gone before the first pass":  # then it was read when its site asked whether it is here
+        pass_once(mending)
+    assert mending.again(NodeId("LEEDS")) == []
+    (file,) = [path for path in (net.folder / "CONTROL").rglob("*") if path.is_file() and path.read_bytes() == data]
+    if how == "flipped":
+        file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    else:
+        file.unlink()
+    pass_once(mending)
+    assert mending.again(NodeId("GHENT")) == []  # no fact of it names the block
+    said = asyncio.run(net.nodes[LEEDS].courier.heartbeat({}))
+    assert said["again"] == [{"blob": sealed.digest}]
+    asyncio.run(heal(net))
+    assert blobs.get(sealed.digest) == data
+    assert [each.ledger for each in noted(net, "control", RotMended)] == [sealed.digest]
+    pass_once(mending)
+    assert len(noted(net, "control", RotFound)) == 1
+
+
 def test_nothing_is_found_where_nothing_is_rotten(net: Network) -> None:
     node = net.nodes[LEEDS]
     pass_once(node.mending)

@@ -51,6 +51,7 @@ from isogenic.recipes.publishing import control_recipe
 from isogenic.records import codec
 from isogenic.records.blocks import seal
 from isogenic.records.facts import Actor, Payload
+from isogenic.records.heartbeats import Heartbeat, sign_heartbeat
 from isogenic.records.ledger import Ledger
 from isogenic.records.sync import next_page
 from isogenic.sim.history import good_batches
@@ -97,6 +98,7 @@ class Network:
     node: ControlNode
     clock: ManualClock
     books: dict[SiteId, SiteBook]
+    beats: int = 0
     streams: Any = None  # the live streams of the application that serves it
     loop: asyncio.AbstractEventLoop | None = None  # where the node is served, if it is
 
@@ -134,7 +136,10 @@ class Network:
     def heartbeat(self, site: SiteId, at: datetime, values: Mapping[str, Mapping[str, float]]) -> None:
         book = self.books[site]
         noted = {ledger.origin: ledger.size for ledger in book.ledgers.values()}
-        body = codec.dumps({"at": codec.plain(at), "noted": noted, "values": codec.plain(values)})
+        house, self.beats = book.ledgers["HOUSE"], self.beats + 1
+        heads = {ledger.origin: (ledger.size, ledger.root) for ledger in book.ledgers.values() if ledger.size}
+        note = sign_heartbeat(Heartbeat(str(site), house.size, self.beats, at, heads), house.signer).decode() if house.size else ""
+        body = codec.dumps({"at": codec.plain(at), "noted": noted, "values": codec.plain(values), "note": note})
         answer = self.run(self.node.desk.handle(NodeId(site), "POST", "/v1/heartbeat", body))
         assert answer.status == 200, answer
 

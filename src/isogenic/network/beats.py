@@ -51,8 +51,23 @@ class Beats:
     def _of(self, site: SiteId) -> dict[str, Copy]:
         return {origin: copy for origin, (owner, copy) in self.copies.items() if owner == site}
 
-    def take(self, peer: NodeId, note: bytes, rotations: tuple[str, ...]) -> Heartbeat:
-        """A signed heartbeat: verified, newer than the one before, and bound by it from here on."""
+    def take(self, peer: NodeId, note: bytes, rotations: tuple[str, ...]) -> tuple[Heartbeat, bool]:
+        """A signed heartbeat: verified, newer than the one before, and bound by it from here on; whether it is new."""
+        beat, heard = self._verified(peer, note, rotations)
+        if note == heard.note:
+            return beat, False  # the network has brought it twice: the same answer again, or its site would take it for somebody else's
+        self.bind(beat)
+        heard.order, heard.note = beat.order, note
+        self._keep(SiteId(peer), heard, beat, note)
+        return beat, True
+
+    def told(self, peer: NodeId, note: bytes, rotations: tuple[str, ...]) -> tuple[Heartbeat, bool]:
+        """The same of a heartbeat that another process of this control site has taken, and keeps."""
+        beat, heard = self._verified(peer, note, rotations)
+        new, heard.order, heard.note = note != heard.note, beat.order, note
+        return beat, new
+
+    def _verified(self, peer: NodeId, note: bytes, rotations: tuple[str, ...]) -> tuple[Heartbeat, _Heard]:
         site, mine = SiteId(peer), self._of(SiteId(peer))
         house = next((copy for origin, copy in mine.items() if origin.endswith(f"/{HOUSE}")), None)
         if house is None:
@@ -61,14 +76,9 @@ class Beats:
         heard = self._heard.setdefault(site, _Heard())
         if beat.site != peer or not set(beat.heads) <= set(mine):
             raise NotTrusted("heartbeat refused", why=f"it speaks for others than {peer}")
-        if note == heard.note:
-            return beat  # the network has brought it twice: the same answer again, or its site would take it for somebody else's
-        if beat.order <= heard.order:
+        if note != heard.note and beat.order <= heard.order:
             raise NotTrusted("heartbeat refused", why="a newer one was heard before: it is an old one, come again")
-        self.bind(beat)
-        heard.order, heard.note = beat.order, note
-        self._keep(site, heard, beat, note)
-        return beat
+        return beat, heard
 
     def bind(self, beat: Heartbeat) -> None:
         """Hold a site to what it has told. Raises `NotTrusted` where another root is held for a size."""

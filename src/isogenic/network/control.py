@@ -136,7 +136,9 @@ class ControlNode:
         self.journal = journal
         self.notices: Callable[[], list[str]] = list  # what people should know of this node's own machine
         self.keeper: Keeper | None = None  # of the vault of personal data, where there is one
-        self.mending = Mending(ledgers=self.ledgers, copies=self.copies, mirror=mirror, blobs=blobs, clock=clock, note=self.note)
+        self.mending = Mending(
+            ledgers=self.ledgers, copies=self.copies, mirror=mirror, blobs=blobs, clock=clock, note=self.note, named_by=self._named_by
+        )
         self.publishing = Publishing(state=lambda: self.state, sites=self.sites, waits=self._waits, note=self.note)
         self.witnessing = Witnessing(self.ledgers[HOUSE], copies=self.copies, witnesses=witnesses, outgoing=self.ledgers, stop=self._stop_house)
         inbox = Inbox(
@@ -163,6 +165,7 @@ class ControlNode:
             all_held=self._all_held,
             settled=self.folding.settled,
             witnessing=self.witnessing,
+            whole=self.mending.scrub.seen_whole,
         )
         self.desk.beats.stores = stores
 
@@ -184,6 +187,9 @@ class ControlNode:
             return True
         self.folding.settle()
         return SiteId(peer) in self._blocks.get(digest, ())
+
+    def _named_by(self, digest: str) -> set[SiteId]:
+        return self._blocks.get(digest, set())
 
     def _offered(self, digest: str) -> bool:
         return any(model.digest == digest for model in self.state.models.values())
@@ -540,10 +546,12 @@ class ControlNode:
             return
         for site in self.sites():
             live, moment = self.desk.live[NodeId(site)], self.clock.now()
-            if live.heard is None:
+            if live.heard is None and live.called is None:
                 continue
-            steady = live.moment is not None and live.moment.steady_s is not None
-            seconds = passed_s(live.moment, moment) if live.moment is not None and steady else (now - live.heard).total_seconds()
+            since = live.moment or live.called
+            last = live.heard or (since.at if since is not None else now)
+            steady = since is not None and since.steady_s is not None
+            seconds = passed_s(since, moment) if since is not None and steady else (now - last).total_seconds()
             if seconds <= silent_s:
                 self._silent.discard(site)
             elif site not in self._silent:

@@ -56,14 +56,28 @@ LIVE_UNITS = 100
 
 @dataclass(slots=True)
 class Live:
-    """What a site last said of itself: sizes it claims, and thinned live values. Never evidence."""
+    """What a site last said of itself: sizes that it has signed, and thinned live values. Never evidence.
+
+    It is heard by what only its own ledger key can say: a signed heartbeat newer than the last, a page with new facts. Whoever
+    has the key of its TLS session alone is not the site.
+    """
 
     heard: datetime | None = None  # by the control site's clock
     moment: Moment | None = None  # the same, with its steady clock: silence is measured by that
+    called: Moment | None = None  # since when it was asked for something in the site's name, until the site is heard
     noted: dict[str, int] = field(default_factory=dict)
     units: dict[str, deque[tuple[datetime, dict[str, float]]]] = field(default_factory=dict)
     now: dict[str, object] = field(default_factory=dict)
     certificate_until: datetime | None = None  # of the certificate with which it called last
+
+    def hear(self, now: Moment) -> None:
+        """A sign of life."""
+        self.heard, self.moment, self.called = now.at, now, None
+
+    @property
+    def quiet_since(self) -> Moment | None:
+        """Since when it was not heard; None where it neither was nor anybody called in its name."""
+        return self.moment or self.called
 
 
 class Desk:
@@ -90,6 +104,7 @@ class Desk:
         all_held: Callable[[NodeId], bool] = lambda site: False,
         witnessing: Witnessing | None = None,
         settled: Callable[[], Awaitable[None]] | None = None,
+        whole: Callable[[str], None] = lambda digest: None,
     ) -> None:
         """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored.
 
@@ -97,10 +112,11 @@ class Desk:
         `behind(site, size)` is told that a site has more of the ledger written for it than we, `take_back` takes it, `heard(site)` that it has not.
         `again(site)` says what of it is rotten here, and `came_again` takes a page of that.
         `note` notes in the house; `all_held(site)` says whether every block that the site's facts name is here.
-        `settled()` waits until what was taken so far is known to `wanted` and `offered`.
+        `settled()` waits until what was taken so far is known to `wanted` and `offered`. `whole(digest)` is told of blocks that were read here.
         """
         self.inbox, self.outgoing, self.witnesses, self.blobs, self.clock, self._taken = inbox, outgoing, witnesses, blobs, clock, taken
         self._wanted, self._offered, self.leaving, self._settled = wanted, offered, leaving, settled
+        self._whole = whole
         self._behind, self._heard = behind, heard
         self._again, self._came_again, self._witnessing = again, came_again, witnessing
         owners = {origin: (SiteId(node), inbox.copies[origin]) for origin, node in inbox.writers.items()}
@@ -134,8 +150,8 @@ class Desk:
     async def _answer(self, peer: NodeId, method: str, target: str, body: bytes) -> Answer:
         if peer not in self.outgoing:
             return problem(NotTrusted(f"{peer} is not served", why="the directory does not name it as a site of this network"))
-        self.live[peer].moment = now = self.clock.now()
-        self.live[peer].heard = now.at
+        if self.live[peer].quiet_since is None:
+            self.live[peer].called = self.clock.now()
         try:
             path, query = _parts(target)
             if len(body) > BODY_BYTES_MAX:
@@ -171,12 +187,15 @@ class Desk:
     async def _page(self, peer: NodeId, query: Mapping[str, str], body: bytes) -> Answer:
         if query.get("wait"):
             await self._turn(peer, Page.from_bytes(body))
+        before = sum(self.inbox.copies[origin].size for origin, writer in self.inbox.writers.items() if writer == peer)
         try:
             origin, receipt = self.inbox.take(peer, body, moment=self.clock.now())
         except Resume as resume:
             return Answer(409, codec.dumps({"size": resume.size}))
         self._taken(origin)
         held = self.inbox.copies[origin].size
+        if sum(self.inbox.copies[origin].size for origin, writer in self.inbox.writers.items() if writer == peer) > before:
+            self.live[peer].hear(self.clock.now())
         return Answer(200, codec.dumps({"size": receipt.size, "line": receipt.line.decode(), "held": held}))
 
     def _held(self, peer: NodeId, query: Mapping[str, str]) -> Answer:
@@ -267,6 +286,7 @@ class Desk:
             raise NotFound(f"no bytes {digest} wanted", why=f"no fact of {peer} names them", possible="send the facts first")
         await self._reached(partial(self.blobs.put, body, expected=digest))
         self._checked.add(digest)
+        self._whole(digest)
         return Answer(200, codec.dumps({"verified": [digest]}))
 
     async def _reached(self, act: Callable[[], Kept]) -> Kept:
@@ -288,6 +308,7 @@ class Desk:
                 with contextlib.suppress(NotFound, NotTrusted):  # not here, or damaged: it is sent once more
                     left -= len(await self._reached(partial(self.blobs.get, digest)))
                     self._checked.add(digest)
+                    self._whole(digest)
                     told["verified"].append(digest)
                     continue
                 told["missing"].append(digest)
@@ -301,7 +322,9 @@ class Desk:
         if not said.note:  # small talk only: it binds nobody
             self.tell_others(peer, body)
             return Answer(200, codec.dumps({"again": self._again(peer)}))
-        beat = self.beats.take(peer, said.note.encode(), said.rotations)
+        beat, new = self.beats.take(peer, said.note.encode(), said.rotations)
+        if new:
+            self.live[peer].hear(received)
         self.live[peer].noted = {origin: size for origin, (size, _) in beat.heads.items()}
         self.tell_others(peer, body)
         watermarks = self.beats.watermarks(peer, blocks_held=self.all_held(peer))
@@ -309,21 +332,24 @@ class Desk:
         return Answer(200, codec.dumps({**times, "watermarks": watermarks, "again": self._again(peer)}))
 
     def hear_from_another(self, peer: NodeId, body: bytes) -> None:
-        """A heartbeat that another process of this control site has taken."""
+        """A heartbeat that another process of this control site has taken: verified here, too, because the lane is anybody's who reaches it."""
         if peer not in self.outgoing:
             raise NotTrusted(f"{peer} is not served", why="the directory does not name it as a site of this network")
-        self.show(peer, body)
-        self.live[peer].heard = self.clock.now().at
+        said = self.show(peer, body)
+        if said.note:
+            beat, new = self.beats.told(peer, said.note.encode(), said.rotations)
+            self.live[peer].noted = {origin: size for origin, (size, _) in beat.heads.items()}
+            if new:
+                self.live[peer].hear(self.clock.now())
 
     def show(self, peer: NodeId, body: bytes) -> _Heartbeat:
-        """Keep what a heartbeat says, for the screens."""
+        """Keep the live values of a heartbeat for the screens; what it says of sizes counts only where it is signed."""
         if len(body) > HEARTBEAT_BYTES_MAX:
             raise NotValid("cannot read a heartbeat", why=f"{len(body)} bytes are more than {HEARTBEAT_BYTES_MAX}")
         said = codec.read(_Heartbeat, codec.loads(body, what="a heartbeat"), what="heartbeat")
         if any(len(name) > NAME_MAX for unit, values in said.values.items() for name in (unit, *values)):
             raise NotValid("cannot read a heartbeat", why=f"the name of a unit or a signal has at most {NAME_MAX} characters")
         live = self.live[peer]
-        live.noted = {origin: size for origin, size in said.noted.items() if self.inbox.writers.get(origin) == peer}
         at = time_of_text(said.at)
         for unit, values in list(said.values.items())[:LIVE_UNITS]:
             if unit not in live.units and len(live.units) >= LIVE_UNITS:

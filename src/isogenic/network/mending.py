@@ -4,7 +4,7 @@
     a copy of a site's ledger      that site: the answer to its heartbeat asks for the facts again
     the ledger written for a site  that site's copy of it, likewise
     the house                      its second copy here
-    a blob                         any site that has it, likewise
+    a blob, or one that is gone    the sites whose facts name it, likewise; where none does, any site that has it
 
 Guarantees: what comes is put back only where its writer's signature proves it against the tree before it, and only from the
 site that may bring it; the rotten bytes are kept by their digest first.
@@ -14,7 +14,7 @@ Leaves to others: hashing (records.scrub), the wire (desk).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from isogenic.clock import Clock
 from isogenic.errors import NotFound, Refusal
@@ -45,7 +45,10 @@ class Mending:
         blobs: BlobStore,
         clock: Clock,
         note: Callable[[Sequence[Payload]], object],
+        named_by: Callable[[str], Collection[SiteId]] = lambda digest: (),
     ) -> None:
+        """`named_by(digest)`: the sites whose facts name a block; none where it is no block of readings."""
+        self._named_by = named_by
         self._owners = {ledger.origin: audience for audience, ledger in ledgers.items()} | {origin: str(site) for origin, (site, _) in copies.items()}
         self._held: dict[str, Ledger | Copy] = {ledger.origin: ledger for ledger in ledgers.values()}
         self._held |= {origin: copy for origin, (_, copy) in copies.items()}
@@ -76,7 +79,8 @@ class Mending:
         asked: list[dict[str, object]] = []
         for rot in list(self.rotten.values()):
             if rot.blob:
-                if not self._blob_is_whole(rot):
+                sites = self._named_by(rot.ledger)
+                if (not sites or SiteId(peer) in sites) and not self._blob_is_whole(rot):
                     asked.append({"blob": rot.ledger})
             elif self._owners.get(rot.ledger) == peer:
                 asked.append({"ledger": rot.ledger, "start": rot.start, "stop": rot.stop})

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from isogenic.clock import monotonic_seconds
-from isogenic.errors import NotReachable, NotTrusted, NotValid, Refusal
+from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.records.blobs import BlobStore
 from isogenic.records.healing import Difference, difference, name_fault
 from isogenic.records.ledger import Copy, Ledger, open_kept
@@ -58,6 +58,7 @@ class Scrub:
     def __init__(self, ledgers: Callable[[], Iterable[Ledger | Copy]], blobs: BlobStore) -> None:
         self._ledgers, self._blobs = ledgers, blobs
         self._work: Iterator[list[Rot]] | None = None
+        self._whole: set[str] = set()  # blobs that were whole when they were looked at: one that is gone since is rotten, not new
         self.passes = 0
         self.looked = 0  # facts and blobs hashed since the node began
 
@@ -82,8 +83,12 @@ class Scrub:
     def _pass(self) -> Iterator[list[Rot]]:
         for ledger in list(self._ledgers()):
             yield from self._ledger(ledger)
-        for digest in list(self._blobs.digests()):
+        for digest in sorted({*self._blobs.digests(), *self._whole}):
             yield self._blob(digest)
+
+    def seen_whole(self, digest: str) -> None:
+        """A blob was read elsewhere, and had its digest."""
+        self._whole.add(digest)
 
     def _blob(self, digest: str) -> list[Rot]:
         self.looked += 1
@@ -93,8 +98,11 @@ class Scrub:
             return [Rot(digest, 0, 0, "the file no longer has that digest")]
         except NotReachable as refusal:
             return [Rot(digest, 0, 0, refusal.why or refusal.what)]
+        except NotFound:
+            return [Rot(digest, 0, 0, "the file is gone")] if digest in self._whole else []
         except (NotValid, LookupError):
             return []
+        self._whole.add(digest)
         return []
 
     def _ledger(self, ledger: Ledger | Copy) -> Iterator[list[Rot]]:

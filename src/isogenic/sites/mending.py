@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from urllib.parse import quote
 
-from isogenic.errors import NotReachable, Refusal
+from isogenic.errors import NotFound, NotReachable, NotTrusted, Refusal
 from isogenic.records.blobs import BlobStore
 from isogenic.records.facts import Payload
 from isogenic.records.healing import RotFound, RotMended
@@ -89,7 +90,8 @@ class Mending:
                 continue
             blob, origin, start = each.get("blob"), each.get("ledger"), each.get("start")
             if isinstance(blob, str) and blob in self._digests():
-                await self.link.call("PUT", f"/v1/blobs/{blob}", self.blobs.get(blob))
+                with suppress(NotFound, NotTrusted):  # rotten here, too: that is noted by our own scrub, and the others go on
+                    await self.link.call("PUT", f"/v1/blobs/{blob}", self.blobs.get(blob))
             store = self.ledgers.get(origin) if isinstance(origin, str) else None
             held = store or (self.control if origin == self.control.origin else None)
             if held is not None and type(start) is int and 0 <= start < held.size:
