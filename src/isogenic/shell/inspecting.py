@@ -11,7 +11,7 @@ from isogenic.errors import NotFound, NotTrusted, NotValid
 from isogenic.ids import RandomMint
 from isogenic.records import codec
 from isogenic.records.durable import write_whole
-from isogenic.shell.running import accounts_of
+from isogenic.shell.accounts import accounts_of
 
 __all__ = ["disclosure_report", "export_statement", "show_watermarks", "verify_path"]
 

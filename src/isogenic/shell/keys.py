@@ -13,7 +13,7 @@ from isogenic.errors import NotValid
 from isogenic.ids import RandomMint
 from isogenic.records import codec
 from isogenic.records.durable import write_whole
-from isogenic.shell.running import accounts_of
+from isogenic.shell.accounts import accounts_of
 
 if TYPE_CHECKING:
     from isogenic.authority.people import Person

@@ -23,15 +23,14 @@ from isogenic.errors import Refusal
 from isogenic.ids import RandomMint
 from isogenic.records import codec
 from isogenic.records.durable import write_whole
+from isogenic.shell.accounts import accounts_of
 from isogenic.shell.keys import warn_of_expiry
 
 if TYPE_CHECKING:
-    from isogenic.network.control import ControlNode
     from isogenic.network.home import ControlHome
     from isogenic.sites.home import SiteHome
-    from isogenic.web.signin import AccountFolder
 
-__all__ = ["accounts_of", "clock_of", "replay_batch", "run_control", "run_simulated_facility", "run_site", "run_until_stopped", "tell_ready"]
+__all__ = ["clock_of", "replay_batch", "run_control", "run_simulated_facility", "run_site", "run_until_stopped", "tell_ready"]
 
 
 def _notices(folder: Path) -> list[str]:
@@ -166,16 +165,6 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         await asyncio.wait(tasks, timeout=5)
         if node.processes is not None:
             node.processes.close()
-
-
-def accounts_of(node: ControlNode, folder: Path) -> AccountFolder:
-    """The accounts of the control site: where several processes serve it, wrong passwords count for all of them together."""
-    from isogenic.web.shared_accounts import SharedAccounts
-    from isogenic.web.signin import AccountFolder
-
-    if node.processes is None:
-        return AccountFolder(folder / "accounts")
-    return SharedAccounts(folder / "accounts", node.processes.database)
 
 
 async def run_site(

@@ -12,7 +12,7 @@ from isogenic import __version__
 from isogenic.clock import SystemClock
 from isogenic.errors import NotFound
 from isogenic.ids import RandomMint
-from isogenic.shell.running import accounts_of
+from isogenic.shell.accounts import accounts_of
 
 if TYPE_CHECKING:
     from isogenic.authority.people import Person
