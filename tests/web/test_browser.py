@@ -21,6 +21,7 @@ from web_setup import app_of, password, site_application, site_node
 from isogenic.authority.signatures import check_every_signature
 from isogenic.checks import stops
 from isogenic.quality.deviations import Severity
+from isogenic.sites.facts import DiskFilled
 
 pytestmark = pytest.mark.browser
 
@@ -379,3 +380,48 @@ def test_operator_answers_on_the_tablet(chromium: Any, network: Network, tmp_pat
         served.stop()
     answered = [fact for fact in network.books[LEEDS].sponsor.facts() if fact.kind == "batch.prompt_answered"][-1]
     assert (answered.actor.id, answered.payload.answer) == ("LEA", "96.5")
+
+
+def test_tablet_tells_of_alarms_and_opens_the_trail_and_the_password_page(chromium: Any, network: Network, tmp_path: Path) -> None:
+    node = site_node(network, network.books[LEEDS])
+
+    async def hear() -> None:
+        while await node.courier.download_once(wait=0):
+            pass
+
+    network_story.apart(hear())
+    node.note([DiskFilled(LEEDS, 1000)])
+    shutil.copy(network.people() / "BEN.json", network.world.home(LEEDS) / "accounts")
+    served = Served(site_application(network, node))
+    try:
+        page = _page(chromium, served.url, "LEA", TABLET)
+        page.wait_for_selector(".notice.stop:has-text('The disk is full')")
+        stranger = chromium.new_page()
+        for _ in range(5):
+            stranger.request.post(f"{served.url}/api/sign-in", data={"person": "ANA", "password": "not the password"})
+        page.wait_for_selector(".notice.stop:has-text('Unauthorised attempts: ANA locked')")  # told at once, to whoever looks
+        page.screenshot(path=tmp_path / "alarms.png", full_page=True)
+        page.click("text=Audit trail")
+        page.wait_for_selector("main h1:has-text('Audit trail')")
+        page.fill("input[name=who]", "LEA")
+        page.click("button:has-text('Search')")
+        page.wait_for_url("**/trail?*who=LEA*")
+        fits = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        page.click(".trail a:has-text('Tasks')")
+        page.click("text=Password")
+        page.fill("input[name=password]", password("LEA"))
+        page.fill("input[name=new_password]", "heron-lantern-quartz-meadow")
+        page.click("text=Change the password")
+        page.wait_for_selector(".task")
+        quality = _page(chromium, served.url, "BEN", TABLET)
+        quality.click("text=I have looked at them")
+        quality.fill("dialog[open] input[name=why]", "She had forgotten it; she was asked.")
+        quality.fill("dialog[open] input[name=person]", "BEN")
+        quality.fill("dialog[open] input[type=password]", password("BEN"))
+        quality.click("dialog[open] button[type=submit]")
+        page.wait_for_selector(".notice:has-text('Unauthorised attempts')", state="detached")
+        assert (fits, page.complaints, quality.complaints) == (0, [], [])
+    finally:
+        served.stop()
+    kinds = [fact.kind for fact in node.ledgers["HOUSE"].facts()]
+    assert [kinds.count(f"authority.{kind}") for kind in ("account_locked", "attempts_acknowledged", "password_changed")] == [1, 1, 1]

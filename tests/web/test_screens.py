@@ -134,6 +134,7 @@ def test_wherever_a_signed_record_is_shown_stand_name_time_with_zone_and_meaning
         (review_screen(disposed, decided), ("Benedict Okafor", "2026-11-20 14:30:07Z", ">disposed<")),
         (review_screen(disposed, decided), ("Quillon Marsh", "2026-11-21 08:00:00Z", ">rejected<")),
         (batch, ("Signed by Benedict Okafor", "2026-11-20 14:30:07Z", "meaning: disposed")),
+        (lot, ("MAB-FB version 1", "Ada Lindqvist", "authored", "2026-10-11 15:30:00Z", "approved", "2026-10-11 17:30:00Z")),
         (lot, ("Signed by Benedict Okafor", "2026-11-20 14:30:07Z", "meaning: disposed")),
         (str(_line(trail.lines[0])), (f"Signed by {signed.printed_name}", f"{signed.at[:10]} {signed.at[11:19]}Z", f"meaning: {signed.meaning}")),
     ):

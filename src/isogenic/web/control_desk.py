@@ -43,6 +43,7 @@ from isogenic.web.control_messages import (
     ReleasePage,
     ResultLine,
     SignatureLine,
+    SignedLine,
     SiteDetail,
     SiteLine,
 )
@@ -545,7 +546,17 @@ def release_page(case: ReleaseCase) -> ReleasePage:
         ledger=record.ledger,
         record_size=case.witness.size,
         record_root=case.witness.root,
+        signatures=[SignedLine(**signature_line(signature).model_dump(), under=under) for under, signature in _signatures(case)],
     )
+
+
+def _signatures(case: ReleaseCase) -> list[tuple[str, Signature]]:
+    """What was signed of what a lot rests on, in order of time."""
+    record = case.record
+    found = [(f"{record.recipe} version {record.recipe_version}", each) for each in case.recipe.approvals]
+    found += [(str(each.opened.deviation), each.disposed.signature) for each in record.deviations.values() if each.disposed is not None]
+    found += [(f"audit trail, facts 0 to {each.stop - 1}", each.signature) for each in record.reviews]
+    return sorted(found, key=lambda each: each[1].at)
 
 
 def _text_of_place(place: Place) -> str:

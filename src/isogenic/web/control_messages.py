@@ -16,6 +16,7 @@ __all__ = [
     "ReleasePage",
     "ResultLine",
     "SignatureLine",
+    "SignedLine",
     "SiteDetail",
     "SiteLine",
 ]
@@ -151,6 +152,12 @@ class ResultLine(BaseModel):
     sample: str
 
 
+class SignedLine(SignatureLine):
+    """A signature under what a lot rests on."""
+
+    under: str = Field(description="what was signed")
+
+
 class ReleasePage(BaseModel):
     """Everything that the releasing person looks at, and the digest of it that is signed."""
 
@@ -167,3 +174,4 @@ class ReleasePage(BaseModel):
     ledger: str
     record_size: int
     record_root: str
+    signatures: list[SignedLine] = Field(default=[], description="under the recipe, the dispositions and the reviews of the audit trail")

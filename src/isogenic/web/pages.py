@@ -243,7 +243,7 @@ def site_page(request: Request, site: str) -> Response | None:
     page, desk = Page(screens, guest, here="/", title=site), screens.desk
     with page.main:
         page.part(lambda: site_screen(desk.site(desk.known(site))), name=f"site {site}")
-        page.part(lambda: _key(screens, guest, desk.known(site)), follow=False)
+        page.part(lambda: _key(screens, guest, desk.known(site)), classes="below", follow=False)
     return None
 
 

@@ -102,7 +102,7 @@ def site_warnings(node: ControlNode, site: SiteId) -> list[str]:
     if view.stepped and now - view.stepped[0] <= RECENT:
         found.append(f"its clock stepped by {view.stepped[1]:+g} s, {_day(view.stepped[0])}")
     if view.clock is not None and view.clock.quality not in TRUSTED_CLOCK:
-        found.append(f"its clock is {view.clock.quality}")
+        found.append(f"the quality of its clock is {view.clock.quality}")
     if until is not None and now < until <= now + WARN:
         found.append(f"its certificate ends on {until:%Y-%m-%d}")
     return found

@@ -8,7 +8,7 @@ from isogenic.authority.people import Person
 from isogenic.web.control_messages import LotLine, ReleasePage, SignatureLine
 from isogenic.web.messages import NoteLine
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said
+from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said, second
 from isogenic.web.screens.review import lot_mark
 from isogenic.web.screens.signing import manifestation, signature_dialog, signed_line
 from isogenic.web.screens.words import plain_words
@@ -47,6 +47,7 @@ def lot_screen(
         panel("Checks", _notes(page.notes), aside=_counted(page.notes)),
         panel("Results", _results(page), aside="certificate of analysis"),
         panel("Deviations", _deviations(page)),
+        panel("Signed before", _signed(page), aside="what this lot rests on"),
     )
     right = h(
         "div.stack",
@@ -127,6 +128,15 @@ def _deviations(page: ReleasePage) -> Markup:
         )
         rows.append((h("a", each.deviation, href=f"/deviations/{each.deviation}"), plain_words(each.statement), state))
     return listing(("Deviation", "What departed", "State"), rows, nothing="There was none.")
+
+
+def _signed(page: ReleasePage) -> Markup:
+    """21 CFR 11.50(b): printed name, date and time with zone, meaning."""
+    rows: list[Sequence[Child]] = [
+        (h("span.main", each.under), h("span", each.printed_name, h("span.under", each.role.replace("_", " "))), each.meaning, second(each.at))
+        for each in page.signatures
+    ]
+    return listing(("What", "Signed by", "Meaning", "Date and time"), rows, nothing="Nothing has been signed yet.")
 
 
 def _record(lot: LotLine, page: ReleasePage) -> Markup:
