@@ -13,8 +13,8 @@ import typer
 from isogenic.cli.verbs import Folder, app
 from isogenic.errors import NotValid
 
-ClockSpec = Annotated[str, typer.Option("--clock", help="Run on simulated time: START,ORIGIN,SPEED. Default: the system clock.", hidden=True)]
-Ready = Annotated[Path | None, typer.Option("--ready", help="Write the node's addresses here once it runs.", hidden=True)]
+ClockSpec = Annotated[str, typer.Option("--clock", help="Run on simulated time: START,ORIGIN,SPEED. Default: the system clock.")]
+Ready = Annotated[Path | None, typer.Option("--ready", help="Write the node's addresses here once it runs.")]
 
 Screens = Annotated[bool, typer.Option(help="Serve pages for people beside the API.")]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from isogenic.authority.accounts import Entropy, new_account, text_of_account
 from isogenic.authority.admission import ADMISSION, PERSON, Admission, PersonRequest, SiteRequest, check_request, fingerprint_of, same_fingerprint
@@ -28,6 +29,8 @@ from isogenic.records.tls import NODE_DAYS, Authority, install_certificate, node
 __all__ = ["admit_person", "admit_site", "enrol", "new_network", "renew_control"]
 
 AUTHORITY = "AUTHORITY"
+
+HTTPS_PORT = 443
 
 
 def new_network(network: str, folder: Path, *, hosts: tuple[str, ...], url: str, now: datetime, passphrase: str = "") -> None:
@@ -49,7 +52,8 @@ def new_network(network: str, folder: Path, *, hosts: tuple[str, ...], url: str,
     make_folder(home / "documents")
     keep_directory(home, Directory(control=NodeKeys(str(ledger.verifying_key), str(witness.verifying_key))))
     first_beacon(beacon_path(home, ""))
-    write_whole(home / "node.json", codec.dumps({"network": network, "audiences": {}}))  # last: with it the folder can be run
+    port = urlsplit(url).port or HTTPS_PORT  # where sites are told to call is where it listens
+    write_whole(home / "node.json", codec.dumps({"network": network, "audiences": {}, "node_port": port}))  # last: with it the folder can be run
 
 
 def _issue_control(authority: Authority, home: Path, *, hosts: tuple[str, ...], now: datetime) -> None:

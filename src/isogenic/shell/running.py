@@ -67,8 +67,11 @@ def _scheme(host: str) -> str:
     return "http" if is_loopback(host) else "https"
 
 
-def tell_ready(path: Path | None, said: dict[str, str]) -> None:
-    """Write where the node answers."""
+def tell_ready(path: Path | None, who: str, said: dict[str, str]) -> None:
+    """Say where the node answers; to programs, in a file."""
+    meanings = {"node_url": "sites call", "screens": "people open", "api": "people open"}
+    for key, address in said.items():
+        print(f"{who}: {meanings[key]} {address}", flush=True)
     if path is not None:
         write_whole(path, codec.dumps(said))
 
@@ -152,7 +155,9 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
     try:
         node_port, screen_port = await started(wire), await started(page)
         tell_ready(
-            ready, {"node_url": f"https://{settings.host}:{node_port}", "screens": f"{_scheme(settings.host)}://{settings.host}:{screen_port}"}
+            ready,
+            f"control site of {settings.network}",
+            {"node_url": f"https://{settings.host}:{node_port}", "screens": f"{_scheme(settings.host)}://{settings.host}:{screen_port}"},
         )
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)  # being asked to end leaves them to end in order
         for task in ended:
@@ -213,7 +218,7 @@ async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control
     serving = asyncio.create_task(page.serve())
     running = asyncio.create_task(node.run(scan_s=home.settings.scan_s, heartbeat_s=home.settings.heartbeat_s))
     try:
-        tell_ready(ready, {"api": f"{_scheme(settings.screen_host)}://{settings.screen_host}:{await started(page)}"})
+        tell_ready(ready, f"site {settings.site}", {"api": f"{_scheme(settings.screen_host)}://{settings.screen_host}:{await started(page)}"})
         await running
     finally:
         page.should_exit = True
