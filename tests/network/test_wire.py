@@ -18,7 +18,7 @@ from isogenic.network.desk import BODY_BYTES_MAX
 from isogenic.network.server import node_server, quiet_server, started
 from isogenic.records.link import refusal_of
 from isogenic.records.sync import Page, next_page
-from isogenic.records.tls import issue_certificates
+from isogenic.records.tls import issue_certificates, read_certificate
 from isogenic.sim.proxy import Line
 from isogenic.sites.carrying import download_for_ever, upload_for_ever
 from isogenic.sites.facts import LinkLost, LinkRestored
@@ -68,6 +68,8 @@ def test_a_site_is_who_its_certificate_says_and_nobody_else(net: Network) -> Non
             assert (await leeds.call("POST", "/v1/pages", page.to_bytes())).status == 200
             assert Page.from_bytes((await ghent.call("GET", "/v1/control?from=0")).body).origin == "aster/CONTROL/GHENT"
             assert net.control.desk.live[NodeId("LEEDS")].heard is not None
+            certificate = read_certificate((net.folder / LEEDS / "tls" / "node.crt").read_bytes())
+            assert net.control.desk.live[NodeId("LEEDS")].certificate_until == certificate.not_valid_after_utc  # for the screens
             await ghent.close()
             await leeds.close()
 
