@@ -211,7 +211,7 @@ class ControlNode:
             recovery.remember(copy, self._marks, self.files)
             self._healed += recovery.copy_healed(copy, self.files)
         if self.journal is not None:
-            self.journal.start()
+            self.journal.start(self.ledgers[HOUSE])
         for _, copy in self.copies.values():
             self.folding.fold(copy, stop=copy.size)
         for audience in self.ledgers:
@@ -224,7 +224,8 @@ class ControlNode:
         self._refuse_claims(list(self.folding.state.evidence))
         _, noted, _ = self.time.started(self._newest())
         if self._cosigned is None:
-            self.note([ControlStarted(CONTROL, self.software), *noted, *self._healed])
+            begun = self.journal.to_be_noted(self.ledgers[HOUSE]) if self.journal else []
+            self.note([ControlStarted(CONTROL, self.software), *noted, *self._healed, *begun])
             self._healed.clear()
         if self.keeper is not None:
             self.keeper.start(self.ledgers[HOUSE].facts)

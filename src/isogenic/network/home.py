@@ -40,7 +40,7 @@ from isogenic.network import decisions
 from isogenic.network.control import CONTROL, HOUSE, ControlNode
 from isogenic.network.entitling import derive_entitlements
 from isogenic.network.lane import Lane
-from isogenic.network.processes import SEATS_MAX, Processes, SeatBeacon
+from isogenic.network.processes import Processes, SeatBeacon
 from isogenic.network.revoking import check_no_key_comes_back
 from isogenic.network.vaulting import open_vault
 from isogenic.quality.specifications import read_specification
@@ -54,6 +54,7 @@ from isogenic.records.derived_postgres import PostgresDerived
 from isogenic.records.disclosures import DISCLOSURES, Journal
 from isogenic.records.facts import Actor
 from isogenic.records.folder import NodeSettings, read_file
+from isogenic.records.journals import JournalFile
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.migrations import migrate
 from isogenic.records.moving import copy_ledger
@@ -172,11 +173,7 @@ class ControlHome:
             mint=mint,
             software=software,
             site_documents=self.documents,
-            journal=Journal(
-                Ledger(_store(database, folder / "disclosures.sqlite", self.journal_of(processes.seat if processes else 1)), signer=self.signer),
-                actor=Actor.node(CONTROL),
-                clock=clock,
-            ),
+            journal=self._journal(database, processes.seat if processes else 1, clock),
             files=files if database is None else None,  # a database server heals itself
             beacon=Beacon(beacon) if processes is None else SeatBeacon(beacon, processes.seat),
             mirror=files.copy(self.mirror_path, origin=house.origin, writer=self.signer.verifying_key, witness=self.witness)
@@ -203,14 +200,26 @@ class ControlHome:
         """The origin of the journal of what leaves: each process writes its own, by its seat."""
         return f"{self.settings.network}/{CONTROL}/{DISCLOSURES}" + (f"-{seat}" if seat > 1 else "")
 
+    def journal_file(self) -> JournalFile:
+        """The journal of what leaves, where the folder keeps it."""
+        return JournalFile(self.folder, origin=self.journal_of(1), first=self.signer.verifying_key, signer_for=lambda path, keys: self.signer)
+
+    def _journal(self, database: Database | None, seat: int, clock: Clock) -> Journal:
+        actor = Actor.node(CONTROL)
+        if database is not None:
+            return Journal(Ledger(PostgresStore(database, origin=self.journal_of(seat)), signer=self.signer), actor=actor, clock=clock)
+        file = self.journal_file()
+        return Journal(file.open_or_anew(), actor=actor, clock=clock, file=file)
+
     def journals(self) -> list[Ledger]:
         """Every journal of what left, read over a connection of its own; none where none was begun."""
         database = self.database()
         if database is None:
-            path = self.folder / "disclosures.sqlite"
-            return [Ledger(SqliteStore(path, origin=self.journal_of(1)), signer=self.signer)] if path.exists() else []
+            file = self.journal_file()
+            return [file.open()] if file.path.exists() else []
         begun = ledger_sizes(database)
-        origins = [origin for seat in range(1, SEATS_MAX + 1) if (origin := self.journal_of(seat)) in begun]
+        first = self.journal_of(1)
+        origins = [origin for origin in sorted(begun) if origin == first or origin.startswith((f"{first}-", f"{first}."))]
         return [Ledger(PostgresStore(database, origin=origin), signer=self.signer) for origin in origins]
 
     def ledger_files(self, folder: Path | None = None) -> dict[str, Path]:
@@ -225,7 +234,7 @@ class ControlHome:
     def load(self, database: Database) -> int:
         """Bring the ledgers of the folder's files into the database; gives how many facts came. The files stay as they are."""
         came = 0
-        files = {**self.ledger_files(), self.journal_of(1): self.folder / "disclosures.sqlite"}
+        files = {**self.ledger_files(), self.journal_file().origin: self.folder / "disclosures.sqlite"}
         for origin, path in files.items():
             if path.exists():
                 came += _copied(SqliteStore(path, origin=origin), PostgresStore(database, origin=origin))

@@ -17,6 +17,7 @@ import asyncio
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -25,7 +26,9 @@ import zstandard
 
 from isogenic.clock import Clock, text_of_time
 from isogenic.errors import NotValid, Refusal
+from isogenic.records.beacon import root_at
 from isogenic.records.facts import Actor, Fact, Payload, fact
+from isogenic.records.journals import JournalFile
 from isogenic.records.ledger import Ledger
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "Disclosure",
     "FileDisclosed",
     "Journal",
+    "JournalBegun",
     "PageDisclosed",
     "TalkClosed",
     "TalkOpened",
@@ -46,6 +50,7 @@ __all__ = [
 DISCLOSURES = "DISCLOSURES"
 TALK_S = 3_600  # seconds of the node's clock: a report is never more than an hour behind on small talk
 TALKING = "begun, not yet counted"
+LOOK, LOOK_BACK = 512, 50_000  # facts of the house looked through at once, and at all, for what it last said of the journal
 HEAD_BYTES = 1_024  # of an unpacked page: origin, first position, number of facts
 
 
@@ -115,6 +120,23 @@ class DisclosuresAnchored:
     root: str
 
 
+@fact("records.journal_begun", subject="ledger", house=True)
+@dataclass(frozen=True, slots=True)
+class JournalBegun:
+    """A new journal of what leaves: the one before it was damaged, gone, or older than the house said. Noted in it first, and in the house.
+
+    `size` and `root` are the head of the one before, as the house last said it; `evidence` is the SHA-256 of its file, if there was one.
+    """
+
+    ledger: str
+    key: str
+    before: str
+    size: int
+    root: str
+    why: str
+    evidence: str
+
+
 def page_disclosed(to: str, page: bytes) -> PageDisclosed:
     """What a page on its way out says of itself, from its first bytes."""
     try:
@@ -147,15 +169,81 @@ class _Talk:
 class Journal:
     """Notes what is about to leave. One for each node."""
 
-    def __init__(self, ledger: Ledger, *, actor: Actor, clock: Clock, talk_s: float = TALK_S) -> None:
-        self.ledger, self.actor, self.clock = ledger, actor, clock
+    def __init__(self, ledger: Ledger, *, actor: Actor, clock: Clock, talk_s: float = TALK_S, file: JournalFile | None = None) -> None:
+        """With `file`, a damaged journal is followed by a new one; without, it is refused."""
+        self.ledger, self.actor, self.clock, self._file = ledger, actor, clock, file
+        self._broken = ""  # why nothing may leave: there is no journal, and a new one could not be begun
+        self._house: Ledger | None = None
         self._talk_for = timedelta(seconds=talk_s)
         self._talk: dict[str, _Talk] = {}
         self._waiting: list[tuple[Payload, asyncio.Future[None]]] = []
 
-    def start(self) -> None:
-        """Check the journal, and close the talk that a crash left open: how much it was, nobody knows."""
-        self.ledger.check()
+    def start(self, house: Ledger | None = None) -> None:
+        """Check the journal, also by what the house last said of it, and close the talk that a crash left open: how much it was, nobody knows.
+
+        A journal that does not verify never stops the node: it is followed by a new one, or nothing leaves until it can be.
+        """
+        self._house = house
+        if self._file is None:
+            self.ledger.check()
+            self._close_left_open()
+            return
+        try:
+            self.ledger.check()
+            why = self._file.damage or self._too_old()
+        except Refusal as refusal:
+            why = f"{refusal.what}: {refusal.why}"
+        with suppress(Refusal):
+            if why:
+                self._broken = why
+                self._begin_anew()
+            else:
+                self._close_left_open()
+
+    def _too_old(self) -> str:
+        """Why this is not the journal that the house last spoke of; empty where it is, or has gone on from there."""
+        begun = _last_said(self._house, "")
+        if self._file is not None and begun is not None and self._file.number_of(begun.ledger) > self._file.number:
+            return f"the house says that {begun.ledger} has followed it"
+        said = _last_said(self._house, self.ledger.origin)
+        size, root = (said.size, said.root) if isinstance(said, DisclosuresAnchored) else (0, "")
+        if size > self.ledger.size:
+            return f"the house says that it had {size} facts, and {self.ledger.size} are here"
+        if size and root_at(self.ledger.store, size).hex() != root:
+            return f"the house says another root of its first {size} facts"
+        return ""
+
+    def _begin_anew(self) -> None:
+        assert self._file is not None
+        before = self.ledger.origin
+        if self._file.damage:  # the file was laid aside when it was opened
+            before = self._file.before
+        else:
+            self.ledger.store.close()
+            begun = _last_said(self._house, "")
+            self.ledger = self._file.anew(beyond=self._file.number_of(begun.ledger) if begun is not None else 0)
+        said = _last_said(self._house, before)
+        size, root = (said.size, said.root) if isinstance(said, DisclosuresAnchored) else (0, "")
+        key = str(self.ledger.signer.verifying_key)
+        begun = JournalBegun(self.ledger.origin, key, before, size, root, self._broken[:400], self._file.evidence)
+        self.ledger.append([begun], actor=self.actor, moment=self.clock.now())
+        self._broken, self._file.damage = "", ""
+        self._talk.clear()
+
+    def to_be_noted(self, house: Ledger) -> list[JournalBegun]:
+        """What the house does not say of this journal yet; asked when the house is whole again: it may know of more than is here."""
+        self._house = house
+        if self._file is None:
+            return []
+        if not self._broken and (why := self._too_old()):
+            self._broken = why
+            with suppress(Refusal):
+                self._begin_anew()
+        if self._broken or _last_said(house, self.ledger.origin) is not None:
+            return []
+        return [each.payload for each in self.ledger.facts(0, 1) if isinstance(each.payload, JournalBegun)]
+
+    def _close_left_open(self) -> None:
         open_: dict[str, datetime] = {}
         for each in self.ledger.facts():
             if isinstance(each.payload, TalkOpened):
@@ -163,6 +251,11 @@ class Journal:
             elif isinstance(each.payload, TalkClosed):
                 open_.pop(each.payload.to, None)
         self._append([TalkClosed(to, since, {}, {}, counted=False) for to, since in open_.items()])
+
+    @property
+    def broken(self) -> bool:
+        """Whether there is no journal now: then nothing leaves."""
+        return bool(self._broken)
 
     def note(self, *payloads: Payload) -> None:
         """Note what is about to leave; durable when this returns, and raised where it cannot be."""
@@ -191,6 +284,8 @@ class Journal:
                     done.set_result(None)
 
     def _append(self, payloads: Iterable[Payload]) -> None:
+        if self._broken:
+            self._begin_anew()
         self.ledger.append(list(payloads), actor=self.actor, moment=self.clock.now())
 
     # ---- small talk ----
@@ -230,6 +325,20 @@ class Journal:
         return DisclosuresAnchored(self.ledger.origin, self.ledger.size, self.ledger.root.hex())
 
 
+def _last_said(house: Ledger | None, origin: str) -> DisclosuresAnchored | JournalBegun | None:
+    """What the house last said of a journal; without `origin`, which one it last said was begun anew."""
+    if house is None:
+        return None
+    for start in range(house.size - LOOK, max(house.size - LOOK_BACK, 0) - LOOK, -LOOK):
+        said = [fact.payload for fact in house.facts(max(start, 0), start + LOOK)]
+        for payload in reversed(said):
+            if isinstance(payload, DisclosuresAnchored | JournalBegun) and (
+                payload.ledger == origin if origin else isinstance(payload, JournalBegun)
+            ):
+                return payload
+    return None
+
+
 # ---- the report ----
 
 
@@ -266,6 +375,7 @@ _LINES: Mapping[type, Callable[[Payload], tuple[str, str, int, str]]] = {
         "",
     ),
     TalkOpened: lambda said: ("small talk", TALKING, 0, ""),
+    JournalBegun: lambda said: ("journal", f"begun anew: {said.why}; before it {said.size} facts of {said.before}", 0, said.evidence),
 }
 
 

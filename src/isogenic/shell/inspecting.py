@@ -67,7 +67,7 @@ def disclosure_report(folder: Path, *, since: str = "", to: str = "") -> list[st
         from isogenic.sites.home import SiteHome
 
         there = (folder / "disclosures.sqlite").exists()
-        journals = [SiteHome.open(folder).journal(SystemClock()).ledger] if there else []
+        journals = [SiteHome.open(folder).journal_file().open()] if there else []
     if not journals:
         raise NotFound(f"no disclosures in {folder}", why="no node of this folder has kept a journal of what leaves")
     lines = []

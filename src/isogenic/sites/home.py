@@ -19,6 +19,7 @@ node.lock        held while the node runs: one process to a folder (equipment.lo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -38,7 +39,7 @@ from isogenic.records.blobs import BlobStore
 from isogenic.records.disclosures import DISCLOSURES, Journal
 from isogenic.records.facts import Actor
 from isogenic.records.folder import NodeSettings, read_file
-from isogenic.records.keys import WriterKeys
+from isogenic.records.journals import JournalFile
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.link import Link
 from isogenic.records.notes import Signer, VerifyingKey
@@ -162,13 +163,15 @@ class SiteHome:
             return files.ledger(path, origin=origin, signer=signer, keys=keys)
         return Ledger(SqliteStore(path, origin=origin), signer=signer, keys=keys)
 
+    def journal_file(self) -> JournalFile:
+        """Where that is."""
+        origin = site_origin(self.settings.network, self.settings.site, DISCLOSURES)
+        return JournalFile(self.folder, origin=origin, first=self.keyring.first, signer_for=partial(self.keyring.signer_for, DISCLOSURES))
+
     def journal(self, clock: Clock) -> Journal:
         """What left this node, listed before it leaves."""
-        origin = site_origin(self.settings.network, self.settings.site, DISCLOSURES)
-        path, keys = self.folder / "disclosures.sqlite", WriterKeys.first(origin, self.keyring.first)
-        signer = self.keyring.signer_for(DISCLOSURES, path, keys)
-        ledger = Ledger(SqliteStore(path, origin=origin), signer=signer, keys=keys)
-        return Journal(ledger, actor=Actor.node(self.settings.site), clock=clock)
+        file = self.journal_file()
+        return Journal(file.open_or_anew(), actor=Actor.node(self.settings.site), clock=clock, file=file)
 
     def control(self, files: LedgerFiles | None = None) -> Copy:
         """The copy of the ledger that the control site writes for this site."""

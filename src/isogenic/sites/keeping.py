@@ -67,7 +67,7 @@ class KeyCare:
 
     def _all(self) -> Iterator[tuple[str, Ledger]]:
         yield from self.ledgers.items()
-        if self.journal is not None:
+        if self.journal is not None and not self.journal.broken:
             yield DISCLOSURES, self.journal.ledger
 
     def _by_facts(self, ledger: Ledger) -> bool:
@@ -115,6 +115,6 @@ class KeyCare:
                 taken = ledger.renew(ledger.signer, actor=self.actor, moment=moment) is not None
             if taken:
                 gone_on.append(ledger.origin)
-        if gone_on and self.keyring is not None and self.journal is not None:  # nor does the revoked key list what leaves
+        if gone_on and self.keyring is not None and self.journal is not None and not self.journal.broken:  # nor does the revoked key list what leaves
             self.keyring.rotate(DISCLOSURES, self.journal.ledger, actor=self.actor, moment=moment)
         return gone_on

@@ -198,7 +198,7 @@ class SiteNode:
         recovery.remember(self.control, self._marks, self.files)
         self.courier.healed += recovery.copy_healed(self.control, self.files)
         if self.journal is not None:
-            self.journal.start()
+            self.journal.start(self.ledgers[HOUSE])
         self.begin()
 
     def begin(self) -> None:
@@ -214,7 +214,8 @@ class SiteNode:
         self.trouble = None
         now, noted, by = self.time.started(self._newest()) if not self._begun else self.time.look()
         started = [] if self._begun else [NodeStarted(self.state.site, self.software, resumed=len(self.state.running()))]
-        self._note([*started, *self._of_clock(noted, by), *self.courier.healed], moment=now)
+        begun = self.journal.to_be_noted(self.ledgers[HOUSE]) if self.journal else []
+        self._note([*started, *self._of_clock(noted, by), *self.courier.healed, *begun], moment=now)
         self._begun = True
         self.courier.healed.clear()
         self.keep_beacon()
