@@ -31,9 +31,9 @@ from isogenic.plant.model import SitePlant
 from isogenic.plant.readings import Frame, Quality, TagIndex
 from isogenic.records import codec
 from isogenic.records.beacon import BEACON_S
+from isogenic.records.durable import write_whole
 from isogenic.records.lock import sole_process
 from isogenic.records.store import Commit, LedgerStore
-from isogenic.shell.running import tell_ready
 from isogenic.sim.rehearsal.people import People
 from isogenic.sim.world import person_signer
 from isogenic.sites.courier import POLL_WAIT_S
@@ -166,7 +166,7 @@ async def site(task: Task) -> None:
         for ledger in node.ledgers.values():
             ledger.store = Promises(ledger.store, task.promised)  # type: ignore[assignment]
         node.start()
-        tell_ready(task.ready, {"pid": str(os.getpid())})
+        write_whole(task.ready, codec.dumps({"pid": str(os.getpid())}))
         for number in range(task.burst):
             unit = next(iter(home.plant.units.values()))
             node.note([ModuleLost(unit.id, next(iter(unit.modules)), f"message {number}")])
@@ -201,7 +201,7 @@ async def control(task: Task) -> None:
         publish_documents(node, home)
         server = node_server(node.desk, home=task.folder, host="127.0.0.1", port=0)
         serving = asyncio.create_task(server.serve())
-        tell_ready(task.ready, {"url": f"https://127.0.0.1:{await started(server)}"})
+        write_whole(task.ready, codec.dumps({"url": f"https://127.0.0.1:{await started(server)}"}))
         people, remembered = people_of(task), monotonic_seconds()
         while not serving.done():
             await asyncio.sleep(PEOPLE_S)
