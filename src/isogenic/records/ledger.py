@@ -368,6 +368,23 @@ class Ledger:
                 self._grow([Commit(accepted.bodies, accepted.frontier, page.note.rpartition(LINE)[0], page.note)])
         return len(accepted.bodies)
 
+    def lacks(self, page: Page) -> int:
+        """How many facts of ours its holder proves by our own signature, where they are not the ones that are here: more, or others; else 0."""
+        if page.origin != self.origin or page.start > self.size:
+            return 0
+        end = page.start + len(page.bodies)
+        try:
+            keys = self.keys.after_facts(page.bodies[self.size - page.start :], start=self.size)
+            claim, _ = keys.open(page.note)
+        except (NotTrusted, NotValid):
+            return 0
+        if claim.origin != self.origin or claim.size != end:
+            return 0
+        if end > self.size:
+            return end
+        grown = _grown(self.store, Frontier(), end)  # it has grown meanwhile
+        return end if grown.root() != claim.root else 0
+
     def grow(self, commits: Sequence[Commit]) -> None:
         """Go on with commits that were signed before and verify: what a damaged file still had."""
         with self._writing():

@@ -36,6 +36,7 @@ __all__ = ["Courier", "LinkState"]
 ROTATIONS_MAX = 16  # of the house's key, in a heartbeat: what was rotated while a link was down and is not brought yet
 RETRY_S = 0.5  # first wait after a lost link; doubles up to RETRY_MAX_S
 RETRY_MAX_S = 1.0  # a returned link carries its first page within 2 s, whatever the cause was
+TOLD_MAX = 200  # refusals noted in one run: their words are the other side's, and must not fill the ledger
 WINDOW = 4  # pages on the wire at once: a satellite link takes 0.6 s to answer, and the other side stores one while the next is made
 BLOCKS_ASKED_MAX = 500  # what the control site answers at once
 POLL_WAIT_S = 20  # how long the control site may hold a question open
@@ -94,6 +95,7 @@ class Courier:
         self._life = self._beats = 0  # of the heartbeats: the size of the house when this run's first was sent, and how many
         self._on_watermarks = on_watermarks
         self._held = {origin: ledger.witnessed for origin, ledger in ledgers.items()}  # what the other side holds, as far as we know
+        self._resumed: dict[str, int] = {}  # from where a ledger was asked for once more, since something new of it was cosigned
         self._verified: set[str] = set()  # blocks whose digest the control site has checked
         self._asked: set[str] = set()  # blocks asked about since a page was taken, or the link came up
         self._missing: set[str] = set()  # of these: what the control site has not, or not any more
@@ -182,14 +184,19 @@ class Courier:
         self.state.sent[ledger.origin] = max(end, self.state.sent.get(ledger.origin, 0))  # somebody has answered: it was on the wire
         if answer.status == 200:
             said = _answer(answer.body)
-            if said.held > ledger.size:
-                return self._behind(ledger, said.held)
+            if said.held > ledger.size and await self._is_behind(ledger):
+                return True
+            before = ledger.witnessed
             ledger.take_receipt(said.line.encode(), size=said.size, witness=self.witness)
-            self._held[ledger.origin] = max(self._held[ledger.origin], said.size) if said.size >= end else said.size
+            if said.size < end:
+                return await self._resume(ledger, said.size)
+            if ledger.witnessed > before:
+                self._resumed.pop(ledger.origin, None)
+            self._held[ledger.origin] = max(self._held[ledger.origin], said.size)
             self._asked &= self._missing  # it may have learnt of blocks that it did not know when it was asked
             return True
         if answer.status == 409:
-            return self._resume(ledger, _answer(answer.body).size)
+            return await self._resume(ledger, _answer(answer.body).size)
         refusal = refusal_of(answer)
         if isinstance(refusal, NotTrusted):
             if (
@@ -218,24 +225,37 @@ class Courier:
         return True
 
     def _tell(self, origin: str, why: str) -> None:
-        if (origin, why) not in self._told:
+        if (origin, why) not in self._told and len(self._told) < TOLD_MAX:
             self._on_refused(origin, why)
             self._told.add((origin, why))
 
-    def _behind(self, ledger: Ledger, held: int) -> bool:
-        """The control site holds more of our ledger than we do: nothing is written before it has come back."""
-        why = f"the control site holds {held} facts, this site {ledger.size}: it was restored from an old copy"
-        self.returning.wait_for(ledger, why=why, known=held)
+    async def _is_behind(self, ledger: Ledger) -> bool:
+        """The control site says that it holds more of our ledger than we do. It has to show what only we can have signed: then nothing is
+        written before it has come back. A number alone stops nothing (I6).
+        """
+        answer = await self._call("GET", f"/v1/held?ledger={quote(ledger.origin)}&from={ledger.size}")
+        page = Page.from_bytes(answer.body) if answer.status == 200 else None
+        if page is None or not (size := ledger.lacks(page)):
+            return False
+        why = f"the control site holds {size} facts, this site {ledger.size}: it was restored from an old copy"
+        self.returning.wait_for(ledger, why=why, known=size)
         return True
 
-    def _resume(self, ledger: Ledger, size: int) -> bool:
+    async def _resume(self, ledger: Ledger, size: int) -> bool:
         if size > ledger.size:
-            return self._behind(ledger, size)
+            if await self._is_behind(ledger):
+                return True
+            why = "it says that it holds more than is here, and does not show it"
+            raise NotReachable(f"nothing of {ledger.origin} taken", why=why)
+        again = size <= self._resumed.get(ledger.origin, -1)  # and nothing new was cosigned in between: no news, so no hurry
+        self._resumed[ledger.origin] = size
         if size < ledger.witnessed:
             self._verified.clear()  # it lost what it had cosigned, so it may have lost blocks too
             self._asked.clear()
             self._missing.clear()
         self._held[ledger.origin] = size
+        if again:
+            raise NotReachable(f"nothing of {ledger.origin} taken", why=f"it is asked for from fact {size} on, again and again")
         return True
 
     def _ask_anew(self) -> None:
@@ -243,6 +263,7 @@ class Courier:
         for origin, ledger in self.ledgers.items():
             before = ledger.store.checkpoint_at_or_before(max(self._held[origin] - 1, 0))
             self._held[origin] = before[0] if before else 0
+        self._resumed.clear()
         self._asked.clear()
         self._missing.clear()
 
@@ -255,7 +276,7 @@ class Courier:
             self._verified |= set(asked) & set(said.verified)
             self._missing |= set(asked) & set(said.missing)
             self._asked |= set(asked) - set(said.later)
-            return bool(said.verified or said.missing or said.later)
+            return not set(asked).isdisjoint((*said.verified, *said.missing))
         digest = next((each for each in due if each in self._missing), None)
         if digest is None:
             return False
@@ -268,7 +289,9 @@ class Courier:
             self._asked.add(digest)
             return True
         said = _blocks(await self._call("PUT", f"/v1/blobs/{digest}", data))
-        self._verified |= {digest} & set(said.verified)
+        if digest not in said.verified:
+            raise NotReachable("block not taken", why="the control site does not say that it verified it")
+        self._verified.add(digest)
         return True
 
     # ---- down ----
@@ -322,6 +345,8 @@ class Courier:
         answer = await call("POST", "/v1/held", page.to_bytes())
         if answer.status != 200:
             raise refusal_of(answer)
+        if _answer(answer.body).size <= size:
+            raise NotReachable("nothing given back", why="the control site does not keep what it asks for")
         return True
 
     async def _pay(self) -> None:

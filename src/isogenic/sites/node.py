@@ -143,6 +143,7 @@ class SiteNode:
         self._module_news: list[tuple[str, bool, str]] = []  # heard from the equipment, not yet noted
         self._thinned = Thinned()
         self._blocks: list[tuple[str, str]] = []  # batch (or unit) and digest of every block noted here, in order
+        self._watermarks_refused: set[str] = set()
         self._unusable: set[str] = set()  # published models whose right bytes are no model
         self._news = asyncio.Event()
         self.journal = journal
@@ -408,12 +409,14 @@ class SiteNode:
 
     def _take_watermarks(self, notes: Mapping[str, str]) -> None:
         """Keep what the control site has signed, once it verifies; each step of `WATERMARK_STEP` facts is noted, not each fact."""
-        for origin, note in notes.items():
-            before = self.state.watermarks.get(origin, 0)
+        for origin in self.courier.ledgers.keys() & notes.keys():  # ours alone: what else is named binds nobody here
+            note, before = notes[origin], self.state.watermarks.get(origin, 0)
             try:
                 size = open_watermark(note.encode(), origin=origin, by=self.control.keys.at(self.control.size))
             except Refusal as refusal:
-                self._ledger_refused(origin, f"watermark: {refusal}")
+                if origin not in self._watermarks_refused:  # told once for each ledger
+                    self._watermarks_refused.add(origin)
+                    self._ledger_refused(origin, f"watermark: {refusal}")
                 continue
             ledger = next((each for each in self.ledgers.values() if each.origin == origin), None)
             if ledger is not None and before < size <= ledger.witnessed and (before == 0 or size - before >= WATERMARK_STEP):

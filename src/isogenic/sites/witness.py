@@ -27,6 +27,7 @@ __all__ = ["HEADS_S", "HeadWitness"]
 
 HEADS_S = 10.0  # wall seconds between two looks
 WHY_MAX = 400
+TOLD_MAX = 200  # refusals noted in one run: their words are the other side's
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class HeadWitness:
             self._tell(origin, refusals[-1])
 
     def _tell(self, origin: str, why: str) -> None:
-        if (origin, why) not in self._told:
+        if (origin, why) not in self._told and len(self._told) < TOLD_MAX:
             self._note([LedgerRefused(origin, why[:WHY_MAX])])
             self._told.add((origin, why))
 
