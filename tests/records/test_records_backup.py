@@ -16,9 +16,11 @@ from isogenic.ids import BatchId
 from isogenic.network.inspection import inspect
 from isogenic.records.backup import back_up, backups, restore
 from isogenic.records.healing import LedgerHealed
+from isogenic.records.notes import Signer
 from isogenic.records.sqlite import SqliteStore
 from isogenic.shell.files import recover_node, restore_node
 from isogenic.sites.facts import NodeStarted
+from isogenic.sites.home import SiteHome
 from small_network import LEEDS, Network
 
 HOUSE, SPONSOR = "aster/LEEDS/HOUSE", "aster/LEEDS/ASTER-BIO"
@@ -168,6 +170,42 @@ def test_a_damaged_ledger_is_not_backed_up_over_good_backups(tmp_path: Path, net
     with pytest.raises(NotTrusted, match="what is stored is not what was signed"):
         backed_up(net, tmp_path / "backups")
     assert backups(tmp_path / "backups") == []
+
+
+def test_a_node_whose_keys_were_rotated_is_backed_up_under_the_key_in_force_and_restored_and_goes_on(tmp_path: Path, net: Network) -> None:
+    to, node, home = tmp_path / "backups", net.nodes[LEEDS], SiteHome.open(net.folder / LEEDS)
+    began = Signer.load(home.folder / "keys" / "ledger.key").verifying_key
+    assert node.journal is not None
+    ledgers = {**node.ledgers, "DISCLOSURES": node.journal.ledger}
+    for _ in range(2):
+        for audience in home.keyring.audiences:
+            home.keyring.rotate(audience, ledgers[audience], actor=node.actor, moment=net.clock.now())
+    asyncio.run(net.carry())
+    assert not (home.folder / "keys" / "ledger.key").exists()
+    backed_up(net, to, passphrase=PASS)
+    (backup,) = backups(to)
+    assert backup.key == node.ledgers["HOUSE"].signer.verifying_key
+    assert backup.key != began
+    assert inspect(backup.folder).ok
+    with pytest.raises(NotTrusted, match="none of those you trust"):
+        restore(to, tmp_path / "stranger", keys=str(Signer.generate(began.name).verifying_key))
+    work_on(net)
+    asyncio.run(net.carry())
+    noted = bodies(net)
+    in_force = {path.name: path.read_bytes() for path in (home.folder / "keys").iterdir()}
+    net.close_site(LEEDS)
+    shutil.rmtree(net.folder / LEEDS)
+    (net.folder / "LEEDS.beacon").unlink()
+    restore(to, net.folder / LEEDS, passphrase=PASS, keys=f"{began}\n")  # the key on the list is the one that the directory names
+    assert {path.name: path.read_bytes() for path in (home.folder / "keys").iterdir()} == in_force
+    node = net.open_site(LEEDS)
+    asyncio.run(net.carry())
+    assert node.held == ""
+    for origin, were in noted.items():
+        assert bodies(net)[origin][: len(were)] == were
+    work_on(net)
+    asyncio.run(net.carry())
+    assert net.control.desk.inbox.refused == []
 
 
 # ---- a fork that happened ----

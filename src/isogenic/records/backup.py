@@ -20,10 +20,12 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 
 import apsw
@@ -32,13 +34,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from isogenic.clock import Moment, text_of_time, time_of_text
-from isogenic.errors import NotAllowed, NotFound, NotReachable, NotTrusted, NotValid
+from isogenic.errors import NotAllowed, NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.records import codec
 from isogenic.records.blobs import BlobStore, DiskFiles
 from isogenic.records.durable import make_folder, sync_folder, write_whole
 from isogenic.records.facts import fact_in_place
+from isogenic.records.keys import WriterKeys
 from isogenic.records.merkle import Frontier, leaf_hashes
-from isogenic.records.notes import Checkpoint, Signer, VerifyingKey, claimed_checkpoint, open_note, sign_note
+from isogenic.records.notes import Checkpoint, Signer, VerifyingKey, claimed_checkpoint, first_key_id, open_note, sign_note
 from isogenic.records.salvage import SqliteSalvage
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.store import Commit
@@ -106,7 +109,7 @@ def back_up(folder: Path, to: Path, *, moment: Moment, passphrase: str = "", ent
     """Back a node's folder up while it runs. Raises `NotTrusted` where a ledger is not what was signed: then no backup is made of it."""
     if to.resolve().is_relative_to(folder.resolve()):
         raise NotValid(f"cannot back up to {to}", why="it is in the folder itself", possible="another disk")
-    signer = Signer.load(folder / "keys" / "ledger.key")
+    before = _signers(folder)
     name = text_of_time(moment.at).replace(":", "-")
     target, growing = to / name, to / f".{name}.part"
     if target.exists():
@@ -127,6 +130,7 @@ def back_up(folder: Path, to: Path, *, moment: Moment, passphrase: str = "", ent
                 ledgers[name_.as_posix()] = head
             files[name_.as_posix()] = _Kept(DiskFiles().digest(copy), copy.stat().st_size)
             copied += copy.stat().st_size
+        signer = _in_force(growing, {**before, **_signers(folder)}, folder)  # both: a key may be rotated, and destroyed, while this runs
         if passphrase:
             sealed = _seal(_secrets(folder), passphrase, entropy=entropy)
             write_whole(growing / "secrets", sealed, mode=0o600)
@@ -141,6 +145,34 @@ def back_up(folder: Path, to: Path, *, moment: Moment, passphrase: str = "", ent
     finally:
         shutil.rmtree(growing, ignore_errors=True)
     return Backup(target, signer.name, moment.at, signer.verifying_key, {each.origin: each for each in ledgers.values()}, files, copied)
+
+
+def _signers(folder: Path) -> dict[bytes, Signer]:
+    """The private ledger keys of a folder, by what marks their signatures."""
+    found = dict[bytes, Signer]()
+    for path in sorted((folder / "keys").glob("*.key")):
+        with suppress(Refusal, OSError):  # a key of another kind, or one destroyed just now
+            signer = Signer.load(path)
+            found[signer.verifying_key.key_id] = signer
+    return found
+
+
+def _in_force(copies: Path, signers: Mapping[bytes, Signer], folder: Path) -> Signer:
+    """The key that signed the newest checkpoint of a ledger written here, the house's first: rotations lead to it from any key before."""
+    for path in sorted((copies / "ledgers").glob("*.sqlite"), key=lambda path: (path.stem != "HOUSE", path.stem)):
+        kept = SqliteSalvage(path)
+        try:
+            for _, note in kept.checkpoints()[-1:]:
+                if first_key_id(note) in signers:
+                    return signers[first_key_id(note)]
+        finally:
+            kept.close()
+    begun = folder / "keys" / "ledger.key"
+    if begun.exists():  # nothing noted yet, or all of it under a key that is gone
+        return Signer.load(begun)
+    raise NotFound(
+        f"no backup of {folder.name}", why="the key that signed its ledgers last is not in it", possible="isogenic renew-key, then back it up"
+    )
 
 
 def _plain_files(folder: Path) -> Iterator[Path]:
@@ -303,12 +335,12 @@ def restore(source: Path, folder: Path, *, until: Until | None = None, passphras
     """Restore the newest backup (not younger than `until`, where that is a time) into an empty folder.
 
     `until` cuts every ledger after the last checkpoint whose facts are all that old, or of at most that many facts.
-    `keys`: public keys that you trust; the manifest must be signed by one of them.
+    `keys`: public keys that you trust; the manifest must be signed by one of them, or by one that a ledger in it was rotated to from one of them.
     """
     if folder.exists() and any(folder.iterdir()):
         raise NotAllowed(f"cannot restore to {folder}", why="it is not empty", possible="an empty folder; keep the old one as evidence")
     backup = _chosen(source, until)
-    if keys and str(backup.key) not in {line.strip() for line in keys.splitlines()}:
+    if keys and not _trusted(backup, keys):
         raise NotTrusted(f"backup {backup.folder.name} refused", why=f"its key {backup.key.fingerprint} is none of those you trust")
     shelf = backup.folder.parent
     for name, kept in backup.files.items():
@@ -330,6 +362,42 @@ def restore(source: Path, folder: Path, *, until: Until | None = None, passphras
             write_whole(folder / name, data, mode=0o600)
             (folder / name).parent.chmod(0o700)
     return Restored(backup, folder, sizes, secrets=bool("secrets" in backup.files and passphrase))
+
+
+def _trusted(backup: Backup, keys: str) -> bool:
+    """Whether the key of the manifest is one of these, or follows from one by the rotations that a ledger of the backup holds."""
+    words = set(keys.split())
+    if str(backup.key) in words:
+        return True
+    known = list[VerifyingKey]()
+    for word in words:
+        with suppress(NotValid):
+            known.append(VerifyingKey.parse(word))
+    known = [each for each in known if each.name == backup.key.name]
+    ledgers = {backup.folder / name: kept for name, kept in backup.files.items() if Path(name).parent == Path("ledgers") and known}
+    return any(
+        any(era.key == backup.key for each in _eras(path, known) for era in each.eras)
+        for path, kept in ledgers.items()
+        if path.is_file() and DiskFiles().digest(path) == kept.sha256
+    )
+
+
+def _eras(path: Path, known: Sequence[VerifyingKey]) -> list[WriterKeys]:
+    """What each of these keys leads to in a ledger file: every rotation carries the word of the key before."""
+    kept = SqliteSalvage(path)
+    try:
+        found, start, heads = list[WriterKeys](), 0, list(kept.checkpoints())[-1:]
+        for _, note in heads:
+            found = [WriterKeys.first(claimed_checkpoint(note).origin, key) for key in known]
+        while found:
+            bodies = list(takewhile(bool, kept.bodies(start, start + PAGE)))
+            if not bodies:
+                break
+            found = [each.after_facts((body for body in bodies if body), start=start) for each in found]
+            start += len(bodies)
+        return found
+    finally:
+        kept.close()
 
 
 def _chosen(source: Path, until: Until | None) -> Backup:
