@@ -156,7 +156,6 @@ class ControlNode:
             wanted=self._wanted,
             offered=self._offered,
             leaving=Leaving(entitlements=lambda: self.folding.state.entitlements, journal=journal, clock=clock),
-            behind=self._site_has_more,
             take_back=self._take_back,
             heard=self._heard,
             again=self.mending.again,
@@ -275,13 +274,12 @@ class ControlNode:
             with contextlib.suppress(Refusal):  # a full disk: the site says it again
                 self.keep_beacon()
 
-    def _site_has_more(self, peer: NodeId, size: int) -> None:
-        ledger = self.ledgers[peer]
-        why = f"{peer} has witnessed {size} facts, and {ledger.size} are here: this ledger was restored from an old copy"
-        self.returning.wait_for(ledger, why=why, known=size)
-
     def _take_back(self, peer: NodeId, page: Page) -> None:
         ledger = self.ledgers[peer]
+        ledger.follow()  # another process may have noted what is missing here
+        if ledger.origin not in self.returning.waits and (size := ledger.lacks(page)):  # shown, not said: our own signature is on it
+            why = f"{peer} has witnessed {size} facts, and {ledger.size} are here: this ledger was restored from an old copy"
+            self.returning.wait_for(ledger, why=why, known=size)
         if ledger.origin not in self.returning.waits:
             raise NotValid(f"page of {ledger.origin} not taken back", why="nothing of it is missing here", possible=f"it has {ledger.size} facts")
         try:

@@ -95,7 +95,6 @@ class Desk:
         wanted: Callable[[NodeId, str], bool],
         offered: Callable[[str], bool],
         leaving: Leaving,
-        behind: Callable[[NodeId, int], None] = lambda site, size: None,
         take_back: Callable[[NodeId, Page], None] | None = None,
         heard: Callable[[NodeId], None] = lambda site: None,
         again: Callable[[NodeId], list[dict[str, object]]] = lambda site: [],
@@ -109,7 +108,7 @@ class Desk:
         """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored.
 
         `wanted(site, digest)` says whether a fact of that site names the blob, `offered(digest)` whether it was published.
-        `behind(site, size)` is told that a site has more of the ledger written for it than we, `take_back` takes it, `heard(site)` that it has not.
+        `take_back` takes what a site has more of the ledger written for it than we, `heard(site)` is told that it has not.
         `again(site)` says what of it is rotten here, and `came_again` takes a page of that.
         `note` notes in the house; `all_held(site)` says whether every block that the site's facts name is here.
         `settled()` waits until what was taken so far is known to `wanted` and `offered`. `whole(digest)` is told of blocks that were read here.
@@ -117,7 +116,7 @@ class Desk:
         self.inbox, self.outgoing, self.witnesses, self.blobs, self.clock, self._taken = inbox, outgoing, witnesses, blobs, clock, taken
         self._wanted, self._offered, self.leaving, self._settled = wanted, offered, leaving, settled
         self._whole = whole
-        self._behind, self._heard = behind, heard
+        self._heard = heard
         self._again, self._came_again, self._witnessing = again, came_again, witnessing
         owners = {origin: (SiteId(node), inbox.copies[origin]) for origin, node in inbox.writers.items()}
         self.beats, self.all_held = Beats(owners, outgoing=outgoing, clock=clock, note=note), all_held
@@ -244,8 +243,7 @@ class Desk:
         ledger = self.outgoing[peer]
         if start > ledger.size:
             ledger.follow()  # another process of this control site may have published it
-        if start > ledger.size:
-            self._behind(peer, start)
+        if start > ledger.size:  # it is asked to show that: a number alone stops nothing
             return Answer(409, codec.dumps({"size": ledger.size}))
         self._heard(peer)
         store = ledger.store

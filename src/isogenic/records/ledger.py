@@ -382,8 +382,9 @@ class Ledger:
             return 0
         if end > self.size:
             return end
-        grown = _grown(self.store, Frontier(), end)  # it has grown meanwhile
-        return end if grown.root() != claim.root else 0
+        kept = self.store.checkpoint_at_or_before(end)  # it has grown meanwhile
+        ours = claimed_checkpoint(kept[1]).root if kept and kept[0] == end else _grown(self.store, Frontier(), end).root()
+        return end if ours != claim.root else 0
 
     def grow(self, commits: Sequence[Commit]) -> None:
         """Go on with commits that were signed before and verify: what a damaged file still had."""
