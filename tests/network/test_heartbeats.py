@@ -20,7 +20,7 @@ from isogenic.records import codec
 from isogenic.records.facts import Actor
 from isogenic.records.heartbeats import Heartbeat, claimed_heartbeat, open_watermark, sign_heartbeat, sign_watermark
 from isogenic.records.keys import WriterKeys
-from isogenic.records.ledger import Ledger
+from isogenic.records.ledger import PROMISES_MAX, Ledger
 from isogenic.records.notes import Signer
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import next_page
@@ -59,6 +59,31 @@ def test_what_a_heartbeat_told_cannot_be_rewritten_by_who_steals_the_key_later(t
         assert b"rewritten" in answer.body
     asyncio.run(net.carry())
     assert net.control.copies[HOUSE][1].size == ledger.size
+
+
+@pytest.mark.parametrize("far", [10**15, 10**6, 1])
+def test_no_number_of_later_heartbeats_frees_who_has_told_from_what_was_told(tmp_path: Path, far: int) -> None:
+    net = Network(tmp_path / "net")
+    asyncio.run(net.carry())
+    node, held = net.nodes[LEEDS], net.control.copies[HOUSE][1].size
+    ledger = node.ledgers["HOUSE"]
+    node.note([LinkLost(LEEDS, "true")] * 300)
+    beat(net)
+    for count in range(150):  # by whoever has the key
+        heads = {HOUSE: (held + far + count, b"\7" * 32)}
+        note = sign_heartbeat(Heartbeat("LEEDS", 2**40, count, net.clock.now().at, heads), ledger.signer).decode()
+        body = codec.dumps({"at": "2026-03-02T06:00:00.000Z", "noted": {}, "values": {}, "note": note, "rotations": []})
+        answer = asyncio.run(net.control.desk.handle(NodeId("LEEDS"), "POST", "/v1/heartbeat", body))
+        assert answer.status == (NotTrusted.http_status if far == 10**15 else 200)
+    forged = Ledger(SqliteStore(tmp_path / "forged.sqlite", origin=HOUSE), signer=ledger.signer)
+    forged.append_bytes(ledger.store.bodies(0, held))
+    forged.append([LinkLost(LEEDS, "made up")] * 301, actor=Actor.node("LEEDS"), moment=net.clock.now())
+    page = next_page(forged.store, start=0)
+    assert page is not None
+    answer = asyncio.run(net.control.desk.handle(NodeId("LEEDS"), "POST", "/v1/pages", page.to_bytes()))
+    assert answer.status == NotTrusted.http_status
+    assert net.control.copies[HOUSE][1].promised[ledger.size] == ledger.root
+    assert len(net.control.copies[HOUSE][1].promised) <= PROMISES_MAX
 
 
 def test_an_old_heartbeat_and_one_of_another_key_are_refused(tmp_path: Path) -> None:

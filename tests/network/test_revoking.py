@@ -21,8 +21,10 @@ from isogenic.network.facts import PageRefused
 from isogenic.network.home import ControlHome, publish_documents
 from isogenic.network.inspection import inspect
 from isogenic.network.revoking import revoke_site_key
+from isogenic.records import codec
 from isogenic.records.disclosures import DISCLOSURES
 from isogenic.records.facts import Actor
+from isogenic.records.heartbeats import Heartbeat, sign_heartbeat
 from isogenic.records.keys import KeyRenewed, KeyRotated
 from isogenic.records.ledger import Ledger
 from isogenic.records.link import Answer
@@ -106,6 +108,39 @@ async def test_a_stolen_key_is_revoked_and_the_site_goes_on_with_a_new_one(tmp_p
         assert net.control.copies[HOUSE][1].size == net.nodes[LEEDS].ledgers["HOUSE"].size
     assert faults(net.folder / "CONTROL") == []
     assert inspect(net.folder / LEEDS).ok
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@on_a_loop
+async def test_what_a_thief_told_in_a_heartbeat_binds_nobody_once_the_key_is_revoked(tmp_path: Path, restarted: bool) -> None:
+    net = Network(tmp_path / "net")
+    await net.carry()
+    thief = Signer.load(net.folder / LEEDS / "keys" / "ledger.key")
+
+    async def tells(ahead: int, count: int) -> int:
+        heads = {origin: (copy.size + ahead, b"\7" * 32) for origin, (site, copy) in net.control.copies.items() if site == LEEDS}
+        heads[HOUSE] = (net.control.copies[HOUSE][1].size, net.control.copies[HOUSE][1].root) if ahead == 1 else heads[HOUSE]
+        note = sign_heartbeat(Heartbeat("LEEDS", 2**55, count, net.clock.now().at, heads), thief).decode()
+        body = codec.dumps({"at": "2026-03-02T06:00:00.000Z", "noted": {}, "values": {}, "note": note, "rotations": []})
+        return (await net.control.desk.handle(net.lines[LEEDS].peer, "POST", "/v1/heartbeat", body)).status
+
+    assert await tells(2, 0) == 200
+    assert not await net.nodes[LEEDS].courier.heartbeat({}), "the thief's is newer"
+    revoke(net, str(keyring(net).prepare()))
+    assert net.control.state.heartbeats == {}
+    assert await tells(1, 1) == NotTrusted.http_status, "the revoked key may not even speak of what was held"
+    await net.carry()
+    something(net, 5)
+    if restarted:
+        net.restart_control()
+        net.restart_site(LEEDS)
+    for _ in range(3):
+        await net.carry()
+    assert await net.nodes[LEEDS].courier.heartbeat({})
+    assert net.nodes[LEEDS].courier.state.stopped == {}
+    assert {origin: copy.size for origin, (site, copy) in net.control.copies.items() if site == LEEDS} == {
+        ledger.origin: ledger.size for ledger in net.nodes[LEEDS].ledgers.values()
+    }
 
 
 @on_a_loop

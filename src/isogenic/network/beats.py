@@ -2,6 +2,8 @@
 
     a heartbeat is signed and newer than the last     its roots bind: a page that says otherwise is refused, and kept as evidence
     it tells of facts that are not here                kept in the house every `KEPT_EVERY_S`, so that they bind after a restart too
+    it tells of `AHEAD_MAX` facts that are not here    refused: no site has noted so many while it was away
+    its key was revoked                                refused, whatever size it speaks of; what it told before binds nobody any more
     nothing of them arrives for `WITHHELD_S`          an alarm: the site is heard, and holds its newest facts back
     no heartbeat at all                                silence, which is an alarm of its own (control)
 
@@ -25,6 +27,7 @@ __all__ = ["KEPT_EVERY_S", "WITHHELD_S", "Beats"]
 
 KEPT_EVERY_S = 600.0  # at most six facts an hour for a site whose link is slow
 WITHHELD_S = 300.0  # a page takes seconds on the slowest link; five minutes without one, while the site is heard, is not the link
+AHEAD_MAX = 100_000_000  # a hundred facts a second for eleven days, noted while the link was down
 HOUSE = "HOUSE"
 
 
@@ -73,6 +76,8 @@ class Beats:
         if house is None:
             raise NotTrusted("heartbeat refused", why=f"{peer} writes no house ledger here")
         beat = open_heartbeat(note, house.keys, rotations=rotations)
+        if house.keys.ended(beat.heads[house.origin][0]):  # whoever has the key can speak of few facts: none are too few to lie about the others
+            raise NotTrusted("heartbeat refused", why=f"the key of {peer} that signed it was revoked")
         heard = self._heard.setdefault(site, _Heard())
         if beat.site != peer or not set(beat.heads) <= set(mine):
             raise NotTrusted("heartbeat refused", why=f"it speaks for others than {peer}")
@@ -81,12 +86,22 @@ class Beats:
         return beat, heard
 
     def bind(self, beat: Heartbeat) -> None:
-        """Hold a site to what it has told. Raises `NotTrusted` where another root is held for a size."""
+        """Hold a site to what it has told. Raises `NotTrusted`, and binds nothing, where another root is held or was told for a size."""
         for origin, (size, root) in beat.heads.items():
             copy = self.copies[origin][1]
             if size == copy.size and root != copy.root:
                 raise NotTrusted("heartbeat refused", why=f"{origin} has another root for {size} facts than is held: a fork")
-            copy.promise(size, root)
+            if copy.promised.get(size, root) != root:
+                raise NotTrusted("heartbeat refused", why=f"{origin} has another root for {size} facts than was told before: a fork")
+            if size > copy.size + AHEAD_MAX:
+                raise NotTrusted("heartbeat refused", why=f"{size} facts of {origin} are told, and {copy.size} are held: no site is so far ahead")
+        for origin, (size, root) in beat.heads.items():
+            self.copies[origin][1].promise(size, root)
+
+    def forget(self, site: SiteId) -> None:
+        """Its key was revoked: its next heartbeat is the first."""
+        if (heard := self._heard.get(site)) is not None:
+            heard.order, heard.note, heard.kept = (-1, 0), b"", None
 
     def _keep(self, site: SiteId, heard: _Heard, beat: Heartbeat, note: bytes) -> None:
         now = self.clock.now()

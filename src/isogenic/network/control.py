@@ -341,6 +341,7 @@ class ControlNode:
                 copy = self.copies[origin][1] if origin in self.copies else None
                 if copy is not None and copy.size <= after:  # beyond it, the copy was opened with this revocation known
                     copy.revoke(after, key)
+            self.desk.beats.forget(revoked.site)
         self._ended = len(self.folding.state.keys.revoked)
 
     def place(self, origin: str) -> Place:

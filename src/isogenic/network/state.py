@@ -323,7 +323,8 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
         case DirectoryPublished():
             return _with_directory(replace(state, published=payload.directory, keys=state.keys.after(fact)), payload)
         case KeyRevoked():
-            return replace(state, keys=state.keys.after(fact))
+            kept = {site: note for site, note in state.heartbeats.items() if site != payload.site}  # nobody knows who told it
+            return replace(state, keys=state.keys.after(fact), heartbeats=kept)
         case PasskeyEnrolled() | PasskeyRemoved() | KeyReplaced() | PersonDisabled() | PersonEnabled():
             return _with_directory(state, payload)
         case RecipeSubmitted():

@@ -48,6 +48,7 @@ COMMIT_MAX = 512  # facts to a commit, so that one commit always fits one page o
 READ_PAGE = 512  # facts read from the store at a time
 CHECK_PAGE = 512  # facts hashed at a time: what stays in the cache of a processor
 PROMISES_MAX = 100  # sizes that a writer has told and not yet brought: more than an hour of them, at the pace that they are kept
+FIRST_TOLD = PROMISES_MAX // 2  # of these, the ones told first: no flood of later words, small or large, pushes them out
 LINE = "\u2014 ".encode()  # how a signature line begins
 RESTORE = "restore the file from a backup or from the other side's copy; keep this one as evidence"
 
@@ -464,13 +465,15 @@ class Copy:
         if after < self.size:
             raise NotValid(f"cannot end the key of {self.origin} at {after} facts", why=f"{self.size} are held and cosigned")
         self.keys = self.keys.revoked(after, key)
+        # What the revoked key told of facts beyond is no word of the writer's. What we cosigned ourselves still is.
+        self.promised = {size: root for size, root in self.promised.items() if size <= after or size == self.vouched}
 
     def promise(self, size: int, root: bytes) -> None:
         """Remember what the writer has signed of facts that are not here yet: pages that say otherwise are refused."""
         if size > self.size:
-            self.promised[size] = root
-            while len(self.promised) > PROMISES_MAX:  # the largest binds most, so the smallest goes
-                del self.promised[min(self.promised)]
+            self.promised.setdefault(size, root)  # in the order of telling; the first word stands
+            if len(self.promised) > PROMISES_MAX:  # the smallest are due first, so the largest goes: one that is never due pushes none out
+                del self.promised[max(size for size in list(self.promised)[FIRST_TOLD:] if size != self.vouched)]
 
     def follow(self) -> bool:
         """Take in what other processes stored; whether there was anything. Raises `NotTrusted` where the store has lost its end."""
