@@ -124,6 +124,16 @@ def deep_table(levels: int) -> dict[str, Any]:
     return {"deep": deep(levels)}
 
 
+def unsigned(person: str, digest: str) -> dict[str, Any]:
+    """A signature of zero bytes."""
+    said = {"printed_name": "Somebody Else", "role": "qualified_person", "meaning": "erasure ordered", "at": "2026-03-17T00:32:58.000Z"}
+    return {"person": person, "digest": digest, "key": "", "signature": base64.b64encode(bytes(64)).decode(), **said}
+
+
+def erasure() -> dict[str, Any]:
+    return {"code": "IDC-0000", "why": "because", "signature": {**unsigned("BEN", "0" * 64), "method": "password", "evidence": None}}
+
+
 def raw(facts: Facts, old: bytes, new: bytes) -> None:
     """Bytes that no writer of ours would write."""
     add(facts, "future.done", {"text": "here"})
@@ -161,6 +171,9 @@ WRONG: dict[str, Change] = {
     "a block of other tags": lambda site, control: edit(site, "records.readings_sealed", lambda body: body["tags"].reverse()),
     "a block of another batch": lambda site, control: edit(site, "records.readings_sealed", lambda body: body.update(batch="BAT-OTHER")),
     "a block that began later": lambda site, control: edit(site, "records.readings_sealed", lambda body: body.update(first=body["last"])),
+    "a signature in a kind unknown": lambda site, control: add(control, "future.signed", {"list": [unsigned("ANNA", "0" * 64)]}),
+    "an erasure signed with noughts": lambda site, control: add(control, "vault.erasure_ordered", erasure()),
+    "an erasure of a version unknown": lambda site, control: add(control, "vault.erasure_ordered", erasure(), v=2),
     "a record cut off": lambda site, control: site.__delitem__(slice(50, None)),
     "a fact of another place": lambda site, control: site.append(site[3]),
     "a fact of another ledger": lambda site, control: site.append(control[0].replace(b'"pos":0', b'"pos":%d' % len(site))),

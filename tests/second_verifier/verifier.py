@@ -490,7 +490,7 @@ def writers_of(origin: str, keys: list[Key]) -> list[Writer]:
 # ---- 8. what people sign ----
 
 SIGNATURE = {"person", "printed_name", "role", "meaning", "at", "digest", "key", "signature"}
-ROLES = {"operator", "process_engineer", "quality", "qualified_person", "analyst", "planner", "inspector", "administrator"}
+ROLES = {"operator", "process_engineer", "quality", "qualified_person", "analyst", "planner", "inspector", "administrator", "privacy_officer"}
 WITH_METHOD = SIGNATURE | {"method", "evidence"}
 MAY = {
     "reviewed": {"quality", "qualified_person"},
@@ -501,6 +501,7 @@ MAY = {
     "authored": {"process_engineer"},
     "approved": {"quality", "qualified_person"},
     "revoked": {"quality", "qualified_person", "administrator"},
+    "erasure ordered": {"privacy_officer"},
 }
 SIGNED = {
     "authority.key_revoked",
@@ -511,7 +512,9 @@ SIGNED = {
     "quality.deviation_disposed",
     "recipe.approved",
     "recipe.published",
+    "vault.erasure_ordered",
 }
+ENTITLED = {"authority.entitlement_granted": "grant", "authority.entitlement_ended": "end"}  # signed unless it was derived
 
 
 def signatures_in(value: Any) -> list[dict[str, Any]]:
@@ -520,6 +523,13 @@ def signatures_in(value: Any) -> list[dict[str, Any]]:
             return [{"method": "password", "evidence": None, **value}]
         return [found for each in value.values() for found in signatures_in(each)]
     return [found for each in value for found in signatures_in(each)] if isinstance(value, list) else []
+
+
+def looks_signed(value: Any) -> bool:
+    """Whether something of a signature's form is in it, whatever else is there."""
+    if isinstance(value, dict):
+        return {"person", "role", "meaning", "digest", "signature"} <= set(value) or any(map(looks_signed, value.values()))
+    return isinstance(value, list) and any(map(looks_signed, value))
 
 
 def states_of(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -675,6 +685,11 @@ def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
             raise Fault("a passkey is enrolled by its person, with the key on file")
     elif kind == "authority.key_revoked":
         digest, meanings = _digest("revocation/1", {part: body[part] for part in ("key", "ledgers", "reason", "site")}), {"revoked"}
+    elif kind == "vault.erasure_ordered":
+        digest, meanings = sha256(b"isogenic-erasure/1\n" + canonical({"code": body["code"], "why": body["why"]})).hexdigest(), {"erasure ordered"}
+    elif kind in ENTITLED:
+        said = {"act": ENTITLED[kind], "ledger": body["ledger"], "party": body["party"], "since": body.get("since"), "why": body["why"]}
+        digest, meanings = sha256(b"isogenic-entitlement/1\n" + canonical(said)).hexdigest(), {"entitlement decided"}
     elif kind == "recipe.approved":
         digest, meanings = body["digest"], {"authored", "approved"}
     elif kind == "recipe.published":
@@ -743,8 +758,10 @@ def check_people(found: Evidence, own: list[Key] | None, wanted: set[str]) -> No
                 used = (signature["key"], (signature["evidence"] or {}).get("credential", ""))
                 if any(signature["at"] > ended.get(each, "9") for each in used):
                     raise Fault(f"the key or passkey of {signature['person']} had ended by then")
-            if fact["kind"] in SIGNED:
+            if fact["kind"] in SIGNED or (fact["kind"] in ENTITLED and fact["body"].get("signature") is not None):
                 check_signed(fact, facts)
+            elif looks_signed(fact["body"]):
+                raise Fault("nobody signs facts of this kind")
             if fact["kind"] == "quality.lot_released":
                 check_record(fact, found, wanted)
 

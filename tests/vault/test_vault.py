@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_bytes
 
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import isogenic
 from isogenic.authority.accounts import Cost
 from isogenic.authority.signatures import verify_signature
 from isogenic.clock import ManualClock
@@ -31,9 +33,10 @@ from isogenic.records.ledger import Ledger
 from isogenic.records.notes import Signer
 from isogenic.records.sqlite import SqliteStore
 from isogenic.sim.world import password_of
-from isogenic.vault.acts import BACK, LEFT, Keeper, erasure_digest
+from isogenic.vault.acts import BACK, LEFT, Keeper
 from isogenic.vault.facts import ErasureOrdered, PersonEntered, PersonErased, RecordOpened, VaultSearched
 from isogenic.vault.keys import KEY_FILE, NEXT_FILE, PERSONS, KeyFolder, new_vault_key
+from isogenic.vault.signed import erasure_digest
 from isogenic.vault.store import Field, Vault, checked
 from isogenic.web.control_api import control_app
 from isogenic.web.signin import AccountFolder
@@ -42,6 +45,7 @@ from small_network import LEEDS, SEED, Network, signer_of, world_folder
 # Names that occur nowhere else, so that one byte of them anywhere is found.
 MARKED = {"given_names": "Zyxomarkla", "family_name": "Quuxbergsdottir", "date_of_birth": "1971-13-37", "hospital_number": "HX-8842-7719-03"}
 CHEAP = Cost(time=1, memory_kib=64, lanes=1)
+SECOND = Path(__file__).parents[1] / "second_verifier/verifier.py"
 OFFICER = PersonId("BEN")  # made privacy officer by the fixture
 
 
@@ -83,6 +87,45 @@ def house(net: Network, kind: type) -> list[Payload]:
 
 def enter(net: Network) -> IdentityCode:
     return keeper_of(net).enter(net.person(OFFICER), MARKED, why="referred for treatment")
+
+
+# ---- verifying ----
+
+
+def verdict(folder: Path) -> tuple[int, list[str]]:
+    """What the second verifier and a fresh process of the command line say of a folder."""
+    said = subprocess.run([sys.executable, "-m", "isogenic.cli", "verify", str(folder), "--json"], capture_output=True, text=True, check=False)
+    stops = [each["text"] for each in json.loads(said.stdout)["findings"] if each["severity"] == "stop"]
+    second = subprocess.run([sys.executable, str(SECOND), str(folder)], capture_output=True, text=True, check=False)
+    assert second.returncode == said.returncode, second.stdout
+    return said.returncode, stops
+
+
+def test_an_honest_erasure_verifies_and_a_forged_one_does_not(net: Network) -> None:
+    asyncio.run(net.carry())
+    keeper, home = keeper_of(net), net.folder / "CONTROL"
+    keeper.erase(net.person(OFFICER), signer_of(OFFICER), enter(net), why="asked for by the person")
+    keeper.vault.close()
+    net.close_site(LEEDS)
+    order = house(net, ErasureOrdered)[0]
+    net.close_control()
+    assert verdict(home) == (0, [])
+    net.control = net.open_control()
+    net.control.note([replace(order, why="because")])
+    net.close_control()
+    code, stops = verdict(home)
+    assert (code, {each.partition(": ")[2] for each in stops}) == (
+        4,
+        {"the signature of BEN is over something else than the fact says"},
+    )  # in the ledger, and where a copy of it lies
+
+
+def test_whoever_verifies_knows_every_kind_of_fact() -> None:
+    source = Path(isogenic.__file__).parent
+    declared = {name for path in source.rglob("*.py") for name in re.findall(r'^@fact\(\s*"([a-z_.]+)"', path.read_text(), re.MULTILINE)}
+    script = "import isogenic.shell.kinds; from isogenic.records.facts import known_kinds; print(*known_kinds())"
+    known = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert (len(declared) > 50, set(known)) == (True, declared)
 
 
 # ---- codes ----

@@ -40,7 +40,7 @@ from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotAllowed, NotTrusted, NotValid
 from isogenic.ids import PersonId, SiteId
 from isogenic.records.dossier import CONTROL, Key, KeyRole, written_by
-from isogenic.records.facts import Fact
+from isogenic.records.facts import Fact, UnknownPayload
 from isogenic.records.notes import Signer, VerifyingKey
 from isogenic.records.signatures import PASSKEY, PASSWORD, PasskeyEvidence, Signature
 
@@ -53,6 +53,7 @@ __all__ = [
     "accept_signature",
     "check_every_signature",
     "check_is_current",
+    "holds_signature",
     "passkey_statement",
     "sign",
     "signatures_in",
@@ -331,6 +332,22 @@ def _trouble(signature: Signature, directory: Directory) -> str | None:
     except NotTrusted as trouble:
         return str(trouble)
     return None
+
+
+def holds_signature(payload: object) -> bool:
+    """Whether a payload has a person's signature in it, or, of a kind that is not known here, something of that form."""
+    if isinstance(payload, UnknownPayload):
+        return _has_the_form(payload.body)
+    return next(signatures_in(payload), None) is not None
+
+
+_FORM = {"person", "role", "meaning", "digest", "signature"}
+
+
+def _has_the_form(value: object) -> bool:
+    if isinstance(value, dict):
+        return value.keys() >= _FORM or any(map(_has_the_form, value.values()))
+    return isinstance(value, list) and any(map(_has_the_form, value))
 
 
 def signatures_in(value: object) -> Iterator[Signature]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import isogenic.network.state  # noqa: F401 (registers every kind of fact, so that signatures in them are seen)
+import isogenic.network.state  # noqa: F401 (registers every kind of fact that people sign, so that what they signed is seen)
 from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.authority.revocation import KeyHistory, history_of
-from isogenic.authority.signatures import check_every_signature, signatures_in
+from isogenic.authority.signatures import check_every_signature, holds_signature
 from isogenic.batches.facts import BatchStarted
 from isogenic.errors import NotFound, Refusal
 from isogenic.ids import SiteId
@@ -30,6 +30,7 @@ from isogenic.records.ledger_files import holds_ledgers, verify_files
 from isogenic.records.notes import VerifyingKey
 from isogenic.records.report import VerifyReport
 from isogenic.records.verify import verify_dossier
+from isogenic.vault.signed import check_signed_erasures
 
 __all__ = ["inspect", "keys_in"]
 
@@ -41,7 +42,7 @@ def inspect(path: Path, *, keys: str | None = None) -> VerifyReport:
     """Verify a dossier, a ledger file, a node's folder or a folder of several nodes. `keys`: the text of your own list."""
     if not path.exists():
         raise NotFound(f"cannot verify {path}", why="no such folder or file")
-    checks = {"extra_checks": [check_every_signature, check_signed_facts], "root_checks": [check_record_roots]}
+    checks = {"extra_checks": [check_every_signature, check_signed_facts, check_signed_erasures], "root_checks": [check_record_roots]}
     if (path / MANIFEST).exists() or not holds_ledgers(path):
         return verify_dossier(path, keys=keys, **checks)  # type: ignore[arg-type]
     return verify_files(path, keys=keys, keys_in=keys_in, keep=_needed, blob_of=_blob, expected=_expected(path), **checks)  # type: ignore[arg-type]
@@ -50,7 +51,7 @@ def inspect(path: Path, *, keys: str | None = None) -> VerifyReport:
 def _needed(fact: Fact) -> bool:
     """What the checks of other rooms look at; the rest of a ledger of millions is not kept."""
     said = fact.kind.startswith("authority.")  # who people are, and what became of their keys
-    return said or isinstance(fact.payload, _NEEDED) or fact.kind in WITH_SIGNATURES or next(signatures_in(fact.payload), None) is not None
+    return said or isinstance(fact.payload, _NEEDED) or fact.kind in WITH_SIGNATURES or holds_signature(fact.payload)
 
 
 def _blob(fact: Fact) -> str:

@@ -18,6 +18,7 @@ __all__ = ["disclosure_report", "export_statement", "show_watermarks", "verify_p
 
 def verify_path(path: Path, *, keys: Path | None, as_json: bool = False) -> int:
     """Verify a dossier, a ledger file or a node's folder; prints what was found, gives the exit code."""
+    import isogenic.shell.kinds  # noqa: F401 (registers every kind of fact)
     from isogenic.network.inspection import inspect
 
     try:

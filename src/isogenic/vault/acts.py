@@ -24,7 +24,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from hashlib import sha256
 
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, require, roles_that_may
@@ -32,7 +31,6 @@ from isogenic.authority.signatures import MEANINGS, Pen, sign
 from isogenic.clock import Clock
 from isogenic.errors import NotFound, NotValid, Refusal
 from isogenic.ids import IdentityCode, Mint, NodeId
-from isogenic.records import codec
 from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.notes import Signer
 from isogenic.vault.facts import (
@@ -46,9 +44,10 @@ from isogenic.vault.facts import (
     VaultState,
     fold,
 )
+from isogenic.vault.signed import erasure_digest
 from isogenic.vault.store import Field, Vault, checked
 
-__all__ = ["Keeper", "erasure_digest"]
+__all__ = ["Keeper"]
 
 WHY_MAX = 300
 FOUND_MAX = 50
@@ -56,11 +55,6 @@ BACK = "the key had come back with a restored copy"
 NOT_FINISHED = "the entry was not finished"
 LEFT = "ordered before the node ended"
 Note = Callable[[Sequence[Payload], Actor | None], object]
-
-
-def erasure_digest(code: IdentityCode, why: str) -> str:
-    """What the signature of an erasure covers."""
-    return sha256(b"isogenic-erasure/1\n" + codec.dumps({"code": str(code), "why": why})).hexdigest()
 
 
 class Keeper:
