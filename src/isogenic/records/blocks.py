@@ -46,6 +46,7 @@ __all__ = [
     "chain_faults",
     "milliseconds",
     "open_block",
+    "open_file",
     "quality_counts",
     "seal",
     "seal_house",
@@ -55,6 +56,8 @@ __all__ = [
 FORMAT = b"isogenic readings 2"
 FORMAT_1 = b"isogenic readings 1"  # one block a batch; units in the metadata of the fields
 CELLS_MAX = 50_000_000  # values in one block: 400 MB unpacked, what a small node can hold
+CELL_BYTES, CHUNK_BYTES = 16, 4_096  # unpacked: 8 of a value or time, 4 of its place in a dictionary; heads of pages of a column
+_PLAIN = ("DOUBLE", "INT64", "INT32")
 FEW = 4  # rows to a distinct value from which a dictionary beats splitting bytes: set-points, totals, coarse sensors
 QUALITY = "__quality"
 GOOD, UNCERTAIN, BAD = 0, 1, 2  # as plant.readings.Quality, which this room does not know
@@ -306,11 +309,10 @@ def open_block(data: bytes, digest: str) -> Block:
     if sha256(data).hexdigest() != digest:
         raise NotTrusted(f"reading block {digest[:16]}… refused", why="its bytes have another digest")
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
-        meta, schema = file.metadata, file.schema_arrow
-        said = meta.metadata or {}
-        if said.get(b"format") not in (FORMAT, FORMAT_1) or meta.num_rows * meta.num_columns > 2 * CELLS_MAX:
-            raise NotValid("cannot read a reading block", why=f"it is not of the form {FORMAT.decode()}, or larger than {CELLS_MAX} values")
+        file = open_file(io.BytesIO(data))
+        schema, said = file.schema_arrow, file.metadata.metadata or {}
+        if said.get(b"format") not in (FORMAT, FORMAT_1):
+            raise NotValid("cannot read a reading block", why=f"it is not of the form {FORMAT.decode()}")
         table = file.read(use_threads=False)
         tags = [name for name in table.column_names[1:] if not name.endswith(QUALITY)]
         if table.column("at").null_count:
@@ -328,6 +330,34 @@ def open_block(data: bytes, digest: str) -> Block:
         )
     except (pa.ArrowException, OSError, KeyError, TypeError, UnicodeDecodeError, ValueError, OverflowError) as trouble:
         raise NotValid("cannot read a reading block", why=str(trouble)[:160]) from trouble
+
+
+def open_file(source: Any) -> Any:
+    """The Parquet file of a reading block, once its footer says that it is no larger unpacked than readings can be; nothing is read yet.
+
+    A few kB of Parquet may unpack to gigabytes: so each column must be of one of three plain types, and have as many bytes as its rows need.
+    """
+    file = pq.ParquetFile(source)
+    meta = file.metadata
+    columns = [meta.schema.column(at) for at in range(meta.num_columns)]
+    groups = [meta.row_group(at) for at in range(min(meta.num_row_groups, max(meta.num_rows, 1) + 1))]
+    cells = meta.num_rows * meta.num_columns
+    why = ""
+    if meta.num_rows < 1 or cells > 3 * CELLS_MAX:  # a time, a value and its quality are three
+        why = f"it has {meta.num_rows} rows of {meta.num_columns} columns"
+    elif any(each.physical_type not in _PLAIN or each.max_repetition_level or each.max_definition_level > 1 for each in columns):
+        why = "a column is of a type that readings have not"
+    elif len(groups) > meta.num_rows or any(each.num_rows < 1 for each in groups) or sum(each.num_rows for each in groups) != meta.num_rows:
+        why = "its row groups do not add up to its rows"
+    elif sum(each.total_byte_size for each in groups) > CELL_BYTES * cells + CHUNK_BYTES * len(groups) * meta.num_columns:
+        why = f"it unpacks to more bytes than {cells} readings have"
+    elif any(
+        each.column(at).num_values > each.num_rows or each.column(at).total_uncompressed_size < 0 for each in groups for at in range(each.num_columns)
+    ):
+        why = "a column has more values than rows"
+    if why:
+        raise NotValid("cannot read a reading block", why=why)
+    return file
 
 
 def _units(said: dict[bytes, bytes], schema: Any, tags: Sequence[str]) -> tuple[str, ...]:

@@ -22,12 +22,11 @@ from pathlib import Path
 import apsw
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from isogenic.errors import NotAllowed, NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.records.blobs import BLOB_BYTES_MAX, DiskFiles, Files
-from isogenic.records.blocks import QUALITY, HouseReadingsSealed, ReadingsSealed
+from isogenic.records.blocks import QUALITY, HouseReadingsSealed, ReadingsSealed, open_file
 from isogenic.records.facts import Fact, decode_fact
 from isogenic.records.shelves import BATCHES, HOUSE_BLOCKS, files_at
 
@@ -122,7 +121,7 @@ class Catalogue:
 
 def _columns(data: bytes, tag: str) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]:
     try:
-        table = pq.ParquetFile(pa.BufferReader(data)).read(columns=["at", tag, tag + QUALITY], use_threads=False)
+        table = open_file(pa.BufferReader(data)).read(columns=["at", tag, tag + QUALITY], use_threads=False)
         at = table.column("at").cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy()
         return at, table.column(tag).to_numpy(), table.column(tag + QUALITY).to_numpy()
     except (pa.ArrowException, KeyError, OSError, ValueError) as trouble:

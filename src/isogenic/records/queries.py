@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.records.blobs import DiskFiles
-from isogenic.records.blocks import FORMAT_1, QUALITY
+from isogenic.records.blocks import FORMAT_1, QUALITY, open_file
 from isogenic.records.catalogue import BlockFile, Catalogue
 
 __all__ = ["ROWS_MAX", "query"]
@@ -143,7 +142,10 @@ def _views(database: Any, blocks: Sequence[BlockFile], files: Sequence[str]) -> 
 
 def _shape(file: str) -> tuple[tuple[str, str], ...]:
     """Tags and their units, as the block's own metadata says."""
-    opened = pq.ParquetFile(file)
+    try:
+        opened = open_file(file)
+    except (pa.ArrowException, OSError) as trouble:
+        raise NotValid("cannot read a reading block", why=str(trouble)[:160]) from trouble
     said, schema = opened.metadata.metadata or {}, opened.schema_arrow
     tags = [name for name in schema.names[1:] if not name.endswith(QUALITY)]
     if said.get(b"format") == FORMAT_1:
