@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isogenic.authority.accounts import Cost
+from isogenic.authority.accounts import Cost, read_account, renewal
 from isogenic.authority.admission import SiteRequest, check_request, fingerprint_of, read_request
 from isogenic.cli import main
 from isogenic.clock import SystemClock
@@ -31,7 +31,7 @@ from isogenic.network.server import node_server, started
 from isogenic.records import codec
 from isogenic.records.notes import Signer
 from isogenic.records.tls import Authority, expiry_notice, install_certificate, issue_certificates, node_key, pem, server_files
-from isogenic.shell.keys import network_print, shown_keys
+from isogenic.shell.keys import enrol_person, network_print, shown_keys
 from isogenic.sim.world import document
 from isogenic.sites.home import SiteHome
 from isogenic.sites.joining import accept, request
@@ -211,7 +211,7 @@ def test_nothing_that_is_there_is_overwritten(made: Path, tmp_path: Path) -> Non
     folder = tmp_path / "again"
     shutil.copytree(made, folder)
     before = {path: path.read_bytes() for path in folder.rglob("*.key")}
-    from isogenic.shell.keys import enrol_person, new_network
+    from isogenic.shell.keys import new_network
 
     acts: list[Callable[[], object]] = [
         lambda: new_network("aster", folder / "NET", hosts=("localhost",), url="", plants=[], passphrase=""),
@@ -224,6 +224,16 @@ def test_nothing_that_is_there_is_overwritten(made: Path, tmp_path: Path) -> Non
     first, second = (request(folder / "LEEDS", network="aster") for _ in range(2))
     assert (first.ledger, first.witness) == (second.ledger, second.witness)
     assert {path: path.read_bytes() for path in folder.rglob("*.key")} == before
+
+
+def test_a_password_typed_while_keys_are_made_ages_like_any_other(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(made, folder)
+    before = SystemClock().now().at
+    enrol_person(folder / "LEEDS", "NOA", PASSWORD, printed_name="Noa New", roles=["operator"], out=None)
+    account = read_account((folder / "LEEDS/accounts/NOA.json").read_bytes())
+    assert renewal(account, before + timedelta(days=364), days=365) == ""
+    assert renewal(account, before + timedelta(days=366), days=365) == "it is older than 365 days"
 
 
 def test_another_fingerprint_admits_and_accepts_nobody(made: Path, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def admit_site(authority: Authority, home: Path, request: SiteRequest, *, finger
 
 
 def enrol(
-    folder: Path, person: PersonId, password: str, *, printed_name: str, roles: tuple[Role, ...], site: SiteId | None, entropy: Entropy
+    folder: Path, person: PersonId, password: str, *, printed_name: str, roles: tuple[Role, ...], site: SiteId | None, entropy: Entropy, now: datetime
 ) -> PersonRequest:
     """Make an account in a node's folder, and say whom to put on file. The private key stays in the account, sealed by the password."""
     network, _ = _network(folder)
@@ -146,7 +146,7 @@ def enrol(
         )
     signer = Signer.generate(f"{network}/people/{person}", algorithm=LOG)
     made = Person(person, printed_name, roles, str(signer.verifying_key), (site,) if site else ())  # refused here, before anything is written
-    account = new_account(person, password, signer, entropy=entropy)
+    account = new_account(person, password, signer, entropy=entropy, at=now)  # from here on it ages (21 CFR 11.300(b))
     make_folder(path.parent)
     path.parent.chmod(0o700)
     write_whole(path, text_of_account(account), mode=0o600)

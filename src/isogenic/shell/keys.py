@@ -105,6 +105,7 @@ def enrol_person(folder: Path, person: str, password: str, *, printed_name: str,
         roles=tuple(Role(role) for role in roles),
         site=site,
         entropy=secrets.token_bytes,
+        now=SystemClock().now().at,
     )
     if site is None:
         admit_person(folder, asked, fingerprint=fingerprint_of(asked))
