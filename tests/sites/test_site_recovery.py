@@ -310,3 +310,27 @@ def test_what_comes_back_as_another_history_is_never_written_over_ours(tmp_path:
     assert bodies(node) == forked
     with pytest.raises(NotReachable, match="isogenic recover"):
         asyncio.run(net.scan())
+
+
+def test_rows_of_an_old_buffer_are_not_sealed_again_into_a_batch_that_ended(tmp_path: Path) -> None:
+    net, batch = working(tmp_path / "net")
+    work_on(net, batch)
+    net.nodes[LEEDS].readings.flush()
+    assert net.nodes[LEEDS].hot.streams()[str(batch)].rows
+    net.close_site(LEEDS)
+    shutil.copytree(net.folder / LEEDS, tmp_path / "older")
+    net.open_site(LEEDS)
+    asyncio.run(net.run_batch(batch, every_h=6.0))
+    asyncio.run(net.carry())
+    sealed = net.nodes[LEEDS].state.sealed[batch]
+    assert sealed[-1].ends
+    net.close_site(LEEDS)
+    put_back(net, tmp_path / "older")
+    node = net.open_site(LEEDS)
+    asyncio.run(net.carry())
+    assert node.held == ""
+    asyncio.run(net.scan())
+    node.seal_left_over()
+    asyncio.run(net.carry())
+    assert node.state.sealed[batch] == sealed
+    assert str(batch) not in node.hot.streams()

@@ -32,6 +32,8 @@ from isogenic.network.facts import StatementIssued
 from isogenic.quality.release import (
     LotReleased,
     check_batch_is_closed,
+    check_manifest_is_verified,
+    check_readings_are_complete,
     check_readings_are_held,
     check_record_is_complete,
     check_record_is_witnessed,
@@ -45,7 +47,14 @@ from isogenic.records.statements import make_receipt, make_statement, statement_
 
 __all__ = ["StatementKind", "export_statement"]
 
-_COMPLETE = (check_batch_is_closed, check_record_is_complete, check_record_is_witnessed, check_readings_are_held)
+_COMPLETE = (
+    check_batch_is_closed,
+    check_record_is_complete,
+    check_record_is_witnessed,
+    check_manifest_is_verified,
+    check_readings_are_held,
+    check_readings_are_complete,
+)
 Said = tuple[str, dict[str, Any], SiteId | None]  # the subject, what is stated of it, and the site that it is about
 
 

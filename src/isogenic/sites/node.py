@@ -213,6 +213,7 @@ class SiteNode:
             log.error("%s: %s", self.state.site, self.held)
             return
         self.trouble = None
+        self.readings.settle()  # what came back may have sealed rows that an older buffer still holds
         now, noted, by = self.time.started(self._newest()) if not self._begun else self.time.look()
         started = [] if self._begun else [NodeStarted(self.state.site, self.software, resumed=len(self.state.running()))]
         begun = self.journal.to_be_noted(self.ledgers[HOUSE]) if self.journal else []

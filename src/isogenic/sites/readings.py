@@ -173,13 +173,19 @@ class Readings:
         state = self._state()
         units = {str(batch): state.plant.units.get(each.control.unit) for batch, each in state.batches.items()}
         self.hot.adopt({batch: _shape(unit.signals.values()) for batch, unit in units.items() if unit is not None})
-        for stream, span in self.hot.streams().items():
-            sealed = self._sealed_rows(stream)
-            if span.start < sealed:
-                self.hot.drop(stream, before=sealed)
+        for stream in self.hot.streams():
+            self._forget_sealed(stream)
         for batch, each in state.batches.items():
             if each.closed and (str(batch) in self.hot.streams() or (state.sealed.get(batch) and not state.sealed[batch][-1].ends)):
                 self._due.add(batch)
+
+    def _forget_sealed(self, stream: str) -> None:
+        """Forget rows that are in a block, as an older buffer that was put back has them; of a batch whose last block is sealed, all."""
+        span, sealed = self.hot.streams().get(stream), self._sealed_rows(stream)
+        blocks = () if stream.startswith(HOUSE) else self._state().sealed.get(BatchId(stream), ())
+        before = span.stop if span and blocks and blocks[-1].ends else sealed
+        if span is not None and span.start < max(before, sealed):
+            self.hot.drop(stream, before=max(before, sealed))
 
     def close(self, batch: BatchId) -> None:
         """A batch is over: what is left of its readings is sealed."""
@@ -220,6 +226,7 @@ class Readings:
 
     def _seal(self, stream: str, *, ends: bool) -> bool:
         """Seal one block; False if nothing was kept."""
+        self._forget_sealed(stream)
         rows = self.hot.take(stream, limit=max(1, self.plan.block_samples // self._width(stream)))
         if rows is None:
             return False
