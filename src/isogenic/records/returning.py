@@ -130,7 +130,7 @@ class Returning:
         ledger = wait.ledger
         wait.keyless = not ready(ledger)
         if wait.keyless:
-            raise NotReachable(f"nothing is noted in {origin}", why=KEYLESS, possible="isogenic renew-key; then somebody revokes the old key")
+            raise NotReachable(f"nothing is noted in {origin}", why=KEYLESS, possible="isogenic renew-key here, then isogenic revoke-key at the control site")
         del self._waits[origin]
         if self._files and wait.wound:
             self._files.healed(ledger)
