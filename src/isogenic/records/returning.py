@@ -130,7 +130,9 @@ class Returning:
         ledger = wait.ledger
         wait.keyless = not ready(ledger)
         if wait.keyless:
-            raise NotReachable(f"nothing is noted in {origin}", why=KEYLESS, possible="isogenic renew-key here, then isogenic revoke-key at the control site")
+            raise NotReachable(
+                f"nothing is noted in {origin}", why=KEYLESS, possible="isogenic renew-key here, then isogenic revoke-key at the control site"
+            )
         del self._waits[origin]
         if self._files and wait.wound:
             self._files.healed(ledger)
