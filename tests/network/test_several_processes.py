@@ -27,15 +27,20 @@ from isogenic.network import decisions
 from isogenic.network.control import ControlNode
 from isogenic.network.facts import SiteSilent
 from isogenic.network.home import VIEWS, ControlHome, publish_documents
+from isogenic.network.revoking import revoke_site_key
 from isogenic.network.state import ClaimRefused
 from isogenic.quality.release import LotRejected, LotReleased
+from isogenic.records import codec
 from isogenic.records.derived import Derived
 from isogenic.records.facts import Actor
 from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.notes import Signer
 from isogenic.records.postgres import PostgresStore
 from isogenic.records.sqlite import SqliteStore
-from isogenic.records.sync import Page
+from isogenic.records.sync import Page, next_page
 from isogenic.shell.files import back_up_node, migrate_database
+from isogenic.sites.facts import LinkLost
+from isogenic.sites.home import SiteHome
 from small_network import ADA, BEN, GENERAL, GHENT, LEEDS, LOT, QUI, RECIPE, Network, signer_of, world_folder
 
 
@@ -99,6 +104,52 @@ def held(node: ControlNode) -> dict[str, tuple[int, bytes]]:
 
 def kinds(net: Shared, kind: type) -> list[Any]:
     return [fact.payload for ledger in net.control.ledgers.values() for fact in ledger.facts() if isinstance(fact.payload, kind)]
+
+
+def forged(net: Shared, path: Path, count: int) -> bytes:
+    """A page that whoever has the site's key makes up, of what follows what is held."""
+    house = net.control.copies["aster/LEEDS/HOUSE"][1]
+    made_up = Ledger(SqliteStore(path, origin=house.origin), signer=Signer.load(net.folder / LEEDS / "keys" / "ledger.key"))
+    made_up.append_bytes(house.store.bodies(0, house.size))
+    made_up.append([LinkLost(LEEDS, "never happened")] * count, actor=Actor.node(NodeId("LEEDS")), moment=net.clock.now())
+    page = next_page(made_up.store, start=0)
+    assert page is not None
+    return page.to_bytes()
+
+
+def test_what_one_process_has_revoked_no_other_takes_though_nobody_told_it(net: Shared, tmp_path: Path) -> None:
+    other = net.another()
+    asyncio.run(net.carry())
+    other.follow()
+    page, new = forged(net, tmp_path / "forged.sqlite", 1), SiteHome.open(net.folder / LEEDS).keyring.prepare()
+    revoked = revoke_site_key(net.control, net.person(BEN), signer_of(BEN), site=LEEDS, key=str(new), reason="stolen")
+    answer = asyncio.run(other.desk.handle(NodeId("LEEDS"), "POST", "/v1/pages", page))
+    assert (answer.status, b"revoked" in answer.body) == (NotTrusted.http_status, True)
+    net.control.follow()
+    assert net.control.copies["aster/LEEDS/HOUSE"][1].size == revoked.ledgers["aster/LEEDS/HOUSE"]
+
+
+def test_a_head_that_one_process_has_shown_is_no_fork_at_another(net: Shared) -> None:
+    other = net.another()
+    asyncio.run(net.carry())
+    other.follow()
+    net.control.note([SiteSilent(LEEDS, 20)])
+    head = net.control.ledgers["HOUSE"].store.head()
+    assert head is not None
+    answer = asyncio.run(other.desk.handle(NodeId("LEEDS"), "POST", "/v1/heads", codec.dumps({"held": head.note.decode()})))
+    assert (answer.status, other.returning.waits) == (200, {})
+    other.note([SiteSilent(LEEDS, 21)])
+
+
+def test_what_a_site_has_told_one_process_binds_it_at_every_process(net: Shared, tmp_path: Path) -> None:
+    other = net.another()
+    asyncio.run(net.carry())
+    page = forged(net, tmp_path / "forged.sqlite", 3)
+    net.nodes[LEEDS].note([LinkLost(LEEDS, "true")])
+    asyncio.run(net.nodes[LEEDS].courier.heartbeat({}))
+    for node in (other, net.control):  # the first was told by nobody
+        answer = asyncio.run(node.desk.handle(NodeId("LEEDS"), "POST", "/v1/pages", page))
+        assert (answer.status, b"rewritten" in answer.body) == (NotTrusted.http_status, True)
 
 
 def test_a_site_is_served_by_any_process_and_all_know_the_same(net: Shared, tmp_path: Path) -> None:

@@ -44,9 +44,16 @@ class Beats:
     """The heartbeats of all sites of one control site."""
 
     def __init__(
-        self, copies: Mapping[str, tuple[SiteId, Copy]], *, outgoing: Mapping[NodeId, Ledger], clock: Clock, note: Callable[[list[Payload]], object]
+        self,
+        copies: Mapping[str, tuple[SiteId, Copy]],
+        *,
+        outgoing: Mapping[NodeId, Ledger],
+        clock: Clock,
+        note: Callable[[list[Payload]], object],
+        first: Callable[[], object] = lambda: None,
     ) -> None:
-        """`outgoing` are the ledgers written for the sites: their key signs what is said to a site."""
+        """`outgoing` are the ledgers written for the sites: their key signs what is said to a site. `first` is called before one is looked at."""
+        self._first = first
         self.copies, self.outgoing, self.clock, self._note = copies, outgoing, clock, note
         self._heard: dict[SiteId, _Heard] = {}
         self.stores = 1  # in how many independent stores what is cosigned here is held
@@ -56,6 +63,7 @@ class Beats:
 
     def take(self, peer: NodeId, note: bytes, rotations: tuple[str, ...]) -> tuple[Heartbeat, bool]:
         """A signed heartbeat: verified, newer than the one before, and bound by it from here on; whether it is new."""
+        self._first()  # another process may have noted that its key is revoked
         beat, heard = self._verified(peer, note, rotations)
         if note == heard.note:
             return beat, False  # the network has brought it twice: the same answer again, or its site would take it for somebody else's
@@ -67,6 +75,7 @@ class Beats:
     def told(self, peer: NodeId, note: bytes, rotations: tuple[str, ...]) -> tuple[Heartbeat, bool]:
         """The same of a heartbeat that another process of this control site has taken, and keeps."""
         beat, heard = self._verified(peer, note, rotations)
+        self.bind(beat)
         new, heard.order, heard.note = note != heard.note, beat.order, note
         return beat, new
 
@@ -97,6 +106,11 @@ class Beats:
                 raise NotTrusted("heartbeat refused", why=f"{size} facts of {origin} are told, and {copy.size} are held: no site is so far ahead")
         for origin, (size, root) in beat.heads.items():
             self.copies[origin][1].promise(size, root)
+
+    def bind_kept(self, beat: Heartbeat) -> None:
+        """The same of a heartbeat that was verified when it was kept; where its key was revoked since, it binds nobody."""
+        if not any(copy.keys.ended(beat.heads[origin][0]) for origin, (_, copy) in self.copies.items() if origin in beat.heads):
+            self.bind(beat)
 
     def forget(self, site: SiteId) -> None:
         """Its key was revoked: its next heartbeat is the first."""

@@ -130,6 +130,7 @@ class ControlNode:
         self.time = ClockWatch(clock, str(CONTROL))
         self._blocks: dict[str, set[SiteId]] = {}  # digests of reading blocks, and which sites' facts name them
         self._silent: set[SiteId] = set()
+        self._bound: dict[SiteId, str] = {}  # the kept heartbeat of each site that binds it
         self._ended = 0  # revocations that the copies know of
         self.folding = Folding(place=self.place, derived=derived, feeds=self._feeds, came=self._shelve, claimed=self._refuse_claims)
         self._running = False  # while everything is folded from the first fact on, who came first is not to be judged
@@ -145,6 +146,7 @@ class ControlNode:
             {origin: copy for origin, (_, copy) in copies.items()},
             {origin: NodeId(site) for origin, (site, _) in copies.items()},
             evidence=self._keep_evidence,
+            first=self._follow_house,
         )
         self.desk = Desk(
             inbox=inbox,
@@ -215,9 +217,7 @@ class ControlNode:
             self.folding.fold(copy, stop=copy.size)
         for audience in self.ledgers:
             self._fold_own(audience)
-        for kept in self.folding.state.heartbeats.values():  # what a site has told binds it after our restart, too
-            with contextlib.suppress(Refusal):  # a ledger that is not kept here any more; a fork is told when it comes
-                self.desk.beats.bind(claimed_heartbeat(kept.encode()))
+        self._bind_kept()
         self._running = True
         self.follow()
         self._refuse_claims(list(self.folding.state.evidence))
@@ -332,6 +332,16 @@ class ControlNode:
         self.folding.fold(ledger, stop=ledger.size)
         if audience == HOUSE:
             self._end_revoked_keys()
+            if self._running:  # another process may have heard it
+                self._bind_kept()
+
+    def _bind_kept(self) -> None:
+        """What a site has told binds it after our restart too, and wherever it brings the facts."""
+        for site, kept in self.folding.state.heartbeats.items():
+            if self._bound.get(site) != kept:
+                self._bound[site] = kept
+                with contextlib.suppress(Refusal):  # a ledger that is not kept here any more; a fork is told when it comes
+                    self.desk.beats.bind_kept(claimed_heartbeat(kept.encode()))
 
     def _end_revoked_keys(self) -> None:
         """From the moment that it is noted in the house, no page under a revoked key is taken."""
@@ -440,10 +450,8 @@ class ControlNode:
         if self.processes is None:
             return
         sizes = self.processes.sizes()
-        house = self.ledgers[HOUSE]  # first: what was revoked there decides which keys count in the copies
-        if self._running and sizes.get(house.origin, 0) != house.size and house.follow():
-            self._fed.discard(house.origin)
-            self._fold_own(HOUSE)
+        if sizes.get(self.ledgers[HOUSE].origin, 0) != self.ledgers[HOUSE].size:
+            self._follow_house()  # first: what was revoked there decides which keys count in the copies
         for origin, (_, copy) in self.copies.items():
             if sizes.get(origin, 0) != copy.size and copy.follow():
                 self._fed.discard(origin)
@@ -456,6 +464,13 @@ class ControlNode:
                 self._fold_own(audience)
                 if audience != HOUSE:
                     self.desk.published(NodeId(audience))
+
+    def _follow_house(self) -> None:
+        """Take in what other processes noted in the house; what was revoked there counts here from now on."""
+        house = self.ledgers[HOUSE]
+        if self._running and house.follow():
+            self._fed.discard(house.origin)
+            self._fold_own(HOUSE)
 
     @contextlib.contextmanager
     def deciding(self) -> Iterator[None]:

@@ -119,7 +119,7 @@ class Desk:
         self._heard = heard
         self._again, self._came_again, self._witnessing = again, came_again, witnessing
         owners = {origin: (SiteId(node), inbox.copies[origin]) for origin, node in inbox.writers.items()}
-        self.beats, self.all_held = Beats(owners, outgoing=outgoing, clock=clock, note=note), all_held
+        self.beats, self.all_held = Beats(owners, outgoing=outgoing, clock=clock, note=note, first=inbox.first), all_held
         self._take_back = take_back or (lambda site, page: self.outgoing[site].take_back(page, witness=self.witnesses[site]) and None)
         self.tell_others: Callable[[NodeId, bytes], None] = lambda peer, heartbeat: None  # other processes of this control site (lane)
         self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}

@@ -29,10 +29,17 @@ REFUSED_SHOWN = 100
 class Inbox:
     """Takes pages. `copies` by origin, each with the node that writes it."""
 
-    def __init__(self, copies: Mapping[str, Copy], writers: Mapping[str, NodeId], *, evidence: Callable[[NodeId, str, bytes], None]) -> None:
-        """`evidence(peer, why, page)` is told of each refused page, once, while the limits allow."""
+    def __init__(
+        self,
+        copies: Mapping[str, Copy],
+        writers: Mapping[str, NodeId],
+        *,
+        evidence: Callable[[NodeId, str, bytes], None],
+        first: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`evidence(peer, why, page)` is told of each refused page, once, while the limits allow; `first` is called before one is looked at."""
         self.copies, self.writers = dict(copies), dict(writers)
-        self._keep_evidence = evidence
+        self._keep_evidence, self.first = evidence, first
         self._kept: set[bytes] = set()
         self._kept_bytes = 0
         self.refused: list[str] = []  # newest last, for the network screen
@@ -52,7 +59,7 @@ class Inbox:
         try:
             if self.writers.get(page.origin) != peer:
                 raise NotTrusted(f"page of {page.origin[:80]!r} refused", why=f"{peer} does not write that ledger")
-            return page.origin, self.copies[page.origin].take(page, moment=moment)
+            return page.origin, self.copies[page.origin].take(page, moment=moment, first=self.first)
         except NotTrusted as refusal:
             self._refuse(peer, data, str(refusal))
             raise

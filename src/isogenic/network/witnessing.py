@@ -46,6 +46,7 @@ class Witnessing:
     def show(self, peer: NodeId, held: str, seen: Mapping[str, int] = NOTHING) -> bytes:
         """What a site sees: our house's head with its proof, and the heads of other sites' ledgers, of which it has `seen` so many facts."""
         site, old = SiteId(peer), 0
+        self.house.follow()  # the site may have cosigned what another process of this control site noted
         if held:
             said = self.house.keys.open(held.encode())[0]  # NotTrusted where we never signed it
             cosigned = Mark(said.size, said.root.hex())

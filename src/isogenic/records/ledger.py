@@ -19,7 +19,7 @@ Leaves to others: what facts mean, and carrying pages about (sync, outbox, inbox
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -482,12 +482,14 @@ class Copy:
             self._frontier, self.keys = _followed(self.store, before, self.keys)
         return self._frontier != before
 
-    def take(self, page: Page, *, moment: Moment) -> Receipt:
+    def take(self, page: Page, *, moment: Moment, first: Callable[[], object] = lambda: None) -> Receipt:
         """Verify a page, store it durably, cosign it. A page already held is answered with the same promise.
 
+        `first` is called once no other process can take or revoke: what it reads of revocations is all there is.
         Raises `NotTrusted` on a wrong signature, root or fork, and `sync.Resume` where the page leaves a gap.
         """
         with self.store.exclusive():
+            first()
             self.follow()
             return self._take(page, time=int(moment.at.timestamp()))
 
