@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import shutil
 from pathlib import Path
 
 import httpx2
@@ -110,3 +111,31 @@ def test_an_answer_is_never_unpacked_and_never_larger_than_the_largest_blob() ->
     with pytest.raises(NotReachable, match="more than"):
         asyncio.run(linked(stream(ANSWER_BYTES_MAX + 1)).call("GET", "/v1/control?from=0"))
     assert len(asyncio.run(linked(stream(3 << 20)).call("GET", "/v1/control?from=0")).body) == 3 << 20
+
+
+def test_a_witness_that_says_it_has_nothing_lets_nobody_forget_what_it_had_cosigned(tmp_path: Path) -> None:
+    """An old folder is copied back, and the answer is a bare 204: the beacon knows better, so a person decides; the next start asks again."""
+    net = running(tmp_path / "net")
+    net.close_site(LEEDS)
+    shutil.copytree(net.folder / LEEDS, tmp_path / "older")
+    net.open_site(LEEDS).note([LinkLost(LEEDS, f"witnessed {each}") for each in range(20)])
+    asyncio.run(net.carry())
+    witnessed = net.nodes[LEEDS].ledgers["HOUSE"].witnessed
+    net.close_site(LEEDS)
+    shutil.rmtree(net.folder / LEEDS)
+    shutil.copytree(tmp_path / "older", net.folder / LEEDS)
+    net.lines[LEEDS].changed = lambda method, path, answer: Answer(204) if path.startswith("/v1/held") else answer
+    node = net.open_site(LEEDS)
+    for _ in range(3):
+        asyncio.run(net.carry())
+    assert f"it had cosigned {witnessed}" in node.returning.waits[HOUSE]
+    assert HOUSE not in node.returning.asking
+    with pytest.raises(NotReachable, match="a person decides"):
+        node.note([LinkLost(LEEDS, "nothing is written meanwhile")])
+
+    net.lines[LEEDS].changed = lambda method, path, answer: answer
+    node = net.restart_site(LEEDS)
+    assert node.held
+    asyncio.run(net.carry())
+    assert node.held == ""
+    assert node.ledgers["HOUSE"].size > witnessed

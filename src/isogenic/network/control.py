@@ -279,7 +279,7 @@ class ControlNode:
         ledger.follow()  # another process may have noted what is missing here
         if ledger.origin not in self.returning.waits and (size := ledger.lacks(page)):  # shown, not said: our own signature is on it
             why = f"{peer} has witnessed {size} facts, and {ledger.size} are here: this ledger was restored from an old copy"
-            self.returning.wait_for(ledger, why=why, known=size)
+            self.returning.wait_for(ledger, why=why, known=size, witnessed=size)
         if ledger.origin not in self.returning.waits:
             raise NotValid(f"page of {ledger.origin} not taken back", why="nothing of it is missing here", possible=f"it has {ledger.size} facts")
         try:

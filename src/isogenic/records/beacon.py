@@ -38,6 +38,7 @@ class Mark:
 
     size: int
     root: str  # hex
+    witnessed: int = 0  # how much of it the other side had cosigned
 
 
 def beacon_path(folder: Path, setting: str) -> Path:
@@ -96,7 +97,7 @@ def doubt(store: LedgerStore, *, size: int, root: bytes, marks: Mapping[str, Mar
 
 def marks_of(ledgers: Iterable[Ledger], copies: Iterable[Copy], *, waits: Iterable[str], before: Mapping[str, Mark] | None) -> dict[str, Mark]:
     """What to remember now. A ledger that waits, and a copy that has not yet what it promised for, keep their mark: it never goes back."""
-    marks = {ledger.origin: Mark(ledger.size, ledger.root.hex()) for ledger in ledgers}
+    marks = {ledger.origin: Mark(ledger.size, ledger.root.hex(), ledger.witnessed) for ledger in ledgers}
     for origin in waits:
         marks[origin] = (before or {}).get(origin, Mark(UNKNOWN, ""))
     for copy in copies:

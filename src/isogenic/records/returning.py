@@ -34,6 +34,7 @@ class _Wait:
     why: str
     wound: Wound | None
     known: int  # the most facts that anything here says there were
+    witnessed: int  # the most that anything here says its witness had cosigned
     returned: int = 0
     stuck: str = ""  # why no answer of the witness helps: what came back is another history, or it has cosigned another
     possible: str = "isogenic recover"  # then
@@ -47,12 +48,12 @@ class Returning:
         self._files = files
         self._waits: dict[str, _Wait] = {}
 
-    def wait_for(self, ledger: Ledger, *, why: str, known: int = 0) -> None:
-        """Do not let `ledger` grow before its witness was heard."""
+    def wait_for(self, ledger: Ledger, *, why: str, known: int = 0, witnessed: int = 0) -> None:
+        """Do not let `ledger` grow before its witness was heard, and has given back as much as it had `witnessed`."""
         if ledger.origin not in self._waits:
             wound = self._files.wound_of(ledger) if self._files else None
             known = max(known, ledger.size, ledger.witnessed, wound.claimed if wound else 0)
-            self._waits[ledger.origin] = _Wait(ledger, why, wound, known)
+            self._waits[ledger.origin] = _Wait(ledger, why, wound, known, max(witnessed, ledger.witnessed))
 
     def stop(self, ledger: Ledger, *, why: str, possible: str) -> None:
         """Do not let `ledger` grow before a person has decided."""
@@ -66,7 +67,8 @@ class Returning:
         why = wound.why if wound else doubt(ledger.store, size=ledger.size, root=ledger.root, marks=marks)
         if why:
             mark = (marks or {}).get(ledger.origin, Mark(0, ""))
-            self.wait_for(ledger, why=why, known=mark.size if mark.size < UNKNOWN else 0)
+            decided = wound is not None and wound.by != ""  # a person has given up what does not come back
+            self.wait_for(ledger, why=why, known=mark.size if mark.size < UNKNOWN else 0, witnessed=0 if decided else mark.witnessed)
 
     @property
     def waits(self) -> dict[str, str]:
@@ -128,6 +130,10 @@ class Returning:
         wait = self._waits[origin]
         self._grow(wait)  # a fault in the tail that nobody had witnessed: what the file has is what there is
         ledger = wait.ledger
+        if ledger.size < wait.witnessed:  # that there are no more is not true: a bare word makes nobody forget
+            wait.stuck = f"its witness holds no more than these {ledger.size} facts, and it had cosigned {wait.witnessed}"
+            possible = f"find out which of both sides lost them; a person decides: {wait.possible}"
+            raise NotReachable(f"nothing is noted in {origin}", why=wait.stuck, possible=possible)
         wait.keyless = not ready(ledger)
         if wait.keyless:
             raise NotReachable(

@@ -238,7 +238,7 @@ class Courier:
         if page is None or not (size := ledger.lacks(page)):
             return False
         why = f"the control site holds {size} facts, this site {ledger.size}: it was restored from an old copy"
-        self.returning.wait_for(ledger, why=why, known=size)
+        self.returning.wait_for(ledger, why=why, known=size, witnessed=size)
         return True
 
     async def _resume(self, ledger: Ledger, size: int) -> bool:
