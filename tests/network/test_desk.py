@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isogenic.errors import NotTrusted
+from isogenic.errors import NotTrusted, NotValid
 from isogenic.ids import NodeId
 from isogenic.network.desk import BODY_BYTES_MAX, DIGESTS_MAX, HEARTBEAT_BYTES_MAX, LIVE_UNITS, NAME_MAX
 from isogenic.network.facts import PageRefused
@@ -320,3 +320,14 @@ def test_what_arrived_is_folded_before_anybody_looks_and_soon_after_by_itself(tm
         assert len(net.control.folding.state.lots[batch].results) == 6
 
     asyncio.run(carry_and_look())
+
+
+def test_a_page_that_waits_for_the_one_before_is_not_unpacked(net: Network) -> None:
+    """Its beginning says where it belongs; what cannot be read is refused at once."""
+    page = Page("aster/LEEDS/HOUSE", 10**6, tuple(bytes([97]) * 65_535 for _ in range(64)), b"n")
+    data = page.to_bytes()
+    assert Page.place_of(data) == ("aster/LEEDS/HOUSE", 10**6)
+    for nonsense in (b"", b"nonsense", data[:3]):
+        with pytest.raises(NotValid):
+            Page.place_of(nonsense)
+    assert asyncio.run(net.control.desk.handle(NodeId("LEEDS"), "POST", "/v1/pages?wait=1", b"nonsense")).status == 422

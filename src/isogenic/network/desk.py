@@ -43,7 +43,8 @@ BODY_BYTES_MAX = BLOB_BYTES_MAX
 QUERY_MAX = 8
 EARLY_S = 2.0  # how long a page waits for the one before it, where its sender says that this is on the wire too
 EARLY_LOOK_S = 0.01  # between two looks: what takes the page before may be another process
-EARLY_MAX = 16  # pages of one site that wait; a site sends fewer at once
+EARLY_BYTES_MAX = 16 * 1024 * 1024  # of one site's pages that wait, packed: a page has some 25 kB, and a site sends a few at once
+EARLY_BYTES_MIN = EARLY_BYTES_MAX // 16  # counted for each, however small: no more than 16 wait
 HEARTBEAT_BYTES_MAX = 256 * 1024  # `LIVE_UNITS` with some fifty signals each
 NAME_MAX = 80  # characters of a unit or a signal: names are kept, and shown
 SEEN_MAX = 2_000  # heads that a site holds
@@ -125,7 +126,7 @@ class Desk:
         self.live: dict[NodeId, Live] = {node: Live() for node in outgoing}
         self._news: dict[NodeId, asyncio.Event] = {}
         self._checked: set[str] = set()  # blocks whose bytes were hashed since this process started
-        self._early: dict[NodeId, int] = {}
+        self._early: dict[NodeId, int] = {}  # bytes that wait
         self.closing = False
 
     def published(self, node: NodeId) -> None:
@@ -185,7 +186,7 @@ class Desk:
 
     async def _page(self, peer: NodeId, query: Mapping[str, str], body: bytes) -> Answer:
         if query.get("wait"):
-            await self._turn(peer, Page.from_bytes(body))
+            await self._turn(peer, body)
         before = sum(self.inbox.copies[origin].size for origin, writer in self.inbox.writers.items() if writer == peer)
         try:
             origin, receipt = self.inbox.take(peer, body, moment=self.clock.now())
@@ -226,17 +227,22 @@ class Desk:
             raise NotValid("cannot read what was seen of heads", why=f"{len(said.seen)} are more than {SEEN_MAX}")
         return witnessing.show(peer, said.held, said.seen)
 
-    async def _turn(self, peer: NodeId, page: Page) -> None:
-        """Let a page wait for those before it: several are on the wire at once, on sessions that overtake one another."""
-        if not self.inbox.is_early(peer, page) or self._early.get(peer, 0) >= EARLY_MAX:
+    async def _turn(self, peer: NodeId, body: bytes) -> None:
+        """Let a page wait for those before it: several are on the wire at once, on sessions that overtake one another.
+
+        It waits as it came, packed: nothing of it is verified yet.
+        """
+        origin, start = Page.place_of(body)
+        waiting = self._early.get(peer, 0)
+        if not self.inbox.is_early(peer, origin, start) or waiting + len(body) > EARLY_BYTES_MAX:
             return
-        self._early[peer] = self._early.get(peer, 0) + 1
+        self._early[peer] = waiting + max(len(body), EARLY_BYTES_MIN)
         until = monotonic_seconds() + EARLY_S
         try:
-            while self.inbox.is_early(peer, page) and not self.closing and monotonic_seconds() < until:  # noqa: ASYNC110 - another process may take it
+            while self.inbox.is_early(peer, origin, start) and not self.closing and monotonic_seconds() < until:  # noqa: ASYNC110 - another process may take it
                 await asyncio.sleep(EARLY_LOOK_S)
         finally:
-            self._early[peer] -= 1
+            self._early[peer] -= max(len(body), EARLY_BYTES_MIN)
 
     async def _control(self, peer: NodeId, query: Mapping[str, str]) -> Answer:
         start, wait = _whole(query.get("from", "0")), min(float(_whole(query.get("wait", "0"))), WAIT_MAX_S)

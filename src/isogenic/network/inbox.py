@@ -44,14 +44,14 @@ class Inbox:
         self._kept_bytes = 0
         self.refused: list[str] = []  # newest last, for the network screen
 
-    def is_early(self, peer: NodeId, page: Page) -> bool:
-        """Whether facts before this page are not here yet, and `peer` is the one who can send them."""
-        if self.writers.get(page.origin) != peer:
+    def is_early(self, peer: NodeId, origin: str, start: int) -> bool:
+        """Whether facts before a page that begins at `start` are not here yet, and `peer` is the one who can send them."""
+        if self.writers.get(origin) != peer:
             return False
-        copy = self.copies[page.origin]
-        if page.start > copy.size:
+        copy = self.copies[origin]
+        if start > copy.size:
             copy.follow()  # another process of this control site may have taken them
-        return page.start > copy.size
+        return start > copy.size
 
     def take(self, peer: NodeId, data: bytes, *, moment: Moment) -> tuple[str, Receipt]:
         """Verify, store and cosign one page; gives its origin and the receipt."""
