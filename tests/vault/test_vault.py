@@ -441,6 +441,58 @@ def test_a_rotation_that_is_cut_goes_on_at_the_next_start(tmp_path: Path, monkey
     assert not (tmp_path / "k" / NEXT_FILE).exists()
 
 
+def test_what_a_cut_leaves_of_a_wrapped_key_is_destroyed_at_the_next_start_and_by_an_erasure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_vault_key(tmp_path / "k", entropy=token_bytes)
+    keys = KeyFolder(tmp_path / "k", entropy=token_bytes)
+    code, persons = RandomMint().fresh(IdentityCode), tmp_path / "k" / PERSONS
+    keys.make(code)
+
+    pid = os.fork()
+    if not pid:  # a process of its own, that ends between the fsync and the new name
+        replace = Path.replace
+        monkeypatch.setattr(Path, "replace", lambda path, target: os._exit(9) if target.parent == persons else replace(path, target))
+        keys.rotate()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert [path.name for path in persons.glob(".*")] == [f".{code}.key.part"]
+
+    again = KeyFolder(tmp_path / "k", entropy=token_bytes)
+    assert (again.generation, list(persons.glob(".*"))) == (2, [])
+
+    left, seen = persons / f".{code}.key.4711.part", (persons / f"{code}.key").read_bytes()  # as earlier releases named them
+    left.write_bytes(seen)
+    with left.open("rb") as still_open:
+        assert again.destroy(code)
+        assert still_open.read() == bytes(len(seen))
+    assert list(persons.iterdir()) == []
+
+
+def test_a_damaged_key_file_closes_no_other_and_a_rotation_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_vault_key(tmp_path / "k", entropy=token_bytes)
+    keys = KeyFolder(tmp_path / "k", entropy=token_bytes)
+    whole, hurt = (RandomMint().fresh(IdentityCode) for _ in range(2))
+    secrets = {code: keys.make(code) for code in (whole, hurt)}
+    path = tmp_path / "k" / PERSONS / f"{hurt}.key"
+    good = path.read_bytes()
+
+    path.write_bytes(good[:-10])
+    assert keys.damaged() == [hurt]
+    with pytest.raises(NotTrusted, match=f"the key of {hurt} does not open"):
+        keys.rotate()
+    assert not (tmp_path / "k" / NEXT_FILE).exists()
+
+    monkeypatch.setattr(KeyFolder, "damaged", lambda self: [])  # it rots while a rotation is under way
+    with pytest.raises(Refusal):
+        keys.rotate()
+    monkeypatch.undo()
+    opened = KeyFolder(tmp_path / "k", entropy=token_bytes)
+    assert (opened.damaged(), opened.key(whole)) == ([hurt], secrets[whole])
+    path.write_bytes(good)  # from a copy
+    ended = KeyFolder(tmp_path / "k", entropy=token_bytes)
+    assert {code: ended.key(code) for code in secrets} == secrets
+    assert (ended.generation, (tmp_path / "k" / NEXT_FILE).exists()) == (2, False)
+
+
 def test_a_vault_key_in_a_box_opens_with_its_passphrase_only(tmp_path: Path) -> None:
     made = new_vault_key(tmp_path, entropy=token_bytes, passphrase="amber birch cedar delta", cost=CHEAP)
     assert made.secret not in (tmp_path / KEY_FILE).read_bytes()

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from isogenic.errors import NotTrusted, NotValid
-from isogenic.records.durable import write_whole
+from isogenic.records.durable import write_secret
 
 __all__ = [
     "Checkpoint",
@@ -153,7 +153,7 @@ class Signer:
     def save(self, path: Path) -> None:
         """Write the key, for its owner's eyes only."""
         text = f"{self.name}+{base64.b64encode(bytes([self.algorithm]) + self.seed()).decode()}\n"
-        write_whole(path, text.encode(), mode=0o600)  # durable: facts signed with a key that a power cut took are orphans
+        write_secret(path, text.encode())  # durable: facts signed with a key that a power cut took are orphans
 
     @classmethod
     def load(cls, path: Path) -> Signer:

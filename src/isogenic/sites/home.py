@@ -183,6 +183,7 @@ class SiteHome:
 
     def node(self, *, clock: Clock, mint: Mint, equipment: Equipment, link: Link, software: str) -> SiteNode:
         """The site on this folder, not yet started."""
+        self.keyring.sweep()
         files = LedgerFiles()
         return SiteNode(
             SiteState(self.plant),

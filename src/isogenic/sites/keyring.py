@@ -6,7 +6,7 @@
     next.key             a key made for the site to go on with when the one in use is revoked
 
 Guarantees: whenever the power goes, the key that the ledger's newest fact asks for is here; a key that no ledger
-uses any more is overwritten and removed at the next change or start.
+uses any more is overwritten and removed at the next change or start, and so is what a cut left of one that was being written.
 Leaves to others: which key counts where (records.keys), when to rotate (node).
 
 What is not in our hands: a flash disk may keep what was overwritten, and so may a backup of this folder. Where that counts,
@@ -16,13 +16,12 @@ keep the folder on an encrypted disk and out of backups: a ledger goes on with a
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from isogenic.clock import Moment
 from isogenic.errors import NotReachable, NotTrusted, NotValid
-from isogenic.records.durable import sync_folder, write_whole
+from isogenic.records.durable import shred, shred_unfinished, sync_folder, write_whole
 from isogenic.records.facts import Actor, Fact
 from isogenic.records.keys import WriterKeys
 from isogenic.records.ledger import Ledger
@@ -110,6 +109,11 @@ class Keyring:
             Signer.load(path).save(own)
         destroy(self._coming(audience))
         self._destroy_shared()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Overwrite and remove what a cut left of keys that were being written: asked for at every start and every change."""
+        shred_unfinished(self.folder)
 
     def _destroy_shared(self) -> None:
         """A key that began all ledgers, or renewed them, goes once each of them has one of its own."""
@@ -153,11 +157,4 @@ class Keyring:
 
 def destroy(path: Path) -> None:
     """Overwrite a private key, then remove it."""
-    if not path.exists():
-        return
-    with path.open("r+b") as file:
-        file.write(b"\0" * path.stat().st_size)
-        file.flush()
-        os.fsync(file.fileno())
-    path.unlink()
-    sync_folder(path.parent)
+    shred(path)

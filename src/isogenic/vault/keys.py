@@ -7,8 +7,10 @@
 The folder lies beside the data, not in it, so that a copy of the data alone opens nothing, and can be put on another disk.
 
 Guarantees: a wrapped key opens under its own code and generation only; `destroy` overwrites a person's key file with random bytes,
-syncs, unlinks and syncs the folder, so it is safe to cut anywhere and to do again; `rotate` can be cut anywhere and goes on
-at the next start, and destroys the old vault key last, when no person's key needs it any more.
+syncs, unlinks and syncs the folder, and what a cut left of a file that was being written goes the same way, then and whenever
+the folder is opened; so it is safe to cut anywhere and to do again; `rotate` can be cut anywhere and goes on
+at the next start, and destroys the old vault key last, when no person's key needs it any more. A person's key file that does
+not open closes no other: a rotation is refused as long as there is one, and one that was begun ends when it is mended or destroyed.
 What no program can promise: that a disk which never writes twice in one place (flash, copy-on-write) has no copy of an overwritten
 block. That is what rotation is for: an old copy of a wrapped key opens nothing once its vault key is gone.
 Leaves to others: what is encrypted (store), who may (acts), facts.
@@ -31,7 +33,7 @@ from isogenic.authority.accounts import SAFE, Cost, Entropy
 from isogenic.errors import NotFound, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.ids import IdentityCode
 from isogenic.records import codec
-from isogenic.records.durable import make_folder, sync_folder, write_whole
+from isogenic.records.durable import make_folder, shred_unfinished, sync_folder, write_secret
 
 __all__ = ["KeyFolder", "VaultKey", "new_vault_key"]
 
@@ -98,7 +100,7 @@ def _save(path: Path, key: VaultKey, *, passphrase: str, entropy: Entropy, cost:
         salt, nonce = entropy(SALT_BYTES), entropy(NONCE_BYTES)
         box = AESGCM(_derived(passphrase, salt, cost)).encrypt(nonce, key.secret, f"{FORMAT}\n{key.generation}\n".encode())
         kept = _Kept(FORMAT, key.generation, salt=_text(salt), nonce=_text(nonce), box=_text(box), cost=cost)
-    write_whole(path, codec.dumps(codec.plain(kept)), mode=0o600)
+    write_secret(path, codec.dumps(codec.plain(kept)))
 
 
 def _load(path: Path, passphrase: str) -> VaultKey:
@@ -141,6 +143,7 @@ class KeyFolder:
     def __init__(self, folder: Path, *, entropy: Entropy, passphrase: str = "", cost: Cost = SAFE) -> None:
         self.folder, self._entropy, self._passphrase, self._cost = folder, entropy, passphrase, cost
         waiting = folder / NEXT_FILE
+        self._sweep()
         self._keys: dict[int, bytes] = {}
         try:
             found = _load(folder / KEY_FILE, passphrase)
@@ -176,7 +179,7 @@ class KeyFolder:
     def _wrap(self, code: IdentityCode, secret: bytes, generation: int) -> None:
         nonce = self._entropy(NONCE_BYTES)
         box = AESGCM(self._keys[generation]).encrypt(nonce, secret, _bound(code, generation))
-        write_whole(self._path(code), codec.dumps(codec.plain(_Wrapped(generation, _text(nonce), _text(box)))), mode=0o600)
+        write_secret(self._path(code), codec.dumps(codec.plain(_Wrapped(generation, _text(nonce), _text(box)))))
 
     def key(self, code: IdentityCode) -> bytes:
         """The key of a person, or `NotFound`: nobody of that code, or erased; which of the two is not said here."""
@@ -193,29 +196,52 @@ class KeyFolder:
 
     def destroy(self, code: IdentityCode) -> bool:
         """Destroy a person's key; False where there was none. Durable when this returns."""
+        self._sweep()
         return _destroy(self._path(code), self._entropy)
+
+    def _sweep(self) -> None:
+        shred_unfinished(self.folder)
+        shred_unfinished(self.folder / PERSONS)
+
+    def damaged(self) -> list[IdentityCode]:
+        """Whose key files do not open: changed, half written by somebody else, or put back from before a rotation."""
+        found = []
+        for code in self.codes():
+            try:
+                self.key(code)
+            except Refusal:
+                found.append(code)
+        return found
 
     # ---- rotation ----
 
     def rotate(self) -> tuple[int, int]:
         """A fresh vault key; every person's key wrapped anew; the old one destroyed. Gives the generation and how many persons."""
+        if damaged := self.damaged():
+            raise NotTrusted(
+                "cannot rotate the vault's key",
+                why=f"the key of {', '.join(damaged[:10])} does not open, and could never be mended afterwards",
+                possible="put the key file back from a copy, or erase the person; then rotate",
+            )
         fresh = VaultKey(self.generation + 1, self._entropy(KEY_BYTES))
         _save(self.folder / NEXT_FILE, fresh, passphrase=self._passphrase, entropy=self._entropy, cost=self._cost)
         return self._resume(fresh)
 
     def _resume(self, fresh: VaultKey) -> tuple[int, int]:
         self._keys[fresh.generation] = fresh.secret
-        count = 0
-        for code in self.codes():
+        self.generation = fresh.generation
+        damaged = self.damaged()
+        codes = [code for code in self.codes() if code not in damaged]
+        for code in codes:
             self._wrap(code, self.key(code), fresh.generation)
-            count += 1
+        if damaged:  # the old vault key stays: a copy of their key files may still come back, and the next start ends the rotation
+            return fresh.generation, len(codes)
         with contextlib.suppress(FileNotFoundError):
             _overwrite(self.folder / KEY_FILE, self._entropy)
         (self.folder / NEXT_FILE).replace(self.folder / KEY_FILE)
         sync_folder(self.folder)
         self._keys = {fresh.generation: fresh.secret}
-        self.generation = fresh.generation
-        return fresh.generation, count
+        return fresh.generation, len(codes)
 
 
 def _bound(code: IdentityCode, generation: int) -> bytes:
