@@ -153,6 +153,9 @@ class PostgresStore:
         found = self._rows("SELECT body FROM log WHERE ledger = %s AND pos >= %s AND pos < %s ORDER BY pos", (start, stop), types=(bytes,))
         return [row[0] for row in found]
 
+    def forget(self) -> None:
+        """Nothing is kept here; a database server looks after its own pages."""
+
     def checkpoint_at_or_before(self, size: int) -> tuple[int, bytes] | None:
         return self._one("SELECT size, note FROM checkpoint WHERE ledger = %s AND size <= %s ORDER BY size DESC LIMIT 1", (size,))
 

@@ -109,6 +109,7 @@ class Scrub:
         frontier, skipped, since = Frontier(), 0, Frontier()
         while frontier.size < ledger.size:
             try:
+                ledger.store.forget()
                 kept = ledger.store.checkpoint_after(frontier.size)
                 if kept is None or kept[0] > ledger.size:
                     yield [Rot(ledger.origin, since.size, ledger.size, "a checkpoint is missing", since)]

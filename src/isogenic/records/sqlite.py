@@ -171,6 +171,10 @@ class SqliteStore:
             raise self._damaged()
         return found
 
+    def forget(self) -> None:
+        with suppress(apsw.Error):
+            self._db.execute("PRAGMA shrink_memory")  # pages that are held in memory would hide what became of them on the disk
+
     def checkpoint_at_or_before(self, size: int) -> tuple[int, bytes] | None:
         rows = self._rows("SELECT size, note FROM checkpoint WHERE size <= ? ORDER BY size DESC LIMIT 1", (size,))
         return (rows[0][0], rows[0][1]) if rows else None

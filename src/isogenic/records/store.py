@@ -66,6 +66,10 @@ class LedgerStore(Protocol):
         """The stored bytes of positions start <= p < stop, as many as there are."""
         ...
 
+    def forget(self) -> None:
+        """Keep nothing of what was read in memory: what is read next comes from the disk. For whoever looks for rot."""
+        ...
+
     def checkpoint_at_or_before(self, size: int) -> tuple[int, bytes] | None:
         """The newest checkpoint of at most `size` facts: its size and note."""
         ...
