@@ -252,3 +252,13 @@ def test_a_storm_of_refusals_does_not_fill_the_ledger_and_is_counted(network: Ne
     asyncio.run(storm(1))
     last = list(network.node.ledgers["HOUSE"].facts())[-2:]
     assert [fact.payload.why for fact in last] == ["and 40 more refusals in the minute before", "no such form of a person's id"]
+
+
+@pytest.mark.parametrize("typed", ["correct horse battery", "An Li Ng", "ZWARTENDIJK-ANNA", "nobody"])
+def test_what_is_typed_where_a_name_belongs_and_is_none_is_noted_nowhere(network: Network, typed: str) -> None:
+    door = control_door(network)
+    with pytest.raises(NotTrusted):
+        asyncio.run(door.sign_in(typed, "a wrong password"))
+    with pytest.raises(NotTrusted):
+        asyncio.run(door.sign_in("BEN", "a wrong password"))
+    assert noted(network, "network.sign_in_refused") == ["an unknown name", "BEN"]

@@ -63,6 +63,8 @@ SESSIONS_MAX = 1_000  # at one node; the one idle longest goes first
 NAMES_MAX = 1_000  # names without an account whose wrong passwords are counted; names that are typed are not to fill the disk
 WAITING_MAX = 32  # passwords waiting to be looked at
 AT_ONCE = 2  # argon2id takes 64 MiB each
+UNKNOWN = "an unknown name"
+SAFE_ID = PersonId.pattern
 STORM_S, STORM_MAX = 60.0, 60  # refusals noted in a minute: whoever cannot sign in must not be able to fill the ledger
 TOKEN_BYTES = 32
 METHOD = PASSWORD
@@ -264,7 +266,7 @@ class Door:
         try:
             person_id = PersonId(name.strip().upper())
         except NotValid:
-            self._note_refused(_printable(name), "no such form of a person's id")
+            self._note_refused("", "no such form of a person's id")
             raise NotTrusted("cannot sign in", why="the person or the password is wrong") from None
         await self._look(person_id, At.DOOR, lambda account: check_sign_in(account, password))
         account, now = self.accounts.account(person_id), self._wall()
@@ -449,7 +451,13 @@ class Door:
         if self._storm.noted > STORM_MAX:
             self._storm.unsaid += 1
         else:
-            self._note(self._refused(person, why), None)
+            self._note(self._refused(self._name_on_file(person), why), None)
+
+    def _name_on_file(self, typed: str) -> str:
+        """The id, if it is somebody's. What else is typed into that field may be a password or a patient's name, and a ledger keeps it for ever."""
+        directory = self._directory()
+        known = directory is not None and any(str(each) == typed for each in directory.people)
+        return typed if known or (SAFE_ID.fullmatch(typed) and self.accounts.account(PersonId(typed)) is not None) else UNKNOWN
 
     def _may_enter(self, person_id: PersonId) -> Person:
         directory = self._directory()
@@ -472,7 +480,3 @@ def _key(token: str) -> str:
 
 def _token(entropy: Entropy) -> str:
     return entropy(TOKEN_BYTES).hex()
-
-
-def _printable(name: str) -> str:
-    return "".join(sign if sign.isprintable() else "?" for sign in name.encode("utf-8", "replace").decode())[:40]
