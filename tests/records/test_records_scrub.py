@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from records_setup import AT, NODE, ledger, steps
+
 from isogenic.records.blobs import BlobStore
 from isogenic.records.scrub import Scrub
-from records_setup import AT, NODE, ledger, steps
 
 
 def test_a_byte_that_changes_on_the_disk_under_an_open_ledger_is_found(tmp_path: Path) -> None:
