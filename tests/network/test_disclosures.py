@@ -36,6 +36,7 @@ from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import next_page
 from isogenic.shell.inspecting import disclosure_report
 from isogenic.sim.world import password_of
+from isogenic.sites.facts import LinkRestored
 from isogenic.sites.link import HttpsLink
 from isogenic.web.control_api import control_app
 from isogenic.web.signin import AccountFolder
@@ -256,3 +257,22 @@ def test_a_journal_that_was_changed_is_refused_at_the_start(tmp_path: Path) -> N
     path.write_bytes(data.replace(b"person QUI", b"person INA"))
     with pytest.raises(Exception, match="what is stored is not what was signed"):
         journal_at(tmp_path, clock).start()
+
+
+def test_a_page_that_is_tried_again_and_again_is_one_line_until_it_is_answered(tmp_path: Path) -> None:
+    net = Network(tmp_path / "net")
+    asyncio.run(net.publish())
+    asyncio.run(net.carry())
+    node, line = net.nodes[LEEDS], net.lines[LEEDS]
+    node.ledgers["HOUSE"].append([LinkRestored(LEEDS)], actor=node.actor, moment=net.clock.now())
+    line.up = False
+    before = node.journal.ledger.size
+    for _ in range(5):
+        with pytest.raises(NotReachable):
+            asyncio.run(node.courier.upload_once())
+    assert [fact.kind for fact in node.journal.ledger.facts(before)] == [
+        "records.page_disclosed"
+    ] * 2  # that the link is lost is noted, and makes it another page
+    line.up = True
+    asyncio.run(net.carry())
+    assert node.ledgers["HOUSE"].witnessed == node.ledgers["HOUSE"].size

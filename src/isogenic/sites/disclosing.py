@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from isogenic.errors import NotAllowed
 from isogenic.records.disclosures import Journal, bytes_disclosed, page_disclosed
+from isogenic.records.facts import Payload
 from isogenic.records.link import Answer, Link
 
 __all__ = ["DisclosingLink"]
@@ -25,6 +26,7 @@ class DisclosingLink:
 
     def __init__(self, link: Link, journal: Journal, *, to: str, withheld: Mapping[str, str]) -> None:
         self.link, self.journal, self.to, self.withheld = link, journal, to, withheld
+        self._unanswered: set[Payload] = set()  # listed, and no answer yet: the same bytes tried again are on that line
 
     async def call(self, method: str, path: str, body: bytes = b"") -> Answer:
         parts = urlsplit(path).path.strip("/").split("/")
@@ -32,9 +34,17 @@ class DisclosingLink:
             said = page_disclosed(self.to, body)
             if said.ledger in self.withheld:
                 raise NotAllowed(f"nothing of {said.ledger} leaves", why=self.withheld[said.ledger])
-            await self.journal.noted(said)
-        elif method == "PUT":
-            await self.journal.noted(bytes_disclosed(self.to, body))
-        else:
-            self.journal.talk(self.to, _TALK.get(parts[-1], "messages") if method == "POST" else "polls", len(body))
+            return await self._listed(said, method, path, body)
+        if method == "PUT":
+            return await self._listed(bytes_disclosed(self.to, body), method, path, body)
+        self.journal.talk(self.to, _TALK.get(parts[-1], "messages") if method == "POST" else "polls", len(body))
         return await self.link.call(method, path, body)
+
+    async def _listed(self, said: Payload, method: str, path: str, body: bytes) -> Answer:
+        """List it, then send it. A link that is down for a week makes one line of a page, not one for every try."""
+        if said not in self._unanswered:
+            await self.journal.noted(said)
+            self._unanswered.add(said)
+        answer = await self.link.call(method, path, body)
+        self._unanswered.discard(said)
+        return answer
