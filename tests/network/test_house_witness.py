@@ -24,6 +24,7 @@ from isogenic.sim.world import signers
 from isogenic.sites.facts import LedgerRefused
 from isogenic.sites.home import SiteHome
 from small_network import BEN, GHENT, LEEDS, SEED, Network, signer_of
+from two_sponsors import publish_both, two_sponsors
 
 HOUSE = "aster/CONTROL/HOUSE"
 
@@ -242,3 +243,14 @@ def test_nonsense_is_refused(data: bytes) -> None:
     except NotValid:
         return
     assert add_checkpoint(old, proof, note)
+
+
+def test_a_site_is_not_told_that_another_works_for_a_sponsor_that_is_not_its_own(tmp_path: Path) -> None:
+    net = two_sponsors(tmp_path / "net")
+    asyncio.run(publish_both(net))
+    for sponsor in ("ASTER-BIO", "BORAGE"):
+        assert net.control.copies[f"aster/LEEDS/{sponsor}"][1].size
+    answers = [net.control.witnessing._others(site, {}) for site in (GHENT, LEEDS)]
+    assert "aster/LEEDS/ASTER-BIO" in answers[0]
+    assert "BORAGE" not in str(answers[0])
+    assert not any(origin.startswith("aster/LEEDS/") for origin in answers[1])

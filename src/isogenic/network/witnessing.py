@@ -65,9 +65,14 @@ class Witnessing:
         return codec.dumps({"house": message.decode() if message else "", "heads": heads, "directed": outgoing.size})
 
     def _others(self, site: SiteId, seen: Mapping[str, int]) -> dict[str, object]:
-        """The newest heads of other sites' ledgers, those that come after this one's in order first."""
+        """The newest heads of other sites' ledgers, those that come after this one's in order first.
+
+        Of their houses, and of the sponsors that this site works for, too: that there is another sponsor is not its to know (I7).
+        """
         ring = sorted(self._copies, key=lambda origin: (str(self._copies[origin][0]) <= str(site), origin))
-        shown = ((origin, _head(self._copies[origin][1], seen.get(origin, -1))) for origin in ring if self._copies[origin][0] != site)
+        known = {_audience(origin) for origin, (writer, _) in self._copies.items() if writer == site}
+        others = [origin for origin in ring if self._copies[origin][0] != site and _audience(origin) in known]
+        shown = ((origin, _head(self._copies[origin][1], seen.get(origin, -1))) for origin in others)
         return {origin: head for origin, head in list(shown)[:HEADS_SHOWN] if head is not None}
 
     def take(self, peer: NodeId, line: bytes, *, size: int) -> None:
@@ -75,6 +80,10 @@ class Witnessing:
         site = SiteId(peer)
         self.house.take_receipt(line, size=size, witness=self._witnesses[site])
         self.cosigned[site] = max(size, self.cosigned.get(site, 0))
+
+
+def _audience(origin: str) -> str:
+    return origin.rpartition("/")[2]
 
 
 def _head(copy: Copy, seen: int) -> dict[str, object] | None:
