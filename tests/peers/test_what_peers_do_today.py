@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -113,13 +114,13 @@ def test_a_burst_of_5000_readings_loses_none(tmp_path: Path) -> None:
     batch = net.start_batch()
     asyncio.run(net.scan())
     node = net.nodes[LEEDS]
-    signals = len(node.state.plant.unit(node.state.batches[batch].control.unit).signals)
-    before = len(node.hot.take(batch)[0])
+    frame, before = node.frame, node.readings.counts(BatchId(batch)).rows
+    assert frame is not None
     for number in range(BURST):
         net.clock.advance(0.001)
-        node.hot.add([(batch, net.clock.at, np.full(signals, float(number)), np.zeros(signals, dtype=np.uint8))])
-    sealed = node.seal(BatchId(batch))
+        node.readings.keep(replace(frame, at=net.clock.at, values=np.full_like(frame.values, float(number))), node.state.running())
+    node.readings.flush()
+    blocks = node.readings.seal_all(BatchId(batch))
     asyncio.run(net.carry())
-    assert sealed is not None
-    held = open_block(net.control.blobs.get(sealed.digest), sealed.digest)
-    assert held.values[before:, 0].tolist() == [float(number) for number in range(BURST)]
+    kept = np.concatenate([open_block(net.control.blobs.get(each.digest), each.digest).values[:, 0] for each in blocks])
+    assert kept[before:].tolist() == [float(number) for number in range(BURST)]

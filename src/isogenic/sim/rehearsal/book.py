@@ -80,4 +80,7 @@ class WatchedStore(SqliteStore):
     def commit_all(self, commits: Sequence[Commit]) -> None:
         super().commit_all(commits)
         for each in commits:
-            self._book.promised(self._place, each.bodies, start=each.frontier.size - len(each.bodies))
+            start, known = each.frontier.size - len(each.bodies), len(self._book.bodies.get(self._place, []))
+            if start > known:  # under way when the process ended, found in a file that was healed, and built on now
+                self._book.promised(self._place, self.bodies(known, start), start=known)
+            self._book.promised(self._place, each.bodies, start=start)
