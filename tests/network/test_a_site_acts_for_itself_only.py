@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -77,7 +78,7 @@ def of_ghent(net: Network) -> dict[str, object]:
     """Everything that is GHENT's at the control site."""
     control = net.control
     found: dict[str, object] = {
-        "state": control.state,
+        "state": replace(control.state, sites={site: view for site, view in control.state.sites.items() if site != LEEDS}),  # who tried is on record
         "blobs": {each: sha256(control.blobs.get(each)).hexdigest() for each in control.blobs.digests()},
     }
     for origin, (site, copy) in control.copies.items():
