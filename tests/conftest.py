@@ -5,9 +5,16 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import pytest
+
 
 def pytest_unconfigure(config: Any) -> None:
     """Stop the database that this run has started: a worker process ends without calling what waits for its end."""
     here = sys.modules.get("postgres_here")
     if here is not None:
         here.end()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts whole networks takes minutes of waiting: it begins first, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in ("story", "chaos", "peers"))
