@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from isogenic.checks import Severity
 from isogenic.cli import app
 from isogenic.clock import ManualClock
-from isogenic.errors import NotFound
+from isogenic.errors import NotFound, NotValid
 from isogenic.network.inspection import inspect
 from isogenic.records.backup import back_up
 from isogenic.records.dossier import Key, KeyRole
@@ -208,7 +208,8 @@ def test_a_file_that_is_no_database_ends_in_findings(tmp_path: Path, data: bytes
 
 
 def test_a_folder_without_ledgers_is_told_to_be_no_dossier(tmp_path: Path) -> None:
-    assert not inspect(tmp_path).ok
+    with pytest.raises(NotValid, match="it is no record"):
+        inspect(tmp_path)
     with pytest.raises(NotFound):
         inspect(tmp_path / "none")
 
@@ -237,3 +238,11 @@ def test_one_backup_of_a_node_verifies_as_it_is_kept_and_a_change_in_it_is_named
     digest = next(path for path in (tmp_path / "kept/files").glob("*/*") if path.read_bytes()[:4] == b"PAR1")
     change_a_block(digest)
     assert any(digest.name in each.text for each in stops(inspect(folder)))
+
+
+@pytest.mark.parametrize("name", ["empty", "plant.yaml", "notes.txt"])
+def test_what_is_no_record_is_not_called_altered(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.mkdir() if name == "empty" else path.write_text("site: LEEDS\n")
+    with pytest.raises(NotValid, match="it is no record"):
+        inspect(path)

@@ -16,7 +16,7 @@ from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.authority.revocation import KeyHistory, history_of
 from isogenic.authority.signatures import check_every_signature, holds_signature
 from isogenic.batches.facts import BatchStarted
-from isogenic.errors import NotFound, Refusal
+from isogenic.errors import NotFound, NotValid, Refusal
 from isogenic.ids import SiteId
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.network.facts import PageRefused
@@ -24,7 +24,7 @@ from isogenic.quality.deviations import DeviationOpened
 from isogenic.quality.signed import WITH_SIGNATURES, check_record_roots, check_signed_facts
 from isogenic.records import codec
 from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
-from isogenic.records.dossier import CONTROL, MANIFEST, Key, KeyRole, writer_lines, written_by
+from isogenic.records.dossier import CONTROL, KEYS, MANIFEST, MANIFEST_SIG, Key, KeyRole, writer_lines, written_by
 from isogenic.records.facts import Fact
 from isogenic.records.ledger_files import holds_ledgers, verify_files
 from isogenic.records.notes import VerifyingKey
@@ -44,8 +44,21 @@ def inspect(path: Path, *, keys: str | None = None) -> VerifyReport:
         raise NotFound(f"cannot verify {path}", why="no such folder or file")
     checks = {"extra_checks": [check_every_signature, check_signed_facts, check_signed_erasures], "root_checks": [check_record_roots]}
     if (path / MANIFEST).exists() or not holds_ledgers(path):
+        _check_is_a_record(path)
         return verify_dossier(path, keys=keys, **checks)  # type: ignore[arg-type]
     return verify_files(path, keys=keys, keys_in=keys_in, keep=_needed, blob_of=_blob, expected=_expected(path), **checks)  # type: ignore[arg-type]
+
+
+def _check_is_a_record(path: Path) -> None:
+    """What has no part of a record was not altered: it never was one."""
+    if path.is_file():
+        with path.open("rb") as file:
+            found = path.suffix == ".zip" or file.read(2) == b"PK"
+    else:
+        found = any((path / name).exists() for name in (MANIFEST, MANIFEST_SIG, KEYS, "ledgers"))
+    if not found:
+        possible = "a dossier (folder or .zip), a node's folder, one backup in the folder that holds them, or one ledger file"
+        raise NotValid(f"cannot verify {path}", why="it is no record, nor a part of one", possible=possible)
 
 
 def _needed(fact: Fact) -> bool:
