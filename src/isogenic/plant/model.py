@@ -21,7 +21,7 @@ from isogenic.errors import NotFound
 from isogenic.ids import ModuleId, SiteId, SponsorId, UnitId
 from isogenic.units import Quantity
 
-__all__ = ["Capability", "EquipmentClass", "Module", "Role", "Signal", "SignalClass", "SitePlant", "Unit"]
+__all__ = ["Capability", "EquipmentClass", "Module", "Role", "ServiceClass", "ServiceParameter", "Signal", "SignalClass", "SitePlant", "Unit"]
 
 
 class Role(StrEnum):
@@ -46,6 +46,27 @@ class SignalClass:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceParameter:
+    """A value that a service is started with."""
+
+    name: str  # lower_snake, for example fill_weight
+    unit: str  # canonical
+    title: str
+    low: float  # what any unit of the class may be asked for, in the canonical unit
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceClass:
+    """A service that every unit of an equipment class offers (VDI/VDE/NAMUR 2658-4)."""
+
+    name: str  # lower_snake; its state is the signal <name>_state
+    title: str
+    procedures: tuple[str, ...]  # the ways to do it; the first is the default
+    parameters: Mapping[str, ServiceParameter]
+
+
+@dataclass(frozen=True, slots=True)
 class EquipmentClass:
     """What every unit of this class has, whoever made it."""
 
@@ -53,6 +74,7 @@ class EquipmentClass:
     title: str
     signals: Mapping[str, SignalClass]
     capabilities: Mapping[str, str]  # name -> canonical unit
+    services: Mapping[str, ServiceClass] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
