@@ -16,6 +16,8 @@
     open_person             planner, privacy officer
     erase_person            privacy officer
     revoke_key              quality, qualified person, administrator
+    grant_competence        quality, qualified person          not for themselves
+    withdraw_competence     quality, qualified person
     read                    everybody                          of this site
 
 Guarantees: `may` names every rule that is broken, not only the first; with none broken it
@@ -58,6 +60,8 @@ class Act(StrEnum):
     OPEN_PERSON = "open_person"
     ERASE_PERSON = "erase_person"
     REVOKE_KEY = "revoke_key"
+    GRANT_COMPETENCE = "grant_competence"
+    WITHDRAW_COMPETENCE = "withdraw_competence"
     READ = "read"
 
     @property
@@ -85,6 +89,8 @@ _WORDS: Mapping[Act, str] = {
     Act.OPEN_PERSON: "open a person's record",
     Act.ERASE_PERSON: "erase a person from the vault",
     Act.REVOKE_KEY: "revoke a key",
+    Act.GRANT_COMPETENCE: "grant the competence",
+    Act.WITHDRAW_COMPETENCE: "withdraw the competence",
     Act.READ: "read",
 }
 
@@ -94,7 +100,7 @@ class Circumstances:
     """What surrounds an act: where, and who had a hand in the thing before."""
 
     site: SiteId | None = None
-    author: PersonId | None = None  # of the recipe
+    author: PersonId | None = None  # of what is judged: the recipe, the master file; who applied; who is to be competent
     operators: frozenset[PersonId] = frozenset()  # of the batch
 
 
@@ -121,6 +127,9 @@ NOT_THE_AUTHOR = Rule(
 )
 NOT_AN_OPERATOR = Rule(
     "check_judge_did_not_run_the_batch", "21 CFR 211.22(a)", "who ran the batch does not judge it", lambda person, at: person.id not in at.operators
+)
+NOT_THE_HOLDER = Rule(
+    "check_granter_is_not_the_holder", "21 CFR 211.25(a)", "nobody attests their own competence", lambda person, at: person.id != at.author
 )
 
 
@@ -150,10 +159,13 @@ _ROLES: Mapping[Act, tuple[Role, ...]] = {
     Act.OPEN_PERSON: (Role.PLANNER, Role.PRIVACY_OFFICER),
     Act.ERASE_PERSON: (Role.PRIVACY_OFFICER,),
     Act.REVOKE_KEY: (Role.QUALITY, Role.QUALIFIED_PERSON, Role.ADMINISTRATOR),
+    Act.GRANT_COMPETENCE: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.WITHDRAW_COMPETENCE: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.READ: tuple(Role),
 }
 _ALSO: Mapping[Act, tuple[Rule, ...]] = {
     Act.APPROVE_RECIPE: (NOT_THE_AUTHOR,),
+    Act.GRANT_COMPETENCE: (NOT_THE_HOLDER,),
     Act.DISPOSE_DEVIATION: (NOT_AN_OPERATOR,),
     Act.RELEASE_LOT: (NOT_AN_OPERATOR,),
     Act.REJECT_LOT: (NOT_AN_OPERATOR,),

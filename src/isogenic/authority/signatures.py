@@ -73,6 +73,8 @@ MEANINGS: Mapping[Act, str] = {
     Act.ENROL_PASSKEY: "enrolled",
     Act.ERASE_PERSON: "erasure ordered",
     Act.REVOKE_KEY: "revoked",
+    Act.GRANT_COMPETENCE: "competence granted",
+    Act.WITHDRAW_COMPETENCE: "competence withdrawn",
 }
 
 MEANING_MAX = 120  # characters; a meaning is a few words, reasons belong into the thing that is signed

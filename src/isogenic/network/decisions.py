@@ -46,6 +46,7 @@ from isogenic.records.notes import Signer
 from isogenic.records.signatures import PASSWORD, Signature
 
 __all__ = [
+    "actor_of",
     "approve_recipe",
     "directory",
     "dispose_deviation",
@@ -56,6 +57,7 @@ __all__ = [
     "reject_lot",
     "release_case",
     "release_lot",
+    "role_for",
     "submit_recipe",
     "witness_of",
 ]
@@ -68,11 +70,12 @@ def directory(node: ControlNode) -> Directory:
     return node.state.directory
 
 
-def _actor(person: Person, role: Role, signature: Signature | None = None) -> Actor:
+def actor_of(person: Person, role: Role, signature: Signature | None = None) -> Actor:
+    """A person in a role, signed in by the method of the signature."""
     return Actor(str(person.id), str(role), signature.method if signature is not None else PASSWORD)
 
 
-def _role(person: Person, act: Act) -> Role:
+def role_for(person: Person, act: Act) -> Role:
     """The role in which the person does this: the first of theirs that the act is open to."""
     return next((role for role in roles_that_may(act) if role in person.roles), person.roles[0])
 
@@ -126,7 +129,7 @@ def submit_recipe(node: ControlNode, person: Person, text: str) -> RecipeSubmitt
         )
     submitted = RecipeSubmitted(recipe.recipe, recipe.version, recipe.product, digest, text)
     if known is None:
-        node.note([submitted], actor=_actor(person, _role(person, Act.SIGN_RECIPE_AS_AUTHOR)))
+        node.note([submitted], actor=actor_of(person, role_for(person, Act.SIGN_RECIPE_AS_AUTHOR)))
     return submitted
 
 
@@ -139,10 +142,10 @@ def approve_recipe(node: ControlNode, person: Person, signer: Signer | Pen, *, r
     if any(each.signature.person == person.id for each in before):
         raise NotAllowed(f"{person.id} cannot sign {recipe} version {version} again", why="two different people sign a recipe")
     require(person, act, author=author)
-    role = _role(person, act)
+    role = role_for(person, act)
     signature = sign(signer, person, role=role, meaning=MEANINGS[act], at=node.clock.now().at, digest=submitted.digest)
     approved = RecipeApproved(recipe, version, submitted.digest, signature)
-    node.note([approved], actor=_actor(person, role, signature))
+    node.note([approved], actor=actor_of(person, role, signature))
     return approved
 
 
@@ -174,7 +177,7 @@ def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, versi
         if any((each.recipe, each.version, each.site) == (recipe, version, site) for each in said):
             continue  # decided before, and on its way
         published.append(RecipePublished(recipe, version, submitted.digest, submitted.text, approvals, site, digest_of(local), local))
-    node.publishing.publish(*published, actor=_actor(person, _role(person, Act.APPROVE_RECIPE)))
+    node.publishing.publish(*published, actor=actor_of(person, role_for(person, Act.APPROVE_RECIPE)))
     return [each.site for each in published]
 
 
@@ -212,11 +215,11 @@ def dispose_deviation(
             f"cannot dispose of {deviation}", why=f"it names {found.opened.site}, its batch is of {record.site}", possible="reject the lot"
         )
     require(person, Act.DISPOSE_DEVIATION, site=record.site, operators=record.operators)
-    role = _role(person, Act.DISPOSE_DEVIATION)
+    role = role_for(person, Act.DISPOSE_DEVIATION)
     digest = disposition_digest(found.opened, disposition, justification)
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.DISPOSE_DEVIATION], at=node.clock.now().at, digest=digest)
     disposed = dispose(found, disposition, justification=justification, signature=signature, directory=directory(node), operators=record.operators)
-    node.note([disposed], site=record.site, actor=_actor(person, role, signature))
+    node.note([disposed], site=record.site, actor=actor_of(person, role, signature))
     return disposed
 
 
@@ -278,16 +281,16 @@ def release_lot(
     case = release_case(node, lot, asked_by=person.id)
     require(person, Act.RELEASE_LOT, site=case.record.site, operators=case.record.operators)  # nobody else's question is worth a fact
     notes = release(case)
-    role = _role(person, Act.RELEASE_LOT)
+    role = role_for(person, Act.RELEASE_LOT)
     if not notes.allowed:
-        node.note([refuse(case)], site=case.record.site, actor=_actor(person, role))
+        node.note([refuse(case)], site=case.record.site, actor=actor_of(person, role))
         return None, notes
     digest = release_digest(case, notes)
     if shown is not None and shown != digest:
         raise NotAllowed(f"cannot release {lot}", why="its record has changed since the page was shown", possible="look at the page again, then sign")
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.RELEASE_LOT], at=node.clock.now().at, digest=digest)
     released = decide_release(case, signature)
-    node.note([released], site=case.record.site, actor=_actor(person, role, signature))
+    node.note([released], site=case.record.site, actor=actor_of(person, role, signature))
     return released, notes
 
 
@@ -298,9 +301,9 @@ def reject_lot(node: ControlNode, person: Person, signer: Signer | Pen, *, lot: 
     if record.site is None:
         raise NotValid(f"cannot reject {lot}", why="its record names no site")
     require(person, Act.REJECT_LOT, site=record.site, operators=record.operators)
-    role = _role(person, Act.REJECT_LOT)
+    role = role_for(person, Act.REJECT_LOT)
     digest = rejection_digest(record, reason)
     signature = sign(signer, person, role=role, meaning=MEANINGS[Act.REJECT_LOT], at=node.clock.now().at, digest=digest)
     rejected = reject(record, reason, signature=signature, directory=directory(node))
-    node.note([rejected], site=record.site, actor=_actor(person, role, signature))
+    node.note([rejected], site=record.site, actor=actor_of(person, role, signature))
     return rejected

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 
+from isogenic.authority.competence import CompetenceGranted, Competences, CompetenceWithdrawn
+from isogenic.authority.competence import apply as grant
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, Entitlements
 from isogenic.authority.entitlements import apply as entitle
 from isogenic.authority.identities import KeyReplaced, PasskeyEnrolled, PasskeyRemoved, PersonDisabled, PersonEnabled, follow
@@ -47,6 +49,8 @@ NODE_STARTED, LINK_LOST, DISK_FILLED, DISK_FREED = "sites.node_started", "sites.
 FOREIGN_SHOWN = 100  # of each ledger: enough to see what is going on, whatever a site writes
 # What only the control site says; the words of a site on these are kept as foreign.
 OURS_TO_SAY = DECISIONS | {
+    "authority.competence_granted",
+    "authority.competence_withdrawn",
     "authority.directory_published",
     "authority.entitlement_ended",
     "authority.entitlement_granted",
@@ -139,6 +143,7 @@ class ControlState:
     decisions: Mapping[LotId, LotReleased | LotRejected] = field(default_factory=dict)
     refusals: Mapping[LotId, tuple[ReleaseRefused, ...]] = field(default_factory=dict)
     entitlements: Entitlements = field(default_factory=Entitlements)  # who may have which ledger
+    competences: Competences = field(default_factory=Competences)  # who is trained for what
     announced: tuple[Announced, ...] = ()  # what our house says for sites, in order
     told: Mapping[SiteId, tuple[str, ...]] = field(default_factory=dict)  # digests of such facts in the ledger written for each
 
@@ -299,6 +304,8 @@ def _announced(state: ControlState, fact: Fact, place: Place) -> ControlState:
             pass
         case PasskeyEnrolled() | PasskeyRemoved() | KeyReplaced() | PersonDisabled() | PersonEnabled():
             pass
+        case CompetenceGranted() | CompetenceWithdrawn():
+            pass
         case KeyRevoked() | RecipePublished():
             to = payload.site
         case EntitlementGranted() | EntitlementEnded() if payload.signature is not None and (site := _writer(payload.ledger)) is not None:
@@ -336,6 +343,8 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
             return replace(state, specifications={**state.specifications, payload.product: read_specification(payload.text)})
         case ModelPublished():
             return replace(state, models={**state.models, payload.product: payload})
+        case CompetenceGranted() | CompetenceWithdrawn():
+            return replace(state, competences=grant(state.competences, payload))
         case EntitlementGranted() | EntitlementEnded():
             return replace(state, entitlements=entitle(state.entitlements, fact))
         case HeartbeatKept():

@@ -9,6 +9,7 @@
     recipe.published              both, by two people              digest of the text that the fact holds
     quality.trail_reviewed        review_trail                     which lines of which facts, with which remark
     authority.passkey_enrolled    enrol_passkey, by that person    person, passkey, domain
+    authority.competence_..., master file, licence: authority.signed
     authority.entitlement_...     decide_entitlement               which ledger, for whom, since when, why; derived ones are not signed
     vault.erasure_ordered         erase_person                     checked by vault.signed, which this room does not know
 
@@ -29,6 +30,7 @@ from isogenic.authority.passkeys import passkey_digest
 from isogenic.authority.revocation import KeyRevoked, revocation_digest
 from isogenic.authority.rules import Act, roles_that_may
 from isogenic.authority.signatures import MEANINGS, holds_signature
+from isogenic.authority.signed import KINDS, signed_in
 from isogenic.batches.facts import BatchStarted
 from isogenic.checks import Note, Severity
 from isogenic.ids import DeviationId
@@ -55,6 +57,7 @@ WITH_SIGNATURES = frozenset(
         "quality.trail_reviewed",
         "recipe.approved",
         "recipe.published",
+        *KINDS,
     }
 )
 _ELSEWHERE = frozenset({"vault.erasure_ordered"})
@@ -117,6 +120,12 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
             yield from _does(signature, (Act.DECIDE_ENTITLEMENT,), entitlement_digest("grant", ledger=ledger, party=party, why=why, since=since))
         case EntitlementEnded(ledger, party, why, _, Signature() as signature):
             yield from _does(signature, (Act.DECIDE_ENTITLEMENT,), entitlement_digest("end", ledger=ledger, party=party, why=why))
+        case _ if fact.kind in KINDS and not isinstance(payload, UnknownPayload):
+            site = str(getattr(payload, "site", ""))
+            for each in signed_in(payload):
+                yield from _does(each.signature, (each.act,), each.digest)
+                if each.author is not None and each.signature.person == each.author:
+                    yield f"{each.author} may not {each.act.words}: it is their own work"
         case UnknownPayload():
             yield f"version {payload.version} of its form is not known here, so what was signed cannot be checked"
         case _:

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from isogenic.authority.competence import CompetenceGranted, CompetenceWithdrawn
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted
 from isogenic.authority.identities import (
     AccountLocked,
@@ -146,6 +147,10 @@ def _of_people(payload: Payload) -> Iterator[Change]:
             yield Change(str(payload.person), f"password at {payload.node}", "renewed", old="not recorded")
         case AccountLocked():
             yield Change(payload.person, f"lock ({payload.means})", f"until {text_of_time(payload.until)}", old="open")
+        case CompetenceGranted():
+            yield Change(str(payload.person), f"competence {payload.competence}", f"until {text_of_time(payload.until)}")
+        case CompetenceWithdrawn():
+            yield Change(str(payload.person), f"competence {payload.competence}", "withdrawn")
         case EntitlementGranted():
             yield Change(payload.ledger, f"may be had by {payload.party}", "yes", old="no")
         case EntitlementEnded():

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from isogenic.authority.competence import CompetenceGranted, Competences, CompetenceWithdrawn
+from isogenic.authority.competence import apply as grant
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, Entitlements
 from isogenic.authority.entitlements import apply as entitle
 from isogenic.authority.identities import (
@@ -71,6 +73,7 @@ class SiteState:
     gaps: Mapping[BatchId, tuple[ReadingsGap, ...]] = field(default_factory=dict)
     house_sealed: Mapping[UnitId, HouseReadingsSealed] = field(default_factory=dict)  # the newest of each unit, while no batch was on it
     entitlements: Entitlements = field(default_factory=Entitlements)  # those that the control site told this site of
+    competences: Competences = field(default_factory=Competences)  # from the control ledger
 
     disk_full: bool = False
     locked: tuple[tuple[datetime, AccountLocked], ...] = ()  # when, and which: until somebody has looked, at most `LOCKED_MAX`
@@ -141,6 +144,8 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
             return replace(state, deviations={**state.deviations, payload.batch: (*known, payload)})
         case EntitlementGranted() | EntitlementEnded() if written_by(fact.ref.ledger) == CONTROL:  # a site entitles nobody
             return replace(state, entitlements=entitle(state.entitlements, fact))
+        case CompetenceGranted() | CompetenceWithdrawn() if written_by(fact.ref.ledger) == CONTROL:  # nobody at a site says what they are able to do
+            return replace(state, competences=grant(state.competences, payload))
         case BatchManifestNoted():
             return replace(state, manifests=state.manifests | {payload.batch})
         case WatermarkReceived():
