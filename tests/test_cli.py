@@ -142,13 +142,13 @@ def test_what_cannot_be_done_ends_with_a_sentence_and_its_exit_code(isogenic, tm
     assert "Traceback" not in err
 
 
-def test_what_is_no_dossier_is_not_trusted(isogenic, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_no_record_is_not_valid(isogenic, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "binary").write_bytes(b"\x00\xff\xfe\x80 not a dossier")
     (tmp_path / "empty").mkdir()
     for name in ("binary", "empty"):
         code, out, err = isogenic("verify", str(tmp_path / name))
-        assert (code, err) == (4, "")
-        assert out.strip() != ""
+        assert (code, out) == (2, "")
+        assert "it is no record" in err
 
 
 def test_every_family_of_error_ends_with_its_own_exit_code() -> None:
