@@ -20,7 +20,7 @@ from isogenic.documents import Document, Table, shown
 from isogenic.errors import NotFound, NotValid
 from isogenic.ids import ModuleId, SiteId, SponsorId, UnitId
 from isogenic.plant.classes import CLASSES
-from isogenic.plant.model import Capability, EquipmentClass, Module, Signal, SitePlant, Unit
+from isogenic.plant.model import Capability, EquipmentClass, Geometry, Module, OxygenTransfer, Signal, SitePlant, Unit
 from isogenic.units import Quantity, converter
 
 __all__ = ["load_plant", "with_endpoints"]
@@ -109,7 +109,33 @@ def _unit(units: Table, key: str) -> Unit:
         capabilities=_capabilities(table.table("capabilities"), cls),
         modules=modules,
         signals=signals,
+        geometry=_geometry(table.table("geometry")) if table.has("geometry") else None,
     )
+
+
+def _geometry(table: Table) -> Geometry:
+    """What scale rules need of a stirred vessel: tip speed needs the impeller, kLa all of it."""
+    density = table.quantity("density", like="kg/m**3", default=Quantity(1000.0, "kg/m**3")).to("kg/m**3").value
+    if not density > 0:
+        table.complain("density", "a liquid weighs more than nothing")
+    transfer = None
+    if table.has("oxygen_transfer"):
+        inner = table.table("oxygen_transfer")
+        transfer = OxygenTransfer(
+            vessel_m=_metres(inner, "vessel"),
+            power_number=inner.number("power_number", low=0.01, high=50),
+            a=inner.number("a", low=1e-9, high=1e6),
+            alpha=inner.number("alpha", low=0.01, high=5),
+            beta=inner.number("beta", low=0, high=5),
+        )
+    return Geometry(_metres(table, "impeller"), table.whole("impellers", default=1, low=1, high=12), density, transfer)
+
+
+def _metres(table: Table, key: str) -> float:
+    length = table.quantity(key, like="m").to("m").value
+    if table.has(key) and not length > 0:
+        table.complain(key, "a diameter is more than nothing")
+    return length or 1.0
 
 
 def _id(table: Table, key: str, kind: type[AnyId]) -> AnyId:

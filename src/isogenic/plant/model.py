@@ -21,7 +21,20 @@ from isogenic.errors import NotFound
 from isogenic.ids import ModuleId, SiteId, SponsorId, UnitId
 from isogenic.units import Quantity
 
-__all__ = ["Capability", "EquipmentClass", "Module", "Role", "ServiceClass", "ServiceParameter", "Signal", "SignalClass", "SitePlant", "Unit"]
+__all__ = [
+    "Capability",
+    "EquipmentClass",
+    "Geometry",
+    "Module",
+    "OxygenTransfer",
+    "Role",
+    "ServiceClass",
+    "ServiceParameter",
+    "Signal",
+    "SignalClass",
+    "SitePlant",
+    "Unit",
+]
 
 
 class Role(StrEnum):
@@ -112,6 +125,27 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True)
+class OxygenTransfer:
+    """kLa = A (P/V)^alpha v_s^beta of one vessel with its medium, in 1/s, W/m3 and m/s, and what P and v_s follow from."""
+
+    vessel_m: float  # inner diameter
+    power_number: float
+    a: float
+    alpha: float
+    beta: float
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What scale rules need to know of a stirred vessel."""
+
+    impeller_m: float  # diameter
+    impellers: int = 1
+    density_kg_m3: float = 1000.0
+    oxygen_transfer: OxygenTransfer | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """A vessel or line that holds one batch at a time."""
 
@@ -123,6 +157,7 @@ class Unit:
     capabilities: Mapping[str, Capability]
     modules: Mapping[ModuleId, Module]
     signals: Mapping[str, Signal]  # by canonical name
+    geometry: Geometry | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from isogenic.recipes.model import ControlPrompt, Dose, GeneralRecipe, Phase, Prompt, SiteDocument
+from isogenic.recipes.scaling import Per
 
 __all__ = ["Change", "ChangeKind", "changes"]
+
+FOR_EACH = {Per.UNIT: "", Per.VOLUME: " for each L", Per.CELLS: " for each 1e6 cells", Per.KLA: " kLa", Per.TIP_SPEED: " at the tip"}
 
 
 class ChangeKind(StrEnum):
@@ -75,7 +78,7 @@ def _general(recipe: GeneralRecipe) -> dict[str, str]:
     }
     for name, one in recipe.formula.items():
         flat |= {
-            f"formula.{name}.value": f"{one.value}{' for each L' if one.per_volume else ''}",
+            f"formula.{name}.value": f"{one.value}{FOR_EACH[one.per]}{f' of {one.of}' if one.of else ''}",
             f"formula.{name}.range": f"{one.low} to {one.high}",
             f"formula.{name}.title": one.title,
             f"formula.{name}.critical": "yes" if one.critical else "",

@@ -34,6 +34,7 @@ from isogenic.recipes.model import (
     SiteRecipe,
     digest_of,
 )
+from isogenic.recipes.scaling import values_for
 from isogenic.records import codec
 from isogenic.units import Quantity, converter
 
@@ -190,9 +191,8 @@ def _rounded(value: float) -> float:
 
 
 def _values(master: MasterRecipe, unit: Unit) -> dict[str, Quantity]:
-    """Every parameter as it holds for this unit: scaled to its working volume."""
-    litres = unit.working_volume.to("L").value
-    return {name: each.value.times(litres) if each.per_volume else each.value for name, each in master.formula.items()}
+    """Every parameter as it holds for this unit, by its scale rule."""
+    return values_for(master.formula, unit)
 
 
 def _number(text: str, values: Mapping[str, Quantity], unit: str) -> float:

@@ -35,6 +35,7 @@ from isogenic.recipes.model import (
     UnitProcedure,
     digest_of,
 )
+from isogenic.recipes.scaling import Per, gives, of_wrong, value_wrong
 from isogenic.units import Quantity, same_dimension
 
 __all__ = ["LOST_AFTER", "dose_signals", "load_general", "total_of"]
@@ -69,7 +70,9 @@ def _read(text: str | bytes, name: str) -> GeneralRecipe:
     document = Document.read(text, what=name, kind=KIND)
     root = document.root
     cls = _class(root)
-    formula = {key: _parameter(key, table) for key, table in root.named_tables("formula").items()}
+    tables = root.named_tables("formula")
+    formula = {key: _parameter(key, table) for key, table in tables.items()}
+    _complain_of_scaling(tables, formula)
     reader = _Reader(document, cls, formula)
     recipe = GeneralRecipe(
         recipe=root.id("recipe", RecipeId),
@@ -114,12 +117,31 @@ def _parameter(name: str, table: Table) -> Parameter:
         table.document.complain(table.line, f"{shown(table.path)!r} is not a name: small letters, digits and _, at most 30")
     value = table.quantity("value")
     low, high = table.quantity("low", like=value.unit), table.quantity("high", like=value.unit)
-    per = table.text("per", default="")
-    if per not in ("", "volume"):
-        table.complain("per", f"{shown(per)!r} is not a scaling rule; known is volume")
+    given, of = table.text("per", default=""), table.text("of", default="")
+    if given not in set(Per):
+        table.complain("per", f"{shown(given)!r} is not a scaling rule; known are {', '.join(filter(None, Per))}")
+    per = Per(given) if given in set(Per) else Per.UNIT
+    wrong = value_wrong(per, value.unit) if table.has("value") else ""
+    if wrong:
+        table.complain("per", wrong)
     if same_dimension(low.unit, value.unit) and same_dimension(high.unit, value.unit):
         complain_outside(table, "value", value, low=low, high=high, name=table.path)
-    return Parameter(name, _short(table, "title"), value, low, high, per_volume=per == "volume", critical=table.flag("critical", default=False))
+    return Parameter(name, _short(table, "title"), value, low, high, per, critical=table.flag("critical", default=False), of=of)
+
+
+def _complain_of_scaling(tables: Mapping[str, Table], formula: Mapping[str, Parameter]) -> None:
+    """What `of:` names exists, measures the right thing, and is no scaled number itself."""
+    for name, one in formula.items():
+        counted = formula.get(one.of)
+        if one.of and counted is None:
+            near = get_close_matches(one.of, formula, n=1)
+            tables[name].complain("of", f"no parameter {shown(one.of)}" + (f"; did you mean {near[0]}?" if near else ""))
+            continue
+        wrong = of_wrong(one.per, counted.value.unit if counted else None)
+        if counted is not None and counted.per not in (Per.UNIT, Per.VOLUME):
+            wrong = f"{one.of} is scaled per {counted.per} itself"
+        if wrong:
+            tables[name].complain("of" if one.of else "per", wrong)
 
 
 def complain_outside(table: Table, key: str, value: Quantity, *, low: Quantity, high: Quantity, name: str) -> None:
@@ -158,8 +180,8 @@ class _Reader:
             if parameter is None:
                 near = get_close_matches(text[1:], self.formula, n=1)
                 table.complain(key, f"no parameter {shown(text)}" + (f"; did you mean @{near[0]}?" if near else ""))
-            elif unit is not None and not same_dimension(parameter.value.unit, unit):
-                table.complain(key, f"{text} is in {parameter.value.unit}, not in {unit or '1'}")
+            elif unit is not None and not same_dimension(gives(parameter), unit):
+                table.complain(key, f"{text} is in {gives(parameter)}, not in {unit or '1'}")
             return text
         table.quantity(key, like=unit)
         return text
@@ -258,7 +280,7 @@ class _Reader:
         except NotValid as trouble:
             table.complain(key, f"{trouble.what}: {trouble.why}")
             return ""
-        parameters = {name: parameter.value.unit for name, parameter in self.formula.items()}
+        parameters = {name: gives(parameter) for name, parameter in self.formula.items()}
         for wrong in conditions.check(condition, units=self.units, parameters=parameters):
             table.complain(key, wrong)
         return text

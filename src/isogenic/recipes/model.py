@@ -21,6 +21,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SiteId, SponsorId, UnitId
+from isogenic.recipes.scaling import Per
 from isogenic.units import Quantity
 
 __all__ = [
@@ -92,8 +93,14 @@ class Parameter:
     value: Quantity
     low: Quantity
     high: Quantity
-    per_volume: bool  # the value is for each litre of working volume
+    per: Per  # what the value is for: the unit, a litre, a million cells, a tip speed, a kLa
     critical: bool  # a critical process parameter (ICH Q8)
+    of: str = ""  # per cells: the parameter that says how many; per kla: the one that says the gas flow
+
+    @property
+    def per_volume(self) -> bool:
+        """The value is for each litre of working volume."""
+        return self.per is Per.VOLUME
 
 
 @dataclass(frozen=True, slots=True)

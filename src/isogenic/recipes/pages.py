@@ -18,11 +18,13 @@ from isogenic.recipes.changes import changes, dose_text, prompt_text
 from isogenic.recipes.derive import CLASS_UNITS, control_digest, derivable, derive_control, derive_master
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import ControlDose, ControlPhase, ControlRecipe, DoseRule, GeneralRecipe, Parameter, Phase, SiteDocument
+from isogenic.recipes.scaling import Per
 from isogenic.recipes.site import KIND as SITE_KIND
 from isogenic.recipes.site import derive_site, load_site
 
 __all__ = ["check", "control_text", "derive", "diff", "show"]
 
+PER_TEXT = {Per.UNIT: "", Per.VOLUME: " /L", Per.CELLS: " per 1e6 cells", Per.KLA: " kLa", Per.TIP_SPEED: " tip speed"}
 _ANY_BATCH, _ANY_LOT = BatchId("BAT-0"), LotId("LOT-0")
 
 
@@ -140,7 +142,7 @@ def _general_lines(recipe: GeneralRecipe) -> Iterator[str]:
 
 
 def _scaled(one: Parameter) -> str:
-    return f"{one.value}{' /L' if one.per_volume else ''}"
+    return f"{one.value}{PER_TEXT[one.per]}{f' ({one.of})' if one.of else ''}"
 
 
 def _phase_lines(phase: Phase, formula: Mapping[str, Parameter]) -> Iterator[str]:
