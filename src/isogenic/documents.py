@@ -157,6 +157,10 @@ class Table:
         self.asked(key)
         return key in self._entries
 
+    def is_table(self, key: str) -> bool:
+        """Whether the value is a table, where a text may stand as well."""
+        return key in self._entries and self._entries[key].entries is not None
+
     def names(self) -> tuple[str, ...]:
         """All keys, for tables whose keys are data; each counts as known."""
         for key in self._entries:

@@ -5,6 +5,8 @@
     approve_recipe          quality, qualified person          not the recipe's author
     start_batch             operator                           of this site
     answer_prompt           operator                           of this site
+    witness_answer          operator, process engineer, quality   of this site, not who answered
+    correct_answer          operator                           of this site
     command_batch           operator, process engineer         of this site
     report_result           analyst                            of this site
     dispose_deviation       quality, qualified person          not an operator of the batch
@@ -46,6 +48,8 @@ class Act(StrEnum):
     APPROVE_RECIPE = "approve_recipe"
     START_BATCH = "start_batch"
     ANSWER_PROMPT = "answer_prompt"
+    WITNESS_ANSWER = "witness_answer"
+    CORRECT_ANSWER = "correct_answer"
     COMMAND_BATCH = "command_batch"
     REPORT_RESULT = "report_result"
     DISPOSE_DEVIATION = "dispose_deviation"
@@ -75,6 +79,8 @@ _WORDS: Mapping[Act, str] = {
     Act.APPROVE_RECIPE: "approve the recipe",
     Act.START_BATCH: "start a batch",
     Act.ANSWER_PROMPT: "answer a prompt",
+    Act.WITNESS_ANSWER: "witness a step",
+    Act.CORRECT_ANSWER: "correct an answer",
     Act.COMMAND_BATCH: "command the batch",
     Act.REPORT_RESULT: "report a result",
     Act.DISPOSE_DEVIATION: "dispose of the deviation",
@@ -145,6 +151,8 @@ _ROLES: Mapping[Act, tuple[Role, ...]] = {
     Act.APPROVE_RECIPE: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.START_BATCH: (Role.OPERATOR,),
     Act.ANSWER_PROMPT: (Role.OPERATOR,),
+    Act.WITNESS_ANSWER: (Role.OPERATOR, Role.PROCESS_ENGINEER, Role.QUALITY),
+    Act.CORRECT_ANSWER: (Role.OPERATOR,),
     Act.COMMAND_BATCH: (Role.OPERATOR, Role.PROCESS_ENGINEER),
     Act.REPORT_RESULT: (Role.ANALYST,),
     Act.DISPOSE_DEVIATION: (Role.QUALITY, Role.QUALIFIED_PERSON),

@@ -65,6 +65,9 @@ __all__ = [
 MEANINGS: Mapping[Act, str] = {
     Act.SIGN_RECIPE_AS_AUTHOR: "authored",
     Act.APPROVE_RECIPE: "approved",
+    Act.ANSWER_PROMPT: "performed",
+    Act.WITNESS_ANSWER: "witnessed",
+    Act.CORRECT_ANSWER: "corrected",
     Act.DISPOSE_DEVIATION: "disposed",
     Act.RELEASE_LOT: "released",
     Act.REJECT_LOT: "rejected",

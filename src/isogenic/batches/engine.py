@@ -30,13 +30,12 @@ from isogenic.batches.facts import (
     BatchStarted,
     PhaseCompleted,
     PhaseStarted,
-    PromptAsked,
     SetpointsCommanded,
     SignalLost,
     SignalReturned,
     StateChanged,
 )
-from isogenic.batches.prompts import answer, open_prompts, prompt_id
+from isogenic.batches.prompts import answer, ask, open_prompts, overdue, prompt_id
 from isogenic.batches.state import BatchState, apply, fold, hours
 from isogenic.batches.states import COMPLETES, FINAL, NEXT, Command, State, target
 from isogenic.batches.truth import holds, value_of
@@ -155,7 +154,8 @@ def _phase_due(state: BatchState, phase: ControlPhase, seen: Mapping[str, Readin
         yield _as_told(state, phase, *state.due)
     for prompt in phase.prompts:
         if prompt_id(state, prompt.name) not in state.asked:
-            yield PromptAsked(batch, prompt_id(state, prompt.name), phase.name, prompt.text, prompt.answer, prompt.unit, prompt.low, prompt.high)
+            yield ask(state, phase.name, prompt)
+    yield from overdue(state, now)
     yield from _signals_due(state, phase, seen, now)
     yield from restarts_due(state, phase, seen)
     if holds(state, phase, phase.until, seen, now):

@@ -8,29 +8,37 @@ Leaves to others: what they add up to (engine), and their page (record).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from isogenic.batches.states import Command, State
 from isogenic.ids import BatchId, LotId, PersonId, ProductId, PromptId, RecipeId, SponsorId, UnitId
-from isogenic.recipes.model import Answer, ControlRecipe
+from isogenic.recipes.model import PLAIN, Answer, Ask, ControlRecipe, ControlTimer
 from isogenic.records.facts import fact
+from isogenic.records.signatures import Signature
 
 __all__ = [
     "AlarmRaised",
+    "AnswerCorrected",
     "BatchClosed",
     "BatchManifestNoted",
     "BatchStarted",
     "ClockCorrected",
     "DoseCommanded",
     "DoseNotNeeded",
+    "Entered",
     "PhaseCompleted",
     "PhaseStarted",
     "PromptAnswered",
     "PromptAsked",
+    "PromptOverdue",
+    "PromptWitnessed",
+    "ScanRefused",
     "SetpointsCommanded",
     "SignalLost",
     "SignalReturned",
     "StateChanged",
     "TotalRestarted",
+    "WitnessDeclined",
 ]
 
 
@@ -83,7 +91,15 @@ class StateChanged:
     why: str
 
 
-@fact("batch.prompt_asked", subject="batch")
+class Entered(StrEnum):
+    """How an answer came in: who reads the record can tell a scan from what was typed."""
+
+    TYPED = "typed"
+    SCANNED = "scanned"
+    CHOSEN = "chosen"  # a button: confirmed, or one of the choices
+
+
+@fact("batch.prompt_asked", subject="batch", version=2, upgrades={1: lambda body: body})
 @dataclass(frozen=True, slots=True)
 class PromptAsked:
     """A person was asked."""
@@ -96,17 +112,87 @@ class PromptAsked:
     unit: str
     low: float | None
     high: float | None
+    how: Ask = PLAIN
+    timer: ControlTimer | None = None
 
 
-@fact("batch.prompt_answered", subject="batch")
+@fact("batch.prompt_answered", subject="batch", version=2, upgrades={1: lambda body: {**body, "entered": "typed"}})
 @dataclass(frozen=True, slots=True)
 class PromptAnswered:
-    """A person has answered."""
+    """A person has answered. Where the question wants a witness, it counts once one has signed."""
 
     batch: BatchId
     prompt: PromptId
     answer: str
     by: PersonId
+    entered: Entered = Entered.TYPED
+    scanned: str = ""  # what the scanner read, as it read it
+    signature: Signature | None = None
+
+
+@fact("batch.answer_corrected", subject="batch")
+@dataclass(frozen=True, slots=True)
+class AnswerCorrected:
+    """An answer was put right. The one that it corrects stays on record."""
+
+    batch: BatchId
+    prompt: PromptId
+    corrects: str  # digest of the answer that was wrong
+    was: str
+    answer: str
+    why: str
+    by: PersonId
+    entered: Entered = Entered.TYPED
+    scanned: str = ""
+    signature: Signature | None = None  # never missing in a ledger
+
+
+@fact("batch.prompt_witnessed", subject="batch")
+@dataclass(frozen=True, slots=True)
+class PromptWitnessed:
+    """A second person signed that an answer is so."""
+
+    batch: BatchId
+    prompt: PromptId
+    answered: str  # digest of the answer, or of the correction, that was witnessed
+    by: PersonId
+    signature: Signature
+
+
+@fact("batch.witness_declined", subject="batch")
+@dataclass(frozen=True, slots=True)
+class WitnessDeclined:
+    """A second person did not find it so: the question is open again."""
+
+    batch: BatchId
+    prompt: PromptId
+    answered: str
+    why: str
+    by: PersonId
+
+
+@fact("batch.scan_refused", subject="batch")
+@dataclass(frozen=True, slots=True)
+class ScanRefused:
+    """A label was scanned or typed that does not belong here; the step is not done by that."""
+
+    batch: BatchId
+    prompt: PromptId
+    scanned: str
+    entered: Entered
+    why: tuple[str, ...]
+    by: PersonId
+
+
+@fact("batch.prompt_overdue", subject="batch")
+@dataclass(frozen=True, slots=True)
+class PromptOverdue:
+    """The latest time for an answer has passed without one. It may still be given; the record says that it is late."""
+
+    batch: BatchId
+    prompt: PromptId
+    phase: str
+    what: str
 
 
 @fact("batch.setpoints_commanded", subject="batch")

@@ -15,6 +15,7 @@ from typing import Any
 
 from isogenic.batches.facts import (
     AlarmRaised,
+    AnswerCorrected,
     BatchClosed,
     BatchStarted,
     ClockCorrected,
@@ -24,6 +25,7 @@ from isogenic.batches.facts import (
     PhaseStarted,
     PromptAnswered,
     PromptAsked,
+    PromptWitnessed,
     SetpointsCommanded,
     SignalLost,
     SignalReturned,
@@ -31,6 +33,7 @@ from isogenic.batches.facts import (
     TotalRestarted,
 )
 from isogenic.batches.states import State
+from isogenic.batches.talk import Talk, follow, in_force
 from isogenic.errors import NotValid
 from isogenic.ids import BatchId, LotId, ProductId, PromptId, SponsorId, UnitId
 from isogenic.recipes.model import ControlPhase, ControlRecipe, Then
@@ -73,6 +76,7 @@ class BatchState:
     monitored_since: datetime | None = None  # the first monitored phase began
     monitored_until: datetime | None = None  # the newest monitored phase ended; None again once another begins
     closed: bool = False
+    talk: Talk = field(default_factory=Talk)  # times of questions and answers, and what waits for a witness
 
     @property
     def batch(self) -> BatchId:
@@ -129,7 +133,7 @@ def apply(state: BatchState | None, fact: Fact) -> BatchState:
 
 def fold(state: BatchState, payload: Payload, at: datetime) -> BatchState:
     """The state after one more payload of this batch, noted at a time."""
-    state = replace(state, at=at, facts=state.facts + 1)
+    state = replace(state, at=at, facts=state.facts + 1, talk=follow(state.talk, payload, at, asked=state.asked))
     folded = _FOLDS.get(type(payload))
     return folded(state, payload, at) if folded else state
 
@@ -209,12 +213,20 @@ def _signal_returned(state: BatchState, fact: SignalReturned, at: datetime) -> B
     return replace(state, lost={name: lost for name, lost in state.lost.items() if name != fact.signal})
 
 
+def _said(state: BatchState, fact: Payload, at: datetime) -> BatchState:
+    """An answer counts once it is in force: where it wants a witness, not before one has signed."""
+    said = state.talk.newest.get(fact.prompt)
+    return state if said is None else replace(state, answers={**state.answers, fact.prompt: in_force(said)})
+
+
 _FOLDS: Mapping[type, Callable[[BatchState, Any, datetime], BatchState]] = {
     PhaseStarted: _phase_started,
     PhaseCompleted: _phase_completed,
     StateChanged: _state_changed,
     PromptAsked: lambda state, fact, at: replace(state, asked={**state.asked, fact.prompt: fact}),
-    PromptAnswered: lambda state, fact, at: replace(state, answers={**state.answers, fact.prompt: fact}),
+    PromptAnswered: _said,
+    AnswerCorrected: _said,
+    PromptWitnessed: _said,
     SetpointsCommanded: lambda state, fact, at: replace(state, setpoints={**state.setpoints, **fact.setpoints}),
     DoseCommanded: _dose_commanded,
     DoseNotNeeded: lambda state, fact, at: replace(state, window=fact.window),

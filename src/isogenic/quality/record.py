@@ -95,6 +95,7 @@ class LotRecord:
     manifest: Manifest | None = None
     operators: frozenset[PersonId] = frozenset()
     open_prompts: Mapping[PromptId, str] = field(default_factory=dict)
+    to_witness: frozenset[PromptId] = frozenset()  # questions that a second person signs, too
     answered: int = 0
     alarms: int = 0
     samples: Mapping[SampleId, SampleDrawn] = field(default_factory=dict)
@@ -244,12 +245,25 @@ def _lot_created(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
 
 
 def _asked(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
-    return replace(record, open_prompts={**record.open_prompts, payload.prompt: payload.text})
+    to_witness = record.to_witness | {payload.prompt} if payload.how.witness else record.to_witness
+    return replace(record, open_prompts={**record.open_prompts, payload.prompt: payload.text}, to_witness=to_witness)
 
 
 def _answered(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     if payload.prompt not in record.open_prompts:
         return _strange(record, fact, f"{payload.prompt} was not asked")
+    if payload.prompt in record.to_witness:  # it counts once a second person has signed
+        return replace(record, operators=record.operators | {payload.by})
+    return _settled(record, payload)
+
+
+def _took_part(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
+    """Who witnessed, declined or corrected had a hand in the batch."""
+    record = replace(record, operators=record.operators | {payload.by})
+    return _settled(record, payload) if fact.kind == "batch.prompt_witnessed" and payload.prompt in record.open_prompts else record
+
+
+def _settled(record: LotRecord, payload: Any) -> LotRecord:
     left = {prompt: text for prompt, text in record.open_prompts.items() if prompt != payload.prompt}
     return replace(record, open_prompts=left, answered=record.answered + 1, operators=record.operators | {payload.by})
 
@@ -360,6 +374,9 @@ _STEPS: Mapping[str, Step] = {
     "batch.started": _started,
     "batch.prompt_asked": _asked,
     "batch.prompt_answered": _answered,
+    "batch.prompt_witnessed": _took_part,
+    "batch.witness_declined": _took_part,
+    "batch.answer_corrected": _took_part,
     "batch.alarm_raised": _alarm,
     "batch.clock_corrected": _clock_corrected,
     "batch.closed": _closed,

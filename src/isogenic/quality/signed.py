@@ -10,6 +10,9 @@
     quality.trail_reviewed        review_trail                     which lines of which facts, with which remark
     authority.passkey_enrolled    enrol_passkey, by that person    person, passkey, domain
     authority.competence_..., master file, licence: authority.signed
+    batch.prompt_answered         answer_prompt, by who answered   the answer, how and by whom it was given
+    batch.prompt_witnessed        witness_answer, by another       the same answer
+    batch.answer_corrected        correct_answer                   the correction, and the answer that it names
     authority.entitlement_...     decide_entitlement               which ledger, for whom, since when, why; derived ones are not signed
     vault.erasure_ordered         erase_person                     checked by vault.signed, which this room does not know
 
@@ -22,7 +25,8 @@ Leaves to others: whether the signature verifies, and with which key (authority)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, entitlement_digest
 from isogenic.authority.identities import PasskeyEnrolled
@@ -31,9 +35,11 @@ from isogenic.authority.revocation import KeyRevoked, revocation_digest
 from isogenic.authority.rules import Act, roles_that_may
 from isogenic.authority.signatures import MEANINGS, holds_signature
 from isogenic.authority.signed import KINDS, signed_in
-from isogenic.batches.facts import BatchStarted
+from isogenic.batches.facts import AnswerCorrected, BatchStarted, PromptAnswered, PromptAsked, PromptWitnessed
+from isogenic.batches.prompts import needs_signature
+from isogenic.batches.talk import answer_digest
 from isogenic.checks import Note, Severity
-from isogenic.ids import DeviationId
+from isogenic.ids import BatchId, DeviationId, PromptId
 from isogenic.quality.deviations import DeviationDisposed, DeviationOpened, disposition_digest
 from isogenic.quality.release import LotRejected, LotReleased, noted_release_digest, rejection_digest
 from isogenic.quality.trail_review import TrailReviewed, noted_review_digest
@@ -62,6 +68,7 @@ WITH_SIGNATURES = frozenset(
 )
 _ELSEWHERE = frozenset({"vault.erasure_ordered"})
 _Opened = dict[DeviationId, list[DeviationOpened]]
+_OF_PEOPLE = PromptAnswered | AnswerCorrected | PromptWitnessed
 
 
 def check_signed_facts(facts: Sequence[Fact], keys: Sequence[Key] | None = None) -> list[Note]:
@@ -71,8 +78,17 @@ def check_signed_facts(facts: Sequence[Fact], keys: Sequence[Key] | None = None)
     for fact in facts:
         if isinstance(fact.payload, DeviationOpened):
             opened.setdefault(fact.payload.deviation, []).append(fact.payload)
-    signed = [fact for fact in facts if fact.kind not in _ELSEWHERE and (fact.kind in WITH_SIGNATURES or holds_signature(fact.payload))]
-    wrong = [f"in {fact.kind} at {fact.ref}: {why}" for fact in signed for why in _wrong(fact, opened)]
+    steps = _Steps.of(facts)
+    signed = [
+        fact
+        for fact in facts
+        if fact.kind not in _ELSEWHERE and (fact.kind in WITH_SIGNATURES or holds_signature(fact.payload) or steps.to_be_signed(fact.payload))
+    ]
+    wrong = [
+        f"in {fact.kind} at {fact.ref}: {why}"
+        for fact in signed
+        for why in (steps.wrong(fact, fact.payload) if isinstance(fact.payload, _OF_PEOPLE) else _wrong(fact, opened))
+    ]
     if wrong:
         return [Note("check_signed_facts", Severity.STOP, text) for text in wrong]
     return [Note("check_signed_facts", Severity.GOOD, f"{len(signed)} signed facts say what was signed")]
@@ -132,6 +148,50 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
             yield "nobody signs facts of this kind"
     if written_by(fact.ref.ledger) != CONTROL or (site and audience_of(fact.ref.ledger) not in (site, "HOUSE")):
         yield f"it counts only in a ledger that the control site writes{f' for {site}' if site else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What people were asked and have said, so that a signature under a step can be held against it."""
+
+    asked: Mapping[tuple[BatchId, PromptId], PromptAsked]
+    said: Mapping[str, PromptAnswered | AnswerCorrected]  # by digest
+
+    @classmethod
+    def of(cls, facts: Sequence[Fact]) -> _Steps:
+        said = [fact.payload for fact in facts if isinstance(fact.payload, PromptAnswered | AnswerCorrected)]
+        asked = {(each.batch, each.prompt): each for fact in facts if isinstance(each := fact.payload, PromptAsked)}
+        return cls(asked, {answer_digest(each): each for each in said})
+
+    def to_be_signed(self, payload: object) -> bool:
+        """Whether it is a step that the question wants signed: a signature that was left out is missed."""
+        if not isinstance(payload, PromptAnswered):
+            return isinstance(payload, AnswerCorrected | PromptWitnessed)
+        asked = self.asked.get((payload.batch, payload.prompt))
+        return asked is not None and needs_signature(asked)
+
+    def wrong(self, fact: Fact, payload: PromptAnswered | AnswerCorrected | PromptWitnessed) -> Iterator[str]:
+        if written_by(fact.ref.ledger) == CONTROL:
+            yield "it counts only in a ledger that a site writes"
+        if payload.signature is None:
+            yield "nobody signed it"
+            return
+        if payload.signature.person != payload.by:
+            yield f"it is signed by {payload.signature.person}, and says that {payload.by} did it"
+        match payload:
+            case PromptAnswered():
+                yield from _does(payload.signature, (Act.ANSWER_PROMPT,), answer_digest(payload))
+            case AnswerCorrected():
+                yield from _does(payload.signature, (Act.CORRECT_ANSWER,), answer_digest(payload))
+                if payload.corrects not in self.said:
+                    yield "it corrects an answer that is not in these ledgers"
+            case PromptWitnessed():
+                yield from _does(payload.signature, (Act.WITNESS_ANSWER,), payload.answered)
+                first = self.said.get(payload.answered)
+                if first is None or (first.batch, first.prompt) != (payload.batch, payload.prompt):
+                    yield "it witnesses an answer that is not in these ledgers"
+                elif first.by == payload.by:  # 21 CFR 211.101(d): one person does it, a second verifies
+                    yield f"{payload.by} witnessed what {payload.by} did"
 
 
 def _does(signature: Signature, acts: tuple[Act, ...], digest: str) -> Iterator[str]:

@@ -38,7 +38,17 @@ from isogenic.authority.identities import (
     PersonEnabled,
 )
 from isogenic.authority.people import Directory, DirectoryPublished
-from isogenic.batches.facts import BatchClosed, BatchStarted, PhaseCompleted, PhaseStarted, PromptAnswered, SetpointsCommanded, StateChanged
+from isogenic.batches.facts import (
+    AnswerCorrected,
+    BatchClosed,
+    BatchStarted,
+    PhaseCompleted,
+    PhaseStarted,
+    PromptAnswered,
+    PromptWitnessed,
+    SetpointsCommanded,
+    StateChanged,
+)
 from isogenic.clock import text_of_time
 from isogenic.errors import NotValid
 from isogenic.laboratory.results import ResultReported
@@ -175,6 +185,10 @@ def _of_batches(payload: Payload) -> Iterator[Change]:
                 yield Change(str(payload.batch), f"set-point {name.removesuffix('_sp')}", f"{value:.12g}")
         case PromptAnswered():
             yield Change(str(payload.batch), f"answer to {payload.prompt}", payload.answer)
+        case AnswerCorrected():
+            yield Change(str(payload.batch), f"answer to {payload.prompt}", payload.answer, old=payload.was)
+        case PromptWitnessed():
+            yield Change(str(payload.batch), f"{payload.prompt} witnessed by", str(payload.by))
         case ResultReported():
             yield Change(str(payload.sample), payload.attribute, f"{payload.qualifier}{payload.value:.12g} {payload.unit}".strip())
 

@@ -26,11 +26,13 @@ from isogenic.recipes.model import (
     ControlPhase,
     ControlPrompt,
     ControlRecipe,
+    ControlTimer,
     Dose,
     DoseRule,
     MasterRecipe,
     Operation,
     Phase,
+    Prompt,
     SiteRecipe,
     digest_of,
 )
@@ -81,7 +83,13 @@ def derivable(master: MasterRecipe, unit: Unit) -> list[Note]:
     """Every need of the recipe, and whether the unit meets it."""
     if unit.cls.name != master.equipment_class:
         return [_note("check_class", f"{unit.id} is a {unit.cls.name}, not a {master.equipment_class}")]
-    return [*check_capabilities(master, unit), *check_signals(master, unit), *check_setpoints(master, unit), *check_doses(master, unit)]
+    return [
+        *check_capabilities(master, unit),
+        *check_signals(master, unit),
+        *check_setpoints(master, unit),
+        *check_doses(master, unit),
+        *check_timers(master, unit),
+    ]
 
 
 def _note(check: str, wrong: str, *, good: str = "") -> Note:
@@ -142,6 +150,18 @@ def check_doses(master: MasterRecipe, unit: Unit) -> list[Note]:
         if dose.rule is DoseRule.BOLUS and not (dose.below <= dose.to and dose.every_h > 0):
             wrong.append(f"{phase.name} would dose below {dose.below:g} up to {dose.to:g} every {dose.every_h:g} h")
     return [_note("check_doses", text) for text in wrong] or [_note("check_doses", "", good="every dose can do what it is for")]
+
+
+def check_timers(master: MasterRecipe, unit: Unit) -> list[Note]:
+    """No question has to be answered before it may be, with the numbers of this unit."""
+    values = _values(master, unit)
+    prompts = [_prompt(each, values) for phase in master.procedure.phases for each in phase.prompts]
+    wrong = [
+        f"{each.name} may be answered after {each.timer.earliest_min:g} min, and has to be within {each.timer.latest_min:g} min"
+        for each in prompts
+        if each.timer is not None and each.timer.latest_min is not None and each.timer.latest_min <= each.timer.earliest_min
+    ]
+    return [_note("check_timers", text) for text in wrong]
 
 
 def derive_control(master: MasterRecipe, unit: Unit, *, batch: BatchId, lot: LotId) -> ControlRecipe:
@@ -234,7 +254,7 @@ def _phase(phase: Phase, operation: Operation, values: Mapping[str, Quantity], u
         setpoints={name: _number(text, values, units[name]) for name, text in phase.setpoints.items()},
         held={name: _number(text, values, units[name]) for name, text in phase.held.items()},
         dose=_dose(phase.dose, values, units) if phase.dose else None,
-        prompts=tuple(ControlPrompt(each.name, each.text, each.answer, each.unit, each.low, each.high) for each in phase.prompts),
+        prompts=tuple(_prompt(each, values) for each in phase.prompts),
         until=_condition(phase.until, values, units),
         needs=_deciding(phase),
         timeout_h=_number(phase.timeout, values, "h") if phase.timeout else None,
@@ -243,6 +263,15 @@ def _phase(phase: Phase, operation: Operation, values: Mapping[str, Quantity], u
         lost_then=phase.lost_then,
         monitored=phase.monitored,
     )
+
+
+def _prompt(prompt: Prompt, values: Mapping[str, Quantity]) -> ControlPrompt:
+    timer = None
+    if prompt.timer is not None:
+        earliest = _number(prompt.timer.earliest, values, "min") if prompt.timer.earliest else 0.0
+        latest = _number(prompt.timer.latest, values, "min") if prompt.timer.latest else None
+        timer = ControlTimer(earliest, latest, prompt.timer.after)
+    return ControlPrompt(prompt.name, prompt.text, prompt.answer, prompt.unit, prompt.low, prompt.high, prompt.how, timer)
 
 
 def _condition(text: str, values: Mapping[str, Quantity], units: Mapping[str, str]) -> str:

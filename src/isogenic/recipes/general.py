@@ -20,8 +20,8 @@ from isogenic.ids import ProductId, RecipeId, SponsorId
 from isogenic.plant.classes import CLASSES, DOSE_NUMBER
 from isogenic.plant.model import EquipmentClass, Role
 from isogenic.recipes import conditions
+from isogenic.recipes.asking import read_prompt
 from isogenic.recipes.model import (
-    Answer,
     Dose,
     DoseRule,
     GeneralRecipe,
@@ -211,9 +211,7 @@ class _Reader:
     def phase(self, table: Table, *, held: Mapping[str, str], lost: tuple[str, Then]) -> Phase:
         name = _name(table, "phase")
         self.once(name, table.line_of("phase"))
-        prompts = tuple(self.prompt(each) for each in table.tables("ask", needed=False))
-        if len(prompts) > PROMPTS_MAX:
-            table.complain("ask", f"{len(prompts)} questions are more than {PROMPTS_MAX}")
+        prompts = self.prompts(table)
         dose = self.dose(table.table("dose")) if table.has("dose") else None
         until = self.condition(table, "until")
         self.complain_of_vain_waits(table, until, dose=dose, prompts=prompts)
@@ -314,15 +312,13 @@ class _Reader:
             every=self.time(table, "every"),
         )
 
-    def prompt(self, table: Table) -> Prompt:
-        name = _name(table, "prompt")
-        self.once(name, table.line_of("prompt"))
-        answer = table.choice("answer", Answer)
-        low = table.number("low", default=0.0) if table.has("low") else None
-        high = table.number("high", default=0.0) if table.has("high") else None
-        unit = table.unit("unit", default="") if table.has("unit") else ""
-        if answer is not Answer.NUMBER and (low is not None or high is not None or unit):
-            table.complain("answer", f"only a number has a unit and limits, not a {answer}")
-        if low is not None and high is not None and high < low:
-            table.complain("high", f"{high:g} is below {low:g}")
-        return Prompt(name, _short(table, "text"), answer, unit, low, high)
+    def prompts(self, table: Table) -> tuple[Prompt, ...]:
+        found: list[Prompt] = []
+        for each in table.tables("ask", needed=False):
+            name = _name(each, "prompt")
+            self.once(name, each.line_of("prompt"))
+            before = [known.name for known in found]
+            found.append(read_prompt(each, name, time=lambda inner, key, default: self.time(inner, key, default=default), before=before))
+        if len(found) > PROMPTS_MAX:
+            table.complain("ask", f"{len(found)} questions are more than {PROMPTS_MAX}")
+        return tuple(found)

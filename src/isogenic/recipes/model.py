@@ -25,15 +25,19 @@ from isogenic.recipes.scaling import Per
 from isogenic.units import Quantity
 
 __all__ = [
+    "PLAIN",
     "Answer",
+    "Ask",
     "ControlDose",
     "ControlParameter",
     "ControlPhase",
     "ControlPrompt",
     "ControlRecipe",
+    "ControlTimer",
     "Difference",
     "Dose",
     "DoseRule",
+    "Expects",
     "GeneralRecipe",
     "MasterRecipe",
     "Need",
@@ -45,6 +49,7 @@ __all__ = [
     "SiteDocument",
     "SiteRecipe",
     "Then",
+    "Timer",
     "UnitProcedure",
     "digest_of",
 ]
@@ -70,6 +75,52 @@ class Answer(StrEnum):
     CONFIRM = "confirm"
     NUMBER = "number"
     TEXT = "text"
+    CHOICE = "choice"
+    SCAN = "scan"
+
+
+class Expects(StrEnum):
+    """What a label that is scanned is to be of."""
+
+    MATERIAL = "material"
+    ASSEMBLY = "assembly"
+    SAMPLE = "sample"
+    PATIENT = "patient"
+    LINE = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How a person is asked, beyond the words: the same in the recipe, in the control recipe and in the fact."""
+
+    choices: tuple[str, ...] = ()  # of a choice
+    expects: str = ""  # of a scan: one of `Expects`
+    material: str = ""  # of a scan: which of them, as the recipe names it
+    picture: str = ""  # hex SHA-256 of a published picture
+    sign: bool = False  # the answer is signed by who gives it (21 CFR 11.50)
+    witness: bool = False  # and a second person signs that it is so (21 CFR 211.101(d), 211.188(b)(11))
+    competence: str = ""  # what whoever signs must be competent in, on the day
+
+
+PLAIN = Ask()
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """When a question may be answered, from when it was asked, or from when another of its phase was answered."""
+
+    earliest: str  # a time, or empty: at once
+    latest: str  # a time, or empty: whenever
+    after: str = ""  # the prompt whose answer starts it; empty: the asking does
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTimer:
+    """A timer in minutes."""
+
+    earliest_min: float
+    latest_min: float | None
+    after: str = ""
 
 
 class DoseRule(StrEnum):
@@ -137,6 +188,8 @@ class Prompt:
     unit: str
     low: float | None
     high: float | None
+    how: Ask = PLAIN
+    timer: Timer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +356,8 @@ class ControlPrompt:
     unit: str
     low: float | None
     high: float | None
+    how: Ask = PLAIN
+    timer: ControlTimer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isogenic.batches.engine import BatchState, step
-from isogenic.batches.facts import AlarmRaised, BatchClosed
+from isogenic.batches.facts import AlarmRaised, BatchClosed, PromptOverdue
 from isogenic.clock import Moment
 from isogenic.ids import BatchId, DeviationId, LotId, Mint, SiteId
 from isogenic.monitoring.explanation import Finding
@@ -157,6 +157,7 @@ def deviations(
         model = _model(site, batch)
         unit = f"_{HOURS}" if model is None or model.maturity_unit == HOURS else ""
         opened.append(_from_finding(judgement.finding, about, now, mint, unit=unit))
+    opened += [_from_overdue(payload, about, now, mint) for payload in stepped if isinstance(payload, PromptOverdue)]
     opened += [_from_alarm(payload, about, now, mint) for payload in stepped if isinstance(payload, AlarmRaised)]
     return opened
 
@@ -195,6 +196,20 @@ def _from_alarm(alarm: AlarmRaised, about: Subject, now: datetime, mint: Mint) -
     return open_from_finding(
         mint.fresh(DeviationId),
         alarm.what,
+        **about._asdict(),
+        origin=Origin.ENGINE,
+        severity=Severity.MAJOR,
+        evidence=evidence,
+        detected_at=now,
+    )
+
+
+def _from_overdue(late: PromptOverdue, about: Subject, now: datetime, mint: Mint) -> DeviationOpened:
+    """A hold time that ran out: what it means for the lot is for quality to say."""
+    evidence = {"phase": late.phase, "prompt": str(late.prompt)}
+    return open_from_finding(
+        mint.fresh(DeviationId),
+        late.what,
         **about._asdict(),
         origin=Origin.ENGINE,
         severity=Severity.MAJOR,
