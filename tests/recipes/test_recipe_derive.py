@@ -33,7 +33,7 @@ def test_a_site_differs_only_where_its_document_says_so():
     general = load_general(GENERAL)
     porto = derive_site(general, load_site(text("porto.site.yaml")))
     differs = {name for name in general.formula if porto.formula[name] != general.formula[name]}
-    assert differs == {"agitation", "glucose_stock"} == {one.parameter for one in porto.differences}
+    assert differs == {"agitation", "glucose_stock"} == {one.name for one in porto.differences}
     ghent = derive_site(general, load_site(text("ghent.site.yaml")))
     assert ghent.formula == general.formula
 
@@ -67,7 +67,7 @@ def test_a_difference_that_is_not_allowed_is_named_with_its_line(old, new, why):
 
 def test_a_parameter_differs_once():
     twice = text("leeds.site.yaml") + text("leeds.site.yaml").split("differences:\n")[1].replace("140 rpm", "130 rpm")
-    with pytest.raises(NotValid, match="line 14: agitation is declared twice"):
+    with pytest.raises(NotValid, match="line 15: agitation is declared twice"):
         derive_site(load_general(GENERAL), load_site(twice))
 
 

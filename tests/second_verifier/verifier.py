@@ -512,6 +512,7 @@ SIGNED = {
     "quality.deviation_disposed",
     "recipe.approved",
     "recipe.published",
+    "recipe.site_document_approved",
     "vault.erasure_ordered",
 }
 ENTITLED = {"authority.entitlement_granted": "grant", "authority.entitlement_ended": "end"}  # signed unless it was derived
@@ -690,7 +691,7 @@ def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
     elif kind in ENTITLED:
         said = {"act": ENTITLED[kind], "ledger": body["ledger"], "party": body["party"], "since": body.get("since"), "why": body["why"]}
         digest, meanings = sha256(b"isogenic-entitlement/1\n" + canonical(said)).hexdigest(), {"entitlement decided"}
-    elif kind == "recipe.approved":
+    elif kind in ("recipe.approved", "recipe.site_document_approved"):
         digest, meanings = body["digest"], {"authored", "approved"}
     elif kind == "recipe.published":
         digest, meanings = sha256(body["text"].encode()).hexdigest(), {"authored", "approved"}

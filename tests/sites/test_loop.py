@@ -171,7 +171,9 @@ def received(tmp_path_factory: pytest.TempPathFactory) -> tuple[SiteState, Recip
 
 def answered(state: SiteState, publication: RecipePublished) -> RecipeAccepted | RecipeNotAccepted:
     assert state.directory is not None
-    return answer_publication(publication, plant=state.plant, directory=state.directory)
+    return answer_publication(
+        publication, plant=state.plant, directory=state.directory, site_approvals=state.site_approvals.get(publication.site_digest, ())
+    )
 
 
 def test_a_recipe_signed_by_two_people_is_accepted_for_the_units_that_can_run_it(received: tuple[SiteState, RecipePublished]) -> None:
@@ -187,6 +189,20 @@ def test_a_text_that_is_not_the_signed_one_is_not_accepted(received: tuple[SiteS
     answer = answered(state, replace(publication, text=GENERAL.replace("value: 37.0 degC", "value: 36.9 degC")))
     assert isinstance(answer, RecipeNotAccepted)
     assert "the text has digest" in answer.reasons[0]
+
+
+def test_a_site_document_that_nobody_signed_is_not_accepted(received: tuple[SiteState, RecipePublished]) -> None:
+    state, publication = received
+    answer = answered(replace(state, site_approvals={}), publication)
+    assert isinstance(answer, RecipeNotAccepted)
+    assert answer.reasons == ("site document: nobody who may has signed the recipe as authored or as approved",)
+
+
+def test_a_site_document_that_is_not_the_signed_one_is_not_accepted(received: tuple[SiteState, RecipePublished]) -> None:
+    state, publication = received
+    answer = answered(state, replace(publication, site_text=publication.site_text.replace("140 rpm", "150 rpm")))
+    assert isinstance(answer, RecipeNotAccepted)
+    assert "the site document has digest" in answer.reasons[0]
 
 
 def test_one_approval_is_not_enough(received: tuple[SiteState, RecipePublished]) -> None:
@@ -207,7 +223,8 @@ def test_a_signature_of_somebody_unknown_does_not_count(received: tuple[SiteStat
     state, publication = received
     assert state.directory is not None
     others = {name: person for name, person in state.directory.people.items() if name != BEN}
-    answer = answer_publication(publication, plant=state.plant, directory=replace(state.directory, people=others))
+    signed = state.site_approvals[publication.site_digest]
+    answer = answer_publication(publication, plant=state.plant, directory=replace(state.directory, people=others), site_approvals=signed)
     assert isinstance(answer, RecipeNotAccepted)
     assert any("does not name them" in reason for reason in answer.reasons)
 
@@ -227,7 +244,8 @@ def test_a_recipe_that_no_unit_can_run_is_not_accepted_and_the_unit_says_why(rec
     unit = state.plant.unit(UNITS[LEEDS])
     weak = replace(unit, capabilities={**unit.capabilities, "temperature": replace(unit.capabilities["temperature"], high=35.0)})
     assert state.directory is not None
-    answer = answer_publication(publication, plant=replace(state.plant, units={unit.id: weak}), directory=state.directory)
+    signed = state.site_approvals[publication.site_digest]
+    answer = answer_publication(publication, plant=replace(state.plant, units={unit.id: weak}), directory=state.directory, site_approvals=signed)
     assert isinstance(answer, RecipeNotAccepted)
     assert any(reason.startswith("BR-50: ") and "temperature" in reason for reason in answer.reasons)
 

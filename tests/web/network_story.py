@@ -185,7 +185,9 @@ def _publish_recipe(network: Network) -> None:
     for site, book in network.books.items():
         for publication in node.state.site(site).published.values():
             book.note(clock.at + timedelta(hours=1), NodeStarted(site, "isogenic test", 0), house=True)
-            book.note(clock.at + timedelta(hours=1), answer_publication(publication, plant=book.plant, directory=network.world.directory))
+            signed = tuple(each.signature for each in node.state.site_approvals.get(publication.site_digest, ()))
+            answer = answer_publication(publication, plant=book.plant, directory=network.world.directory, site_approvals=signed)
+            book.note(clock.at + timedelta(hours=1), answer)
 
 
 def _tell(network: Network) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from isogenic.authority.gate import check_two_people_approved
 from isogenic.authority.identities import check_no_identity_is_reused, follow
-from isogenic.authority.people import Directory, DirectoryPublished, Person, Role
-from isogenic.authority.rules import Act, require, roles_that_may
+from isogenic.authority.people import Directory, DirectoryPublished, Person
+from isogenic.authority.rules import Act, require
 from isogenic.authority.signatures import MEANINGS, Pen, sign
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, RecipeId, SiteId, SponsorId
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.monitoring.model import Model
+from isogenic.network.acting import actor_of, role_for
 from isogenic.network.control import CONTROL, ControlNode, decided_alone
 from isogenic.network.entitling import derive_entitlements
+from isogenic.network.site_documents import approve_documents, check_site_document, documents_at_hand, submitted_recipe
 from isogenic.quality.deviations import DeviationDisposed, Disposition, dispose, disposition_digest
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import (
@@ -40,10 +42,8 @@ from isogenic.recipes.approval import RecipeApproved, RecipePublished, RecipeSub
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import digest_of
 from isogenic.records.dossier import audience_of
-from isogenic.records.facts import Actor
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import Signer
-from isogenic.records.signatures import PASSWORD, Signature
 
 __all__ = [
     "actor_of",
@@ -68,16 +68,6 @@ def directory(node: ControlNode) -> Directory:
     if node.state.directory is None:
         raise NotAllowed("nobody can act at the control site", why="no directory of people has been published yet")
     return node.state.directory
-
-
-def actor_of(person: Person, role: Role, signature: Signature | None = None) -> Actor:
-    """A person in a role, signed in by the method of the signature."""
-    return Actor(str(person.id), str(role), signature.method if signature is not None else PASSWORD)
-
-
-def role_for(person: Person, act: Act) -> Role:
-    """The role in which the person does this: the first of theirs that the act is open to."""
-    return next((role for role in roles_that_may(act) if role in person.roles), person.roles[0])
 
 
 @decided_alone
@@ -136,7 +126,7 @@ def submit_recipe(node: ControlNode, person: Person, text: str) -> RecipeSubmitt
 @decided_alone
 def approve_recipe(node: ControlNode, person: Person, signer: Signer | Pen, *, recipe: RecipeId, version: int, act: Act) -> RecipeApproved:
     """Sign a submitted recipe, as its author or as its approver: two different people."""
-    submitted = _submitted(node, recipe, version)
+    submitted = submitted_recipe(node, recipe, version)
     before = node.state.approvals.get((recipe, version), ())
     author = next((each.signature.person for each in before if each.signature.meaning == MEANINGS[Act.SIGN_RECIPE_AS_AUTHOR]), None)
     if any(each.signature.person == person.id for each in before):
@@ -146,6 +136,8 @@ def approve_recipe(node: ControlNode, person: Person, signer: Signer | Pen, *, r
     signature = sign(signer, person, role=role, meaning=MEANINGS[act], at=node.clock.now().at, digest=submitted.digest)
     approved = RecipeApproved(recipe, version, submitted.digest, signature)
     node.note([approved], actor=actor_of(person, role, signature))
+    if isinstance(signer, Signer):  # a passkey signs one thing at a time: then each site's document by itself
+        approve_documents(node, person, signer, recipe=recipe, version=version, act=act)
     return approved
 
 
@@ -156,7 +148,7 @@ def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, versi
     A site whose ledger waits gets it once it has answered (publishing).
     """
     require(person, Act.APPROVE_RECIPE)
-    submitted = _submitted(node, recipe, version)
+    submitted = submitted_recipe(node, recipe, version)
     if digest_of(submitted.text) != submitted.digest:
         raise NotTrusted(f"cannot publish {recipe} version {version}", why="its text is not the one that its digest names")
     approvals = tuple(each.signature for each in node.state.approvals.get((recipe, version), ()))
@@ -170,13 +162,20 @@ def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, versi
     published = []
     said = [each.payload for each in node.state.announced if isinstance(each.payload, RecipePublished)]
     sponsor = load_general(submitted.text).sponsor
-    for site in node.sites():
-        local = node.site_documents.get(site)
-        if local is None or (recipe, version) in node.state.site(site).published or not _works_for(node, site, sponsor):
+    held_back = []
+    for document in documents_at_hand(node, person, recipe, version):
+        site = document.site
+        if (recipe, version) in node.state.site(site).published or not _works_for(node, site, sponsor):
             continue
         if any((each.recipe, each.version, each.site) == (recipe, version, site) for each in said):
             continue  # decided before, and on its way
-        published.append(RecipePublished(recipe, version, submitted.digest, submitted.text, approvals, site, digest_of(local), local))
+        stopped = stops(check_site_document(node, document, directory=directory(node)))
+        if stopped:
+            held_back.append(f"{site}: " + "; ".join(note.text for note in stopped))
+            continue
+        published.append(RecipePublished(recipe, version, submitted.digest, submitted.text, approvals, site, document.digest, document.text))
+    if held_back and not published:
+        raise NotAllowed(f"cannot publish {recipe} version {version}", why="; ".join(held_back), possible="two people sign each site's document")
     node.publishing.publish(*published, actor=actor_of(person, role_for(person, Act.APPROVE_RECIPE)))
     return [each.site for each in published]
 
@@ -184,14 +183,6 @@ def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, versi
 def _works_for(node: ControlNode, site: SiteId, sponsor: SponsorId | None) -> bool:
     """Whether a site keeps a ledger for the sponsor: nobody else's recipe reaches it (I7)."""
     return sponsor is None or any(owner == site and audience_of(origin) == sponsor for origin, (owner, _) in node.copies.items())
-
-
-def _submitted(node: ControlNode, recipe: RecipeId, version: int) -> RecipeSubmitted:
-    found = node.state.submitted.get((recipe, version))
-    if found is None:
-        known = ", ".join(f"{name} version {number}" for name, number in node.state.submitted) or "none"
-        raise NotFound(f"no recipe {recipe} version {version}", why="it has not been submitted", possible=known)
-    return found
 
 
 # ---- deviations ----

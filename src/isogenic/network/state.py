@@ -34,7 +34,15 @@ from isogenic.quality.record import CLAIMS, DECISIONS, LotRecord, batch_of, name
 from isogenic.quality.record import apply as apply_to_lot
 from isogenic.quality.release import LotRejected, LotReleased, ReleaseRefused
 from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
-from isogenic.recipes.approval import RecipeAccepted, RecipeApproved, RecipeNotAccepted, RecipePublished, RecipeSubmitted
+from isogenic.recipes.approval import (
+    RecipeAccepted,
+    RecipeApproved,
+    RecipeNotAccepted,
+    RecipePublished,
+    RecipeSubmitted,
+    SiteDocumentApproved,
+    SiteDocumentSubmitted,
+)
 from isogenic.records import codec
 from isogenic.records import facts as records
 from isogenic.records.facts import Actor, Fact, UnknownPayload
@@ -66,6 +74,8 @@ OURS_TO_SAY = DECISIONS | {
     "quality.specification_published",
     "recipe.approved",
     "recipe.published",
+    "recipe.site_document_approved",
+    "recipe.site_document_submitted",
     "recipe.submitted",
 }
 RecipeKey = tuple[RecipeId, int]
@@ -131,6 +141,8 @@ class ControlState:
     keys: KeyHistory = field(default_factory=KeyHistory)  # of the sites: the first ones, and what was revoked
     submitted: Mapping[RecipeKey, RecipeSubmitted] = field(default_factory=dict)
     approvals: Mapping[RecipeKey, tuple[RecipeApproved, ...]] = field(default_factory=dict)
+    site_documents: Mapping[tuple[SiteId, RecipeId, int], SiteDocumentSubmitted] = field(default_factory=dict)  # the newest of each
+    site_approvals: Mapping[str, tuple[SiteDocumentApproved, ...]] = field(default_factory=dict)  # by digest
     specifications: Mapping[ProductId, Specification] = field(default_factory=dict)
     models: Mapping[ProductId, ModelPublished] = field(default_factory=dict)
     sites: Mapping[SiteId, SiteView] = field(default_factory=dict)
@@ -306,7 +318,7 @@ def _announced(state: ControlState, fact: Fact, place: Place) -> ControlState:
             pass
         case CompetenceGranted() | CompetenceWithdrawn():
             pass
-        case KeyRevoked() | RecipePublished():
+        case KeyRevoked() | RecipePublished() | SiteDocumentApproved():
             to = payload.site
         case EntitlementGranted() | EntitlementEnded() if payload.signature is not None and (site := _writer(payload.ledger)) is not None:
             to = site
@@ -339,6 +351,10 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
         case RecipeApproved():
             key = (payload.recipe, payload.version)
             return replace(state, approvals={**state.approvals, key: (*state.approvals.get(key, ()), payload)})
+        case SiteDocumentSubmitted():
+            return replace(state, site_documents={**state.site_documents, (payload.site, payload.recipe, payload.version): payload})
+        case SiteDocumentApproved():
+            return replace(state, site_approvals={**state.site_approvals, payload.digest: (*state.site_approvals.get(payload.digest, ()), payload)})
         case SpecificationPublished():
             return replace(state, specifications={**state.specifications, payload.product: read_specification(payload.text)})
         case ModelPublished():

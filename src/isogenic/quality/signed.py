@@ -6,6 +6,7 @@
     quality.deviation_disposed    dispose_deviation                the deviation as opened, disposition, justification
     authority.key_revoked         revoke_key                       site, ledgers with their sizes, new key, reason
     recipe.approved               sign as author, or approve       digest of the text
+    recipe.site_document_approved sign as author, or approve       digest of the site's document
     recipe.published              both, by two people              digest of the text that the fact holds
     quality.trail_reviewed        review_trail                     which lines of which facts, with which remark
     authority.passkey_enrolled    enrol_passkey, by that person    person, passkey, domain
@@ -43,7 +44,7 @@ from isogenic.ids import BatchId, DeviationId, PromptId
 from isogenic.quality.deviations import DeviationDisposed, DeviationOpened, disposition_digest
 from isogenic.quality.release import LotRejected, LotReleased, noted_release_digest, rejection_digest
 from isogenic.quality.trail_review import TrailReviewed, noted_review_digest
-from isogenic.recipes.approval import RecipeApproved, RecipePublished
+from isogenic.recipes.approval import RecipeApproved, RecipePublished, SiteDocumentApproved
 from isogenic.recipes.model import digest_of
 from isogenic.records.dossier import CONTROL, Key, audience_of, written_by
 from isogenic.records.facts import Fact, UnknownPayload
@@ -63,6 +64,7 @@ WITH_SIGNATURES = frozenset(
         "quality.trail_reviewed",
         "recipe.approved",
         "recipe.published",
+        "recipe.site_document_approved",
         *KINDS,
     }
 )
@@ -116,6 +118,9 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
             site = str(payload.site)
             yield from _does(payload.signature, (Act.REVOKE_KEY,), revocation_digest(payload.site, payload.ledgers, payload.key, payload.reason))
         case RecipeApproved():
+            yield from _does(payload.signature, _FOR_RECIPES, payload.digest)
+        case SiteDocumentApproved():
+            site = str(payload.site)
             yield from _does(payload.signature, _FOR_RECIPES, payload.digest)
         case RecipePublished():
             site = str(payload.site)

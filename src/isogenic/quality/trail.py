@@ -58,7 +58,7 @@ from isogenic.quality.deviations import DeviationDisposed, DeviationOpened
 from isogenic.quality.release import LotRejected, LotReleased
 from isogenic.quality.specifications import SpecificationPublished
 from isogenic.quality.trail_review import TrailReviewed
-from isogenic.recipes.approval import RecipeAccepted, RecipeApproved, RecipePublished, RecipeSubmitted
+from isogenic.recipes.approval import RecipeAccepted, RecipeApproved, RecipePublished, RecipeSubmitted, SiteDocumentApproved, SiteDocumentSubmitted
 from isogenic.records import codec
 from isogenic.records.derived import NAME_MAX, Tables, View
 from isogenic.records.facts import Fact, FactRef, Payload
@@ -220,6 +220,11 @@ def _of_documents(payload: Payload) -> Iterator[Change]:
             yield Change(str(payload.recipe), "site document", "", text=payload.site_text)
         case RecipeApproved():
             yield Change(str(payload.recipe), f"version {payload.version}", f"{payload.signature.meaning} by {payload.signature.person}")
+        case SiteDocumentSubmitted():
+            yield Change(str(payload.recipe), f"document of {payload.site} put forward", "", text=payload.text)
+        case SiteDocumentApproved():
+            what = f"version {payload.version}, document of {payload.site}"
+            yield Change(str(payload.recipe), what, f"{payload.signature.meaning} by {payload.signature.person}")
         case RecipeAccepted():
             yield Change(str(payload.recipe), "version accepted", str(payload.version))
         case SpecificationPublished():

@@ -2,6 +2,7 @@
 
     submitted   the text is put forward; nothing is allowed by that
     approved    one person has signed its digest, with a meaning
+                each site's own document is signed likewise, by itself: what a site does otherwise is approved, too
     published   both signatures are there; text and signatures go to a site, with its site recipe
     accepted    the site has verified them and derived a control recipe for at least one unit
     not accepted   with every reason
@@ -29,6 +30,8 @@ __all__ = [
     "RecipeNotAccepted",
     "RecipePublished",
     "RecipeSubmitted",
+    "SiteDocumentApproved",
+    "SiteDocumentSubmitted",
     "check_approvals",
 ]
 
@@ -53,6 +56,30 @@ class RecipeSubmitted:
 class RecipeApproved:
     """A person has signed a recipe's digest."""
 
+    recipe: RecipeId
+    version: int
+    digest: str
+    signature: Signature
+
+
+@fact("recipe.site_document_submitted", subject="recipe")
+@dataclass(frozen=True, slots=True)
+class SiteDocumentSubmitted:
+    """A site's declared differences from a recipe version were put forward for approval, whole."""
+
+    site: SiteId
+    recipe: RecipeId
+    version: int
+    digest: str
+    text: str
+
+
+@fact("recipe.site_document_approved", subject="recipe")
+@dataclass(frozen=True, slots=True)
+class SiteDocumentApproved:
+    """A person has signed the digest of a site's document; it goes to that site ahead of the recipe."""
+
+    site: SiteId
     recipe: RecipeId
     version: int
     digest: str

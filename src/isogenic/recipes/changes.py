@@ -135,6 +135,9 @@ def _site(document: SiteDocument) -> Mapping[str, str]:
         "version": str(document.version),
         "language": document.language,
     }
-    flat |= {f"differences.{one.parameter}": f"{one.was} to {one.now}: {one.why}" for one in document.differences}
+    flat |= {
+        f"differences.{one.target}.{one.name}": f"{one.was} to {one.now} ({one.why_type or 'type not said'}: {one.why})"
+        for one in document.differences
+    }
     flat |= {f"notes.{at}": text for at, text in enumerate(document.notes, 1)}
     return flat | {f"wording.{prompt}": text for prompt, text in document.wording.items()}

@@ -48,9 +48,11 @@ __all__ = [
     "Prompt",
     "SiteDocument",
     "SiteRecipe",
+    "Target",
     "Then",
     "Timer",
     "UnitProcedure",
+    "Why",
     "digest_of",
 ]
 
@@ -255,13 +257,34 @@ class GeneralRecipe:
     sponsor: SponsorId | None = None  # whose process it is; needed where a site works for several
 
 
+class Why(StrEnum):
+    """Of which type a local difference is: what at the site makes it necessary."""
+
+    EQUIPMENT = "equipment"  # another make
+    SCALE = "scale"  # another size
+    SUPPLIER = "supplier"  # another material
+    METHOD = "method"  # another way of measuring
+    LABEL = "label"  # the site calls it otherwise
+    LANGUAGE = "language"  # the site speaks otherwise
+
+
+class Target(StrEnum):
+    """What of the general recipe a difference is about. Nothing else of it can differ."""
+
+    PARAMETER = "parameter"  # the value of a parameter, within its range
+    QUESTION = "question"  # the text of a question
+    TITLE = "title"  # the title of a phase
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One parameter that a site sets otherwise, and why."""
+    """One thing that a site has otherwise, of which type, and why."""
 
-    parameter: str
-    was: Quantity
-    now: Quantity
+    why_type: Why | None  # None: the document does not say; it cannot be released like that
+    target: Target
+    name: str  # of the parameter, the question or the phase
+    was: str  # as the general recipe has it
+    now: str
     why: str
     line: int = 0
 

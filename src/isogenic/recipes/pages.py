@@ -106,7 +106,7 @@ def _site_lines(document: SiteDocument) -> Iterator[str]:
     yield ""
     yield "Differences from the general recipe"
     for one in document.differences:
-        yield f"  {one.parameter}: {one.was} -> {one.now}"
+        yield f"  {one.target} {one.name}, because of {one.why_type or '(type not said)'}: {one.was} -> {one.now}"
         yield f"    {one.why}"
     if not document.differences:
         yield "  none"

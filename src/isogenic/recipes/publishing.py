@@ -12,12 +12,13 @@ from isogenic.errors import Refusal
 from isogenic.ids import BatchId, LotId, UnitId
 from isogenic.plant.model import SitePlant
 from isogenic.recipes.approval import RecipePublished
+from isogenic.recipes.comparison import check_every_difference_is_declared
 from isogenic.recipes.derive import control_digest, derivable, derive_control, derive_master
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import ControlRecipe, MasterRecipe, digest_of
 from isogenic.recipes.site import derive_site, load_site
 
-__all__ = ["control_recipe", "derive_for_units", "master_recipe", "recipe_digest"]
+__all__ = ["check_derivation", "control_recipe", "derive_for_units", "master_recipe", "recipe_digest"]
 
 _NO_BATCH, _NO_LOT = BatchId("BAT-0"), LotId("LOT-0")  # an acceptance is for no batch yet
 
@@ -32,6 +33,16 @@ def master_recipe(publication: RecipePublished, *, plant: SitePlant) -> MasterRe
     general = load_general(publication.text, name=f"recipe {publication.recipe} version {publication.version}")
     site = load_site(publication.site_text, name=f"site recipe of {publication.site}")
     return derive_master(derive_site(general, site), plant)
+
+
+def check_derivation(publication: RecipePublished, *, plant: SitePlant) -> list[Note]:
+    """Whatever the master recipe of this plant has otherwise than the general recipe is declared in the site's document."""
+    try:
+        general = load_general(publication.text, name=f"recipe {publication.recipe} version {publication.version}")
+        site = load_site(publication.site_text, name=f"site recipe of {publication.site}")
+        return check_every_difference_is_declared(general, site, derive_master(derive_site(general, site), plant))
+    except Refusal as refused:
+        return [Note("check_derivation", Severity.STOP, refused.why or refused.what, "process engineer")]
 
 
 def control_recipe(

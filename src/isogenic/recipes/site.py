@@ -1,26 +1,55 @@
 """Site recipes: one site's declared differences from a general recipe.
 
+    differences:
+      - {parameter: agitation, type: equipment, from: 100 rpm, to: 140 rpm, why: ...}
+      - {question: medium_lot, type: label, from: ..., to: ..., why: ...}
+      - {title: harvest, type: label, from: Harvest, to: Harvest into two bags, why: ...}
+    wording: {medium_lot: Lotnummer ...}        the question in the site's language, behind the approved one
+
+    type        may be about                       because at this site
+    equipment   a parameter                        the make is another
+    scale       a parameter                        the size is another
+    supplier    a parameter                        the material is another
+    method      a parameter, a question            it is measured otherwise
+    label       a question, the title of a phase   the thing has another name
+    language    a question, the title of a phase   people speak otherwise
+
 Guarantees: a `SiteRecipe` differs from its general recipe only where its document says so,
-each difference with the value that it replaces, the reason, and a result within the general
-range. A difference that nobody declared cannot exist, because there is no other way in.
-Leaves to others: who has accepted it (approval), and which unit can run it (derive).
+each difference with what it replaces, its type, the reason, and for a parameter a result
+within the general range. Documents written before differences had a type are still read;
+what they derive cannot be released (comparison).
+Leaves to others: who has approved it (approval), whether what was derived differs as declared
+and nowhere else (comparison), and which unit can run it (derive).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 
 from isogenic.documents import Complaint, Document, Table, shown
 from isogenic.errors import NotValid
 from isogenic.ids import RecipeId, SiteId
-from isogenic.recipes.model import Difference, GeneralRecipe, Phase, Procedure, SiteDocument, SiteRecipe, digest_of
-from isogenic.units import same_dimension
+from isogenic.recipes.model import Difference, GeneralRecipe, Phase, Procedure, SiteDocument, SiteRecipe, Target, Why, digest_of
+from isogenic.units import Quantity, same_dimension
 
-__all__ = ["derive_site", "load_site"]
+__all__ = ["ABOUT", "KIND", "derive_site", "load_site"]
 
 KIND = "isogenic: site-recipe/1"
 TEXT_MAX = 300
+DIFFERENCES_MAX = 200  # a site that differs in more has another process
+ABOUT: Mapping[Why, tuple[Target, ...]] = {
+    Why.EQUIPMENT: (Target.PARAMETER,),
+    Why.SCALE: (Target.PARAMETER,),
+    Why.SUPPLIER: (Target.PARAMETER,),
+    Why.METHOD: (Target.PARAMETER, Target.QUESTION),
+    Why.LABEL: (Target.QUESTION, Target.TITLE),
+    Why.LANGUAGE: (Target.QUESTION, Target.TITLE),
+}
+
+
+# --- reading ------------------------------------------------------------------------------------
 
 
 def load_site(text: str | bytes, *, name: str = "site recipe") -> SiteDocument:
@@ -28,13 +57,16 @@ def load_site(text: str | bytes, *, name: str = "site recipe") -> SiteDocument:
     document = Document.read(text, what=name, kind=KIND)
     root = document.root
     wording = root.table("wording", needed=False)
+    differences = tuple(_difference(each) for each in root.tables("differences", needed=False))
+    if len(differences) > DIFFERENCES_MAX:
+        root.complain("differences", f"{len(differences)} are more than {DIFFERENCES_MAX}")
     found = SiteDocument(
         site=root.id("site", SiteId),
         recipe=root.id("recipe", RecipeId),
         version=root.whole("version", low=1, high=9_999),
         language=root.text("language", default="en"),
         notes=root.texts("notes", needed=False),
-        differences=tuple(_difference(each) for each in root.tables("differences", needed=False)),
+        differences=differences,
         wording={prompt: _bounded(wording, prompt) for prompt in wording.names()},
         wording_lines={prompt: wording.line_of(prompt) for prompt in wording.names()},
         digest=digest_of(text),
@@ -51,27 +83,48 @@ def _bounded(table: Table, key: str) -> str:
 
 
 def _difference(table: Table) -> Difference:
-    was = table.quantity("from")
-    return Difference(table.text("parameter"), was, table.quantity("to", like=was.unit), _bounded(table, "why"), table.line)
+    given = [target for target in Target if table.has(target)]
+    if len(given) != 1:
+        table.document.complain(table.line, f"{table.path}: a difference is about one of {', '.join(Target)}")
+    target = given[0] if given else Target.PARAMETER
+    why_type = table.choice("type", Why) if table.has("type") else None
+    if why_type is not None and target not in ABOUT[why_type]:
+        can = ", ".join(str(each) for each in Why if target in ABOUT[each])
+        table.complain("type", f"a {target} does not differ because of {why_type}; it may because of {can}")
+    for other in given[1:]:
+        table.asked(other)
+    name = table.text(target)
+    if target is Target.PARAMETER:
+        was = table.quantity("from")
+        now = table.quantity("to", like=was.unit)
+        return Difference(why_type, target, name, str(was), _exact(table, "to", now), _bounded(table, "why"), table.line)
+    return Difference(why_type, target, name, _bounded(table, "from"), _bounded(table, "to"), _bounded(table, "why"), table.line)
+
+
+def _exact(table: Table, key: str, value: Quantity) -> str:
+    """The quantity as it was written: nothing is lost by showing it."""
+    return table.text(key) if table.has(key) else str(value)
+
+
+# --- deriving -----------------------------------------------------------------------------------
 
 
 def derive_site(general: GeneralRecipe, document: SiteDocument) -> SiteRecipe:
     """The general recipe as this site runs it, or `NotValid` with every difference that is not allowed."""
     wrong = _wrong_recipe(general, document)
+    seen: set[tuple[Target, str]] = set()
     formula = dict(general.formula)
     for difference in document.differences:
-        complaints = _wrong_difference(general, difference)
-        if difference.parameter in formula and formula[difference.parameter] is not general.formula[difference.parameter]:
-            complaints.append(f"{difference.parameter} is declared twice")
+        key = (difference.target, difference.name)
+        complaints = _wrong_difference(general, difference) + ([f"{difference.name} is declared twice"] if key in seen else [])
+        seen.add(key)
         wrong += [Complaint(difference.line, text) for text in complaints]
-        if not complaints:
-            formula[difference.parameter] = replace(formula[difference.parameter], value=difference.now)
-    prompts = [prompt.name for phase in general.procedure.phases for prompt in phase.prompts]
+        if not complaints and difference.target is Target.PARAMETER:
+            formula[difference.name] = replace(formula[difference.name], value=Quantity.parse(difference.now))
+    prompts = _questions(general)
     for prompt in document.wording:
         if prompt not in prompts:
-            near = get_close_matches(prompt, prompts, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            wrong.append(Complaint(document.wording_lines[prompt], f"the recipe has no question {shown(prompt)!r}{hint}"))
+            wrong.append(Complaint(document.wording_lines[prompt], _unknown("question", prompt, prompts)))
     if wrong:
         raise NotValid(f"cannot derive the recipe of {document.site}", why="; ".join(map(str, sorted(wrong))))
     return SiteRecipe(
@@ -92,37 +145,63 @@ def _wrong_recipe(general: GeneralRecipe, document: SiteDocument) -> list[Compla
     return [Complaint(1, f"it is written for {document.recipe} version {document.version}, not for {general.recipe} version {general.version}")]
 
 
+def _questions(general: GeneralRecipe) -> dict[str, str]:
+    return {prompt.name: prompt.text for phase in general.procedure.phases for prompt in phase.prompts}
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"the recipe has no {what} {shown(name)!r}" + (f"; did you mean {near[0]}?" if near else "")
+
+
 def _wrong_difference(general: GeneralRecipe, difference: Difference) -> list[str]:
-    parameter = general.formula.get(difference.parameter)
+    if difference.target is Target.PARAMETER:
+        return _wrong_parameter(general, difference)
+    titles = {phase.name: phase.title for phase in general.procedure.phases}
+    known = _questions(general) if difference.target is Target.QUESTION else titles
+    what = "question" if difference.target is Target.QUESTION else "phase"
+    if difference.name not in known:
+        return [_unknown(what, difference.name, known)]
+    if known[difference.name] != difference.was:
+        return [f"{difference.name}: the recipe says {shown(known[difference.name])!r}, not {shown(difference.was)!r}"]
+    return []
+
+
+def _wrong_parameter(general: GeneralRecipe, difference: Difference) -> list[str]:
+    parameter = general.formula.get(difference.name)
     if parameter is None:
-        near = get_close_matches(difference.parameter, general.formula, n=1)
-        return [f"the recipe has no parameter {shown(difference.parameter)!r}" + (f"; did you mean {near[0]}?" if near else "")]
-    if not same_dimension(difference.now.unit, parameter.value.unit):
-        return [f"{difference.parameter}: {difference.now} does not measure the same as {parameter.value}"]
+        return [_unknown("parameter", difference.name, general.formula)]
+    given, now = Quantity.parse(difference.was), Quantity.parse(difference.now)
+    if not same_dimension(now.unit, parameter.value.unit):
+        return [f"{difference.name}: {now} does not measure the same as {parameter.value}"]
     wrong = []
-    was = difference.was.to(parameter.value.unit).value
+    was = given.to(parameter.value.unit).value
     if abs(was - parameter.value.value) > 1e-9 * max(1.0, abs(was)):
-        wrong.append(f"{difference.parameter}: the recipe says {parameter.value}, not {difference.was}")
-    if difference.now < parameter.low:
-        wrong.append(f"{difference.parameter}: {difference.now} is below its lowest {parameter.low}")
-    if parameter.high < difference.now:
-        wrong.append(f"{difference.parameter}: {difference.now} is above its highest {parameter.high}")
+        wrong.append(f"{difference.name}: the recipe says {parameter.value}, not {given}")
+    if now < parameter.low:
+        wrong.append(f"{difference.name}: {now} is below its lowest {parameter.low}")
+    if parameter.high < now:
+        wrong.append(f"{difference.name}: {now} is above its highest {parameter.high}")
     return wrong
 
 
 def _reworded(procedure: Procedure, document: SiteDocument) -> Procedure:
-    """The same procedure, with each question in the site's language behind the approved one."""
+    """The same procedure in the site's words: titles and questions as declared, each question's translation behind it."""
+    titles = {each.name: each.now for each in document.differences if each.target is Target.TITLE}
+    questions = {each.name: each.now for each in document.differences if each.target is Target.QUESTION}
+    if not (titles or questions or document.wording):
+        return procedure
+
+    def text(name: str, approved: str) -> str:
+        said = questions.get(name, approved)
+        return f"{said} | {document.wording[name]}" if name in document.wording else said
 
     def phase(each: Phase) -> Phase:
-        prompts = tuple(
-            replace(prompt, text=f"{prompt.text} | {document.wording[prompt.name]}") if prompt.name in document.wording else prompt
-            for prompt in each.prompts
-        )
-        return replace(each, prompts=prompts)
+        prompts = tuple(replace(prompt, text=text(prompt.name, prompt.text)) for prompt in each.prompts)
+        return replace(each, title=titles.get(each.name, each.title), prompts=prompts)
 
-    return Procedure(
-        tuple(
-            replace(unit, operations=tuple(replace(part, phases=tuple(phase(each) for each in part.phases)) for part in unit.operations))
-            for unit in procedure.unit_procedures
-        )
-    )
+    units = []
+    for unit in procedure.unit_procedures:
+        operations = tuple(replace(part, phases=tuple(phase(each) for each in part.phases)) for part in unit.operations)
+        units.append(replace(unit, operations=operations))
+    return replace(procedure, unit_procedures=tuple(units))

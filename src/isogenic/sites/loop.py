@@ -83,7 +83,9 @@ def answer_publications(state: SiteState) -> list[Payload]:
     """Verify what the control site published and say yes or no to it, once each."""
     answered = state.accepted.keys() | state.not_accepted.keys()
     return [
-        answer_publication(publication, plant=state.plant, directory=state.directory)
+        answer_publication(
+            publication, plant=state.plant, directory=state.directory, site_approvals=state.site_approvals.get(publication.site_digest, ())
+        )
         for key, publication in sorted(state.published.items())
         if key not in answered and state.directory is not None
     ]

@@ -37,11 +37,12 @@ from isogenic.monitoring.facts import ModelPublished, MonitoringEnded, Monitorin
 from isogenic.plant.model import SitePlant
 from isogenic.quality.deviations import DeviationOpened
 from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
-from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipePublished
+from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipePublished, SiteDocumentApproved
 from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
 from isogenic.records.dossier import CONTROL, written_by
 from isogenic.records.facts import Fact
 from isogenic.records.gaps import ReadingsGap
+from isogenic.records.signatures import Signature
 from isogenic.sites.facts import DiskFilled, DiskFreed, WatermarkReceived
 
 __all__ = ["SiteState", "apply"]
@@ -57,6 +58,7 @@ class SiteState:
     plant: SitePlant
     directory: Directory | None = None  # from the control ledger, the newest
     published: Mapping[RecipeKey, RecipePublished] = field(default_factory=dict)  # from the control ledger
+    site_approvals: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)  # under this site's own documents, by digest
     accepted: Mapping[RecipeKey, RecipeAccepted] = field(default_factory=dict)
     not_accepted: Mapping[RecipeKey, RecipeNotAccepted] = field(default_factory=dict)
     specifications: Mapping[ProductId, Specification] = field(default_factory=dict)  # the newest for each product
@@ -119,6 +121,9 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
             return replace(state, locked=(*state.locked, (fact.at, payload))[-LOCKED_MAX:])
         case AttemptsAcknowledged() if str(payload.node) == str(state.site):
             return replace(state, locked=())
+        case SiteDocumentApproved():
+            before = state.site_approvals.get(payload.digest, ())
+            return replace(state, site_approvals={**state.site_approvals, payload.digest: (*before, payload.signature)})
         case RecipePublished():
             return replace(state, published={**state.published, (payload.recipe, payload.version): payload})
         case SpecificationPublished():

@@ -1,0 +1,193 @@
+"""A derived master recipe beside its general recipe: what differs, and whether a declaration says so.
+
+This is a second derivation of the differences. It does not know how a master recipe is derived:
+it walks both recipes field by field, names whatever is not the same, and asks the site's document
+to account for each by a declared difference of the right type, with these very values. A field
+that somebody adds to recipes one day is compared from that day on, because the fields are asked
+for their names; nothing is left out that is not named here (`OWN`).
+
+Guarantees: an undeclared difference, a declared one that is not there, one without a type or of
+the wrong type, and a master recipe that names other documents are each a `STOP`.
+Leaves to others: whether the documents are signed (approval), whether a unit can run it (derive).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
+
+from isogenic.checks import Note, Severity
+from isogenic.recipes.model import Difference, GeneralRecipe, MasterRecipe, Procedure, SiteDocument, SiteRecipe, Target
+from isogenic.recipes.site import ABOUT
+from isogenic.units import Quantity
+
+__all__ = ["Found", "check_every_difference_is_declared", "check_site_recipe", "found_differences"]
+
+# What only one of the two levels has, or has of its own; each is compared with the document that it is to name.
+OWN = frozenset({"description", "digest", "sponsor", "site", "language", "units", "general_digest", "site_digest", "content", "roles"})
+OWNER = "process engineer"
+ABSENT = "nothing"
+_NAMES = ("name", "capability")
+_MASTER_FIELDS = frozenset(each.name for each in fields(MasterRecipe))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One place where the master recipe is not the general recipe."""
+
+    path: str
+    was: str
+    now: str
+
+
+def found_differences(general: GeneralRecipe, master: MasterRecipe) -> tuple[Found, ...]:
+    """Every place where the two are not the same, in the order of the general recipe."""
+    before, after = _flat(general), _flat(master)
+    if general.procedure is not master.procedure:
+        before, after = before | _flat_procedure(general.procedure), after | dict(_walk(master.procedure, "procedure"))
+    return tuple(
+        Found(path, before.get(path, ABSENT), after.get(path, ABSENT))
+        for path in dict.fromkeys((*before, *after))
+        if before.get(path) != after.get(path)
+    )
+
+
+def check_site_recipe(derived: SiteRecipe, document: SiteDocument) -> list[Note]:
+    """The same at the level above, where no plant is known: the site recipe as a master recipe of the general recipe's own class."""
+    general = derived.general
+    common = {each.name: getattr(general, each.name) for each in fields(general) if each.name in _MASTER_FIELDS}
+    own = {"site": derived.site, "language": derived.language, "units": (), "formula": derived.formula, "procedure": derived.procedure}
+    master = MasterRecipe(**{**common, **own, "general_digest": general.digest, "site_digest": derived.digest, "digest": ""})
+    return check_every_difference_is_declared(general, document, master)
+
+
+def check_every_difference_is_declared(general: GeneralRecipe, document: SiteDocument, master: MasterRecipe) -> list[Note]:
+    """Everything in which the master recipe differs is declared, typed and justified; nothing is declared that is not there."""
+    found = {each.path: each for each in found_differences(general, master)}
+    wrong = list(_other_documents(general, document, master))
+    accounted: set[str] = set()
+    for difference in document.differences:
+        wrong += _ill_declared(difference)
+        place = _place(general, difference.target, difference.name)
+        accounted.add(place)
+        if (found[place].now if place in found else _before(general).get(place, ABSENT)) != _expected(difference, document):
+            wrong.append(f"{difference.target} {difference.name} is declared as {difference.now}, and the master recipe does not have it so")
+    for prompt, words in document.wording.items():
+        place = _place(general, Target.QUESTION, prompt)
+        accounted.add(place)
+        if place not in found or not found[place].now.endswith(f" | {words}"):
+            wrong.append(f"the question {prompt} is worded in {document.language}, and the master recipe does not have it so")
+    wrong += [f"{each.path} is {each.now} and not {each.was}, and nothing declares it" for path, each in found.items() if path not in accounted]
+    if wrong:
+        return [Note("check_every_difference_is_declared", Severity.STOP, text, OWNER) for text in wrong]
+    kinds = ", ".join(dict.fromkeys(str(each.why_type) for each in document.differences)) or "none"
+    text = f"{len(found)} differences, each declared (types: {kinds}{', wording' if document.wording else ''})"
+    return [Note("check_every_difference_is_declared", Severity.GOOD, text, OWNER)]
+
+
+def _other_documents(general: GeneralRecipe, document: SiteDocument, master: MasterRecipe) -> Iterator[str]:
+    for what, has, wanted in (
+        ("general recipe", master.general_digest, general.digest),
+        ("site document", master.site_digest, document.digest),
+        ("site", master.site, document.site),
+        ("language", master.language, document.language),
+    ):
+        if has != wanted:
+            yield f"the master recipe names another {what}: {has[:16]}, not {wanted[:16]}"
+
+
+def _ill_declared(difference: Difference) -> Iterator[str]:
+    if difference.why_type is None:
+        yield f"{difference.target} {difference.name} differs, and its type is not said; possible: {', '.join(ABOUT)}"
+    elif difference.target not in ABOUT[difference.why_type]:
+        yield f"{difference.target} {difference.name} cannot differ because of {difference.why_type}"
+    if not difference.why.strip():
+        yield f"{difference.target} {difference.name} differs, and nobody says why"
+
+
+def _expected(difference: Difference, document: SiteDocument) -> str:
+    if difference.target is Target.PARAMETER:
+        return _text(Quantity.parse(difference.now))
+    words = document.wording.get(difference.name) if difference.target is Target.QUESTION else None
+    return f"{difference.now} | {words}" if words else difference.now
+
+
+def _before(general: GeneralRecipe) -> dict[str, str]:
+    """What the general recipe has everywhere: a difference may be declared that changes nothing."""
+    return _flat(general) | _flat_procedure(general.procedure)
+
+
+# --- walking ------------------------------------------------------------------------------------
+
+
+def _place(general: GeneralRecipe, target: Target, name: str) -> str:
+    """Where in the flattened recipe a target stands."""
+    if target is Target.PARAMETER:
+        return f"formula.{name}.value"
+    inside, leaf = ("prompts", "text") if target is Target.QUESTION else ("phases", "title")
+    ends = f".{inside}.{name}.{leaf}"
+    return next((path for path in _flat_procedure(general.procedure) if path.endswith(ends)), f"procedure.{name}")
+
+
+class _ByIdentity:
+    """A value that is looked up by being the very same one: a recipe holds tables, which have no hash."""
+
+    __slots__ = ("it",)
+
+    def __init__(self, it: Procedure) -> None:
+        self.it = it
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByIdentity) and self.it is other.it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+
+@lru_cache(maxsize=16)
+def _flat_of(procedure: _ByIdentity) -> dict[str, str]:
+    return dict(_walk(procedure.it, "procedure"))
+
+
+def _flat_procedure(procedure: Procedure) -> dict[str, str]:
+    return _flat_of(_ByIdentity(procedure))
+
+
+def _flat(recipe: GeneralRecipe | MasterRecipe) -> dict[str, str]:
+    """Everything but the procedure."""
+    found: dict[str, str] = {}
+    for each in fields(recipe):
+        if each.name not in OWN and each.name != "procedure":
+            found |= dict(_walk(getattr(recipe, each.name), each.name))
+    return found
+
+
+def _walk(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """Every leaf with its path; what has a name is found by it, and the order of names is a leaf of its own."""
+    if isinstance(value, Quantity):
+        yield path, _text(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield f"{path}.is", type(value).__name__
+        for each in fields(value):
+            yield from _walk(getattr(value, each.name), f"{path}.{each.name}")
+    elif isinstance(value, Mapping):
+        yield f"{path}.order", ", ".join(map(str, value))
+        for key, inner in value.items():
+            yield from _walk(inner, f"{path}.{key}")
+    elif isinstance(value, (tuple, list)):
+        keys = [_key(inner, at) for at, inner in enumerate(value)]
+        yield f"{path}.order", ", ".join(keys)
+        for key, inner in zip(keys, value, strict=True):
+            yield from _walk(inner, f"{path}.{key}")
+    else:
+        yield path, str(value)
+
+
+def _key(value: object, at: int) -> str:
+    found = next((getattr(value, name) for name in _NAMES if isinstance(getattr(value, name, None), str)), "")
+    return found or str(at)
+
+
+def _text(value: Quantity) -> str:
+    return f"{value.value!r} {value.unit}"
