@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from asked_floor import ASKED, PICTURE, control_with, recipe_with
 
+from asked_recipe import ASKED, PICTURE, control_with, recipe_with
 from isogenic.errors import NotAllowed, NotValid
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import Answer, Ask, ControlTimer, Timer

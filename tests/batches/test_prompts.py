@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from asked_floor import NAMES, PICTURE, asked_floor, pen
+from asked_floor import asked_floor, pen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_floor import Floor
 
+from asked_recipe import NAMES, PICTURE
 from isogenic.batches.facts import AnswerCorrected, Entered, PromptAnswered, PromptAsked, PromptOverdue, PromptWitnessed
 from isogenic.batches.prompts import ANSWER_MAX, answer, correct, decline, open_prompts, waiting_for_witness, window, witness
 from isogenic.batches.talk import answer_digest

@@ -38,6 +38,7 @@ __all__ = [
     "correct",
     "decline",
     "needs_signature",
+    "one_line",
     "open_prompts",
     "overdue",
     "prompt_id",
@@ -189,7 +190,7 @@ def answer(
     signs: Signs | None = None,
 ) -> list[Payload]:
     """The fact of a person's answer. A number outside its limits is refused: the batch is held or ended instead."""
-    said = PromptAnswered(state.batch, prompt, check_answer(state, prompt, text, now=now), by, entered, _one_line(scanned))
+    said = PromptAnswered(state.batch, prompt, check_answer(state, prompt, text, now=now), by, entered, one_line(scanned))
     if needs_signature(state.asked[prompt]):
         said = replace(said, signature=_sign(answer_digest(said), signs, what=prompt))
     return [said]
@@ -204,7 +205,7 @@ def _open(state: BatchState, prompt: PromptId) -> PromptAsked:
     return asked
 
 
-def _one_line(scanned: str) -> str:
+def one_line(scanned: str) -> str:
     """What a scanner read; the separator between elements of a label is shown as people see it."""
     if len(scanned) > SCAN_MAX:
         raise NotValid("cannot take this scan", why=f"a label has at most {SCAN_MAX} characters")
@@ -302,7 +303,7 @@ def correct(
     if corrected == old.answer:
         raise NotValid(what, why=f"{corrected!r} is what it says already")
     reason = _reason(why, f"correct {prompt}")
-    said = AnswerCorrected(state.batch, prompt, answer_digest(old), old.answer, corrected, reason, by, entered, _one_line(scanned))
+    said = AnswerCorrected(state.batch, prompt, answer_digest(old), old.answer, corrected, reason, by, entered, one_line(scanned))
     return [replace(said, signature=_sign(answer_digest(said), signs, what=prompt))]
 
 

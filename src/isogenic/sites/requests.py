@@ -10,22 +10,20 @@ from isogenic.authority.gate import RecipeAtSite, UnitAtSite, may_start
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, require
 from isogenic.batches import engine
-from isogenic.batches.engine import BatchState
 from isogenic.batches.states import Command
 from isogenic.checks import Note, Severity, stops
 from isogenic.errors import NotAllowed, NotFound, NotValid
-from isogenic.ids import BatchId, LotId, Mint, PersonId, PromptId, RecipeId, SampleId, UnitId
+from isogenic.ids import BatchId, LotId, Mint, PersonId, RecipeId, SampleId, UnitId
 from isogenic.laboratory.results import draw, report
-from isogenic.materials.lots import LotCreated, use
+from isogenic.materials.lots import LotCreated
 from isogenic.recipes.publishing import control_recipe, recipe_digest
 from isogenic.records.facts import Payload
+from isogenic.sites.answering import answer_prompt, batch_here, correct_answer, witness_answer
 from isogenic.sites.audiences import check_works_for
 from isogenic.sites.facts import BatchRefused
 from isogenic.sites.state import SiteState
 
-__all__ = ["answer_prompt", "command_batch", "person_here", "report_result", "start_batch"]
-
-LOT_PROMPT = "-LOT"  # how the id of a prompt that asks for a material's lot ends
+__all__ = ["answer_prompt", "command_batch", "correct_answer", "person_here", "report_result", "start_batch", "witness_answer"]
 
 
 def person_here(state: SiteState, person: PersonId) -> Person:
@@ -33,13 +31,6 @@ def person_here(state: SiteState, person: PersonId) -> Person:
     if state.directory is None:
         raise NotAllowed(f"{person} cannot act at {state.site}", why="the directory of people has not reached this site yet")
     return state.directory.person(person)
-
-
-def _batch(state: SiteState, batch: BatchId) -> BatchState:
-    if batch not in state.batches:
-        running = ", ".join(each.control.batch for each in state.running()) or "none is running"
-        raise NotFound(f"no batch {batch} at {state.site}", why="no fact of this site names it", possible=running)
-    return state.batches[batch]
 
 
 def check_there_is_room(state: SiteState) -> list[Note]:
@@ -91,24 +82,9 @@ def start_batch(
     return [created, *begun], [*notes, Note("start_batch", notes[0].severity, f"{batch} started on {asked.id}")]
 
 
-def answer_prompt(state: SiteState, person: Person, *, batch: BatchId, prompt: PromptId, answer: str) -> list[Payload]:
-    """An answer to an open question of a batch, within its limits."""
-    asked = _batch(state, batch)
-    require(person, Act.ANSWER_PROMPT, site=state.site)
-    return [*engine.answer(asked, prompt, answer, by=person.id), *_material(asked, prompt, answer)]
-
-
-def _material(batch: BatchState, prompt: PromptId, answer: str) -> list[Payload]:
-    """A recipe asks for the lot of a material by a prompt called `medium_lot`: its answer is also the lot's genealogy."""
-    name, _, _run = prompt.rpartition("-")
-    if not name.endswith(LOT_PROMPT):
-        return []
-    return [use(batch.lot, batch=batch.batch, material=name.removesuffix(LOT_PROMPT).lower(), used_lot=answer)]
-
-
 def command_batch(state: SiteState, person: Person, *, batch: BatchId, command: Command, why: str) -> list[Payload]:
     """A command of the ISA-88 state table, with the person's reason."""
-    asked = _batch(state, batch)
+    asked = batch_here(state, batch)
     require(person, Act.COMMAND_BATCH, site=state.site)
     if not why.strip():
         raise NotValid(f"cannot {command} {batch}", why="a command by a person needs a reason", possible="say why")
