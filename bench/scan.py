@@ -80,7 +80,7 @@ def recipe(unit: UnitId) -> ControlRecipe:
         lost_then=Then.ALARM,
         monitored=True,
     )
-    return ControlRecipe(
+    return ControlRecipe.on_one_unit(
         recipe=RecipeId("BENCH"),
         version=1,
         product=PRODUCT,

@@ -319,6 +319,17 @@ class Table:
                 found.append(self.document._table(node, f"{self.name_of(key)}[{at}]"))
         return tuple(found)
 
+    def branches(self, key: str) -> tuple[Table, ...]:
+        """A list of lists, as tables whose key `do` holds each list."""
+        found = []
+        for at, node in enumerate(self._items(key, needed=True), 1):
+            path = f"{self.name_of(key)}[{at}]"
+            if node.items is None:
+                self.document.complain(node.line, f"{path}: {node.shape} is not a list")
+            else:
+                found.append(self.document._table(_Node(node.line, entries={"do": node}), path))
+        return tuple(found)
+
     def named_tables(self, key: str, *, needed: bool = True) -> dict[str, Table]:
         """A table of tables whose keys are names chosen by the writer."""
         outer = self.table(key, needed=needed)

@@ -260,7 +260,7 @@ def test_a_signal_that_stays_away_raises_one_alarm(floor):
 
 def test_a_lost_signal_holds_the_batch_where_the_recipe_says_so(control):
     phases = tuple(replace(each, lost_then=Then.HOLD) for each in control.phases)
-    floor = Floor(replace(control, phases=phases))
+    floor = Floor(control.with_phases(phases))
     floor.start()
     floor.run_to("production")
     floor.plant.bad = {"glucose"}
@@ -278,7 +278,7 @@ def test_a_lost_signal_holds_the_batch_where_the_recipe_says_so(control):
 @pytest.mark.parametrize(("then", "state"), [("abort", State.ABORTED), ("complete", State.RUNNING), ("alarm", State.RUNNING)])
 def test_a_timeout_does_what_the_recipe_says(control, then, state):
     first = replace(control.phases[0], timeout_then=Then(then))
-    floor = Floor(replace(control, phases=(first, *control.phases[1:])))
+    floor = Floor(control.with_phases((first, *control.phases[1:])))
     floor.start()
     for _ in range(50):
         floor.scan()
@@ -467,7 +467,7 @@ def test_what_was_lost_in_a_crash_is_done_later_and_once(seed):
 
 def test_a_step_and_a_fold_agree_on_the_time_to_the_millisecond(control):
     at_once = replace(control.phases[0], until="elapsed > 0.0 h", dose=None, prompts=())
-    floor = Floor(replace(control, phases=(at_once, *control.phases[1:])))
+    floor = Floor(control.with_phases((at_once, *control.phases[1:])))
     floor.start()
     floor.now += timedelta(microseconds=999)  # a fact's time does not keep these
     whole = step(floor.batch, floor.plant.seen(), floor.now)

@@ -107,7 +107,7 @@ def reviewed(name: str = "INES-DUARTE", *, role: Role = Role.QUALITY, stop: int 
     return TrailReviewed(**said, filter=asked, signature=signed(name, role, "reviewed", over or trail_review_digest(**said, filter_=asked)))
 
 
-CONTROL = ControlRecipe(
+CONTROL = ControlRecipe.on_one_unit(
     RecipeId("MAB-FB"), 1, PRODUCT, "mAb fed-batch", SITE, UnitId("BR-200"), BATCH, LOT, "en", 160.0, (), (), DIGEST, "0" * 64, "1" * 64
 )
 RESULTS = {"titre": 4.83, "harvest_viability": 86.2, "galactosylation": 24.9, "hmw": 1.51, "acidic": 18.1, "hcp": 121_000.0}

@@ -14,7 +14,7 @@ from isogenic.errors import NotValid
 from isogenic.recipes.comparison import Found, check_every_difference_is_declared, found_differences
 from isogenic.recipes.derive import derive_master
 from isogenic.recipes.general import load_general
-from isogenic.recipes.model import MasterRecipe, Procedure
+from isogenic.recipes.model import MasterRecipe, Procedure, UnitRole
 from isogenic.recipes.site import derive_site, load_site
 from isogenic.units import Quantity
 
@@ -94,7 +94,14 @@ def test_nothing_of_a_phase_differs_in_silence(values):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("title", "Another"), ("version", 2), ("needs", ()), ("equipment_class", "other"), ("general_digest", "0" * 64), ("site_digest", "0" * 64)],
+    [
+        ("title", "Another"),
+        ("version", 2),
+        ("roles", {"main": UnitRole("main", "other", ())}),
+        ("roles", {"main": UnitRole("main", "stirred_bioreactor", ())}),
+        ("general_digest", "0" * 64),
+        ("site_digest", "0" * 64),
+    ],
 )
 def test_nothing_of_the_recipe_differs_in_silence(field, value):
     assert len(said(replace(master_of("leeds"), **{field: value}))) >= 1

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from isogenic.batches.states import Command, State
 from isogenic.ids import BatchId, LotId, PersonId, ProductId, PromptId, RecipeId, SponsorId, UnitId
-from isogenic.recipes.model import PLAIN, Answer, Ask, ControlRecipe, ControlTimer
+from isogenic.recipes.model import MAIN, PLAIN, Answer, Ask, ControlRecipe, ControlTimer
 from isogenic.records.facts import fact
 from isogenic.records.signatures import Signature
 
@@ -42,7 +43,23 @@ __all__ = [
 ]
 
 
-@fact("batch.started", subject="batch")
+def _on_one_unit(body: dict[str, Any]) -> dict[str, Any]:
+    """A control recipe of the days when a batch had one unit and its phases one order."""
+    control = dict(body["control"])
+    phases = control.pop("phases")
+    only = {
+        "name": MAIN,
+        "role": MAIN,
+        "equipment_class": "",
+        "unit": control.pop("unit"),
+        "working_volume": control.pop("working_volume"),
+        "phases": phases,
+        "chart": "; ".join(phase["name"] for phase in phases),
+    }
+    return {**body, "control": {**control, "unit_procedures": [only], "chart": MAIN}}
+
+
+@fact("batch.started", subject="batch", version=2, upgrades={1: _on_one_unit})
 @dataclass(frozen=True, slots=True)
 class BatchStarted:
     """A control recipe was taken up on a unit."""

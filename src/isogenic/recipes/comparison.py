@@ -25,7 +25,7 @@ from isogenic.units import Quantity
 __all__ = ["Found", "check_every_difference_is_declared", "check_site_recipe", "found_differences"]
 
 # What only one of the two levels has, or has of its own; each is compared with the document that it is to name.
-OWN = frozenset({"description", "digest", "sponsor", "site", "language", "units", "general_digest", "site_digest", "content", "roles"})
+OWN = frozenset({"description", "digest", "sponsor", "site", "language", "units", "general_digest", "site_digest", "content"})
 OWNER = "process engineer"
 ABSENT = "nothing"
 _NAMES = ("name", "capability")

@@ -7,8 +7,13 @@
 
     condition  = both { "or" both }
     both       = denial { "and" denial }
-    denial     = "not" denial | "(" condition ")" | "answered" | "dosed" | comparison
-    comparison = (signal | "elapsed") ("<" | "<=" | ">" | ">=") (@parameter | quantity)
+    denial     = "not" denial | "(" condition ")" | "answered" | "dosed" | "completed" | comparison
+    comparison = (signal | "elapsed" | told) ("<" | "<=" | ">" | ">=") (@parameter | quantity)
+    told       = "answer." prompt | "result." attribute | "entered." parameter
+
+`answer.x` is the newest number that a person gave to the question x, `result.x` the newest
+laboratory result of an attribute of this batch (an in-process control), `entered.x` the value
+that a parameter has now. What is not there yet is unknown, like a reading that is not good.
 
 Guarantees: a condition that was checked compares like with like (units agree by dimension);
 text never runs, and is bounded before it is read. A signal whose reading is not good makes
@@ -29,6 +34,7 @@ from isogenic.units import Quantity, same_dimension
 
 __all__ = [
     "ANSWERED",
+    "COMPLETED",
     "DOSED",
     "ELAPSED",
     "All",
@@ -44,22 +50,26 @@ __all__ = [
     "parse",
     "resolve",
     "signals",
+    "told",
+    "units_in",
 ]
 
 TEXT_MAX = 500  # characters: a condition longer than three lines is not reviewed
 DEPTH_MAX = 8
-ELAPSED, ANSWERED, DOSED = "elapsed", "answered", "dosed"
+ELAPSED, ANSWERED, DOSED, COMPLETED = "elapsed", "answered", "dosed", "completed"
+FLAGS = (ANSWERED, DOSED, COMPLETED)
+TOLD = ("answer", "result", "entered")
 ELAPSED_UNIT = "h"
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<op><=|>=|<|>)|(?P<paren>[()])|(?P<parameter>@[a-z][a-z0-9_]*)"
-    r"|(?P<quantity>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?:(?!\b(?:and|or|not)\b)[^<>=()@])*)|(?P<word>[a-z][a-z0-9_]*))"
+    r"|(?P<quantity>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?:(?!\b(?:and|or|not)\b)[^<>=()@])*)|(?P<word>[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?))"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`glucose < 14 mM`: `left` is a signal or `elapsed`, `right` a quantity or the name of a parameter."""
+    """`glucose < 14 mM`: `left` is a signal, `elapsed` or what was told, `right` a quantity or the name of a parameter."""
 
     left: str
     op: str
@@ -72,7 +82,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """`answered` (every prompt of the phase has its answer) or `dosed` (the dose has arrived)."""
+    """`answered` (every prompt of the phase has its answer), `dosed` (the dose has arrived) or `completed` (its service is)."""
 
     name: str
 
@@ -161,11 +171,11 @@ class _Reader:
             if not self.take("paren", ")"):
                 raise self.trouble("a closing parenthesis was expected")
             return inside
-        kind, word = self.next("a signal, elapsed, answered or dosed was expected")
+        kind, word = self.next("a signal, elapsed, answered, dosed or completed was expected")
         if kind != "word" or word in ("and", "or"):
             self.at -= 1
-            raise self.trouble("a signal, elapsed, answered or dosed was expected")
-        return Flag(word) if word in (ANSWERED, DOSED) else self.comparison(word)
+            raise self.trouble("a signal, elapsed, answered, dosed or completed was expected")
+        return Flag(word) if word in FLAGS else self.comparison(word)
 
     def comparison(self, left: str) -> Condition:
         kind, op = self.next("one of < <= > >= was expected")
@@ -217,9 +227,19 @@ def _leaves(condition: Condition) -> Iterator[Comparison | Flag]:
             yield from _leaves(part)
 
 
+def _is_told(left: str) -> bool:
+    return "." in left
+
+
 def signals(condition: Condition) -> tuple[str, ...]:
     """The signals that the condition reads, in order."""
-    return tuple(dict.fromkeys(each.left for each in _leaves(condition) if isinstance(each, Comparison) and each.left != ELAPSED))
+    lefts = dict.fromkeys(each.left for each in _leaves(condition) if isinstance(each, Comparison))
+    return tuple(left for left in lefts if left != ELAPSED and not _is_told(left))
+
+
+def told(condition: Condition) -> tuple[str, ...]:
+    """What people and laboratories are to have said, in order: answer.x, result.x, entered.x."""
+    return tuple(dict.fromkeys(each.left for each in _leaves(condition) if isinstance(each, Comparison) and _is_told(each.left)))
 
 
 def parameters(condition: Condition) -> tuple[str, ...]:
@@ -235,12 +255,13 @@ def flags(condition: Condition) -> tuple[str, ...]:
 def check(condition: Condition, *, units: Mapping[str, str], parameters: Mapping[str, str]) -> list[str]:
     """What is wrong with it: unknown signals, unknown parameters, unlike units. `units` are the signals' canonical ones."""
     wrong = []
-    known = {**units, ELAPSED: ELAPSED_UNIT}
+    known = {**units, ELAPSED: ELAPSED_UNIT, **{f"entered.{name}": unit for name, unit in parameters.items()}}
     for each in _leaves(condition):
         if isinstance(each, Flag):
             continue
         unit = parameters.get(each.right) if isinstance(each.right, str) else each.right.unit
-        if each.left not in known:
+        kind, dot, _ = each.left.partition(".")
+        if each.left not in known and not (dot and kind in TOLD[:2]):
             wrong.append(f"no signal {each.left}")
         if unit is None:
             wrong.append(f"no parameter @{each.right}")
@@ -250,10 +271,10 @@ def check(condition: Condition, *, units: Mapping[str, str], parameters: Mapping
 
 
 def resolve(condition: Condition, *, units: Mapping[str, str], values: Mapping[str, Quantity]) -> Condition:
-    """The condition with every parameter replaced by its value, every value in its signal's canonical unit."""
+    """The condition with every parameter replaced by its value, every value in its signal's canonical unit; in its own where that is not known."""
     if isinstance(condition, Comparison):
         value = values[condition.right] if isinstance(condition.right, str) else condition.right
-        value = value.to({**units, ELAPSED: ELAPSED_UNIT}[condition.left])
+        value = value.to({**units, ELAPSED: ELAPSED_UNIT}.get(condition.left, value.unit))
         return Comparison(condition.left, condition.op, Quantity(float(f"{value.value:.12g}"), value.unit))  # 37, not 37.00000000000006
     if isinstance(condition, Flag):
         return condition
@@ -262,18 +283,30 @@ def resolve(condition: Condition, *, units: Mapping[str, str], values: Mapping[s
     return type(condition)(tuple(resolve(part, units=units, values=values) for part in condition.parts))
 
 
-def holds(condition: Condition, value: Callable[[str], float | None], *, answered: bool, dosed: bool) -> bool | None:
-    """Whether a resolved condition holds now: true, false, or None where a reading that it needs is not good."""
+def units_in(condition: Condition) -> dict[str, str]:
+    """The unit of each left side, as a resolved condition compares it."""
+    return {each.left: each.right.unit for each in _leaves(condition) if isinstance(each, Comparison) and isinstance(each.right, Quantity)}
+
+
+def holds(
+    condition: Condition, value: Callable[[str], float | Quantity | None], *, answered: bool = False, dosed: bool = False, completed: bool = False
+) -> bool | None:
+    """Whether a resolved condition holds now: true, false, or None where something that it needs is not known.
+
+    A bare value is in the unit that the condition compares it in; a quantity is converted.
+    """
     if isinstance(condition, Flag):
-        return answered if condition.name == ANSWERED else dosed
+        return {ANSWERED: answered, DOSED: dosed, COMPLETED: completed}[condition.name]
     if isinstance(condition, Comparison):
-        left = value(condition.left)
         assert isinstance(condition.right, Quantity)
+        left = value(condition.left)
+        if isinstance(left, Quantity):
+            left = left.to(condition.right.unit).value if same_dimension(left.unit, condition.right.unit) else None
         return None if left is None else _COMPARE[condition.op](left, condition.right.value)
     if isinstance(condition, Denied):
-        inside = holds(condition.part, value, answered=answered, dosed=dosed)
+        inside = holds(condition.part, value, answered=answered, dosed=dosed, completed=completed)
         return None if inside is None else not inside
-    parts = [holds(part, value, answered=answered, dosed=dosed) for part in condition.parts]
+    parts = [holds(part, value, answered=answered, dosed=dosed, completed=completed) for part in condition.parts]
     decisive = isinstance(condition, AnyOf)  # one true decides an or, one false an and
     if decisive in parts:
         return decisive

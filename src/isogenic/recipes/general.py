@@ -10,20 +10,25 @@ Leaves to others: whether any unit can run it (derive), and who has signed it (a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
+from typing import TypeVar
 
 from isogenic.documents import Document, Table, shown
 from isogenic.errors import NotValid
 from isogenic.ids import ProductId, RecipeId, SponsorId
 from isogenic.plant.classes import CLASSES, DOSE_NUMBER
 from isogenic.plant.model import EquipmentClass, Role
-from isogenic.recipes import conditions
+from isogenic.recipes import charts, conditions
 from isogenic.recipes.asking import read_prompt
+from isogenic.recipes.charts import Chart
 from isogenic.recipes.model import (
+    MAIN,
     Dose,
     DoseRule,
+    Entry,
+    ExceptionRule,
     GeneralRecipe,
     Need,
     Operation,
@@ -31,8 +36,11 @@ from isogenic.recipes.model import (
     Phase,
     Procedure,
     Prompt,
+    Sampling,
+    Service,
     Then,
     UnitProcedure,
+    UnitRole,
     digest_of,
 )
 from isogenic.recipes.scaling import Per, gives, of_wrong, value_wrong
@@ -45,8 +53,12 @@ TEXTS_KEPT = 16  # read lately: a site asks for the same text at every start of 
 PHASES_MAX = 60  # a control recipe is recorded whole in one fact of at most 64 KiB
 PROMPTS_MAX = 8  # questions to one phase: more is a form, not a question
 TEXT_MAX = 300
+ROLES_MAX = 8
+SAMPLES_MAX = 8  # sampling points, entries and exceptions of one phase, of each
 LOST_AFTER = "2 h"  # a signal that decides something may be bad for so long, unless the recipe says otherwise
+SERVICE_LOST_AFTER = "1 min"  # a phase that runs a service cannot go on without knowing its state
 EVERYTHING = "everything"
+Part = TypeVar("Part")
 _NAME = re.compile(r"[a-z]([a-z0-9_]{0,28}[a-z0-9])?")
 
 
@@ -69,11 +81,13 @@ def load_general(text: str | bytes, *, name: str = "general recipe") -> GeneralR
 def _read(text: str | bytes, name: str) -> GeneralRecipe:
     document = Document.read(text, what=name, kind=KIND)
     root = document.root
-    cls = _class(root)
+    roles = _roles(root)
+    cls, _ = next(iter(roles.values()))
     tables = root.named_tables("formula")
     formula = {key: _parameter(key, table) for key, table in tables.items()}
     _complain_of_scaling(tables, formula)
     reader = _Reader(document, cls, formula)
+    units = {name: reader.role(name, *found) for name, found in roles.items()}
     recipe = GeneralRecipe(
         recipe=root.id("recipe", RecipeId),
         version=root.whole("version", low=1, high=9_999),
@@ -81,9 +95,8 @@ def _read(text: str | bytes, name: str) -> GeneralRecipe:
         title=_short(root, "title"),
         description=_short(root, "description", default=""),
         formula=formula,
-        equipment_class=cls.name,
-        needs=reader.needs(root.table("needs")),
-        procedure=reader.procedure(root),
+        roles=units,
+        procedure=reader.procedure(root, {name: cls for name, (cls, _) in roles.items()}),
         digest=digest_of(text),
         sponsor=root.id("sponsor", SponsorId) if root.has("sponsor") else None,
     )
@@ -105,10 +118,23 @@ def _name(table: Table, key: str) -> str:
     return name
 
 
-def _class(root: Table) -> EquipmentClass:
-    name = root.text("equipment_class")
+def _roles(root: Table) -> dict[str, tuple[EquipmentClass, Table]]:
+    """The units that are needed, by role, each with the table of its needs; a recipe for one unit names class and needs at the top."""
+    if not root.has("units"):
+        return {MAIN: (_class(root, "equipment_class"), root.table("needs"))}
+    roles = {name: (_class(table, "class"), table.table("needs", needed=False)) for name, table in root.named_tables("units").items()}
+    for name in roles:
+        if not _NAME.fullmatch(name):
+            root.complain("units", f"{shown(name)!r} is not a name: small letters, digits and _, at most 30")
+    if not 1 <= len(roles) <= ROLES_MAX:
+        root.complain("units", f"{len(roles)} units; 1 to {ROLES_MAX} can be named")
+    return roles or {MAIN: (next(iter(CLASSES.values())), root.table("needs", needed=False))}
+
+
+def _class(root: Table, key: str) -> EquipmentClass:
+    name = root.text(key)
     if name not in CLASSES:
-        root.complain("equipment_class", f"no equipment class {shown(name)!r}; known are {', '.join(CLASSES)}")
+        root.complain(key, f"no equipment class {shown(name)!r}; known are {', '.join(CLASSES)}")
     return CLASSES.get(name) or next(iter(CLASSES.values()))
 
 
@@ -126,7 +152,17 @@ def _parameter(name: str, table: Table) -> Parameter:
         table.complain("per", wrong)
     if same_dimension(low.unit, value.unit) and same_dimension(high.unit, value.unit):
         complain_outside(table, "value", value, low=low, high=high, name=table.path)
-    return Parameter(name, _short(table, "title"), value, low, high, per, critical=table.flag("critical", default=False), of=of)
+    return Parameter(
+        name,
+        _short(table, "title"),
+        value,
+        low,
+        high,
+        per,
+        critical=table.flag("critical", default=False),
+        of=of,
+        adjustable=table.flag("adjustable", default=False),
+    )
 
 
 def _complain_of_scaling(tables: Mapping[str, Table], formula: Mapping[str, Parameter]) -> None:
@@ -156,9 +192,18 @@ class _Reader:
     """What the procedure's tables are checked against, while they are read."""
 
     def __init__(self, document: Document, cls: EquipmentClass, formula: Mapping[str, Parameter]) -> None:
-        self.document, self.cls, self.formula = document, cls, formula
-        self.units = {name: signal.unit for name, signal in cls.signals.items()}
+        self.document, self.formula = document, formula
         self.names: dict[str, int] = {}
+        self.on(cls)
+
+    def on(self, cls: EquipmentClass) -> None:
+        """What follows is for a unit of this class."""
+        self.cls = cls
+        self.units = {name: signal.unit for name, signal in cls.signals.items()}
+
+    def role(self, name: str, cls: EquipmentClass, needs: Table) -> UnitRole:
+        self.on(cls)
+        return UnitRole(name, cls.name, self.needs(needs))
 
     def needs(self, table: Table) -> tuple[Need, ...]:
         found = []
@@ -186,21 +231,68 @@ class _Reader:
         table.quantity(key, like=unit)
         return text
 
-    def procedure(self, root: Table) -> Procedure:
-        held = self.setpoints(root, "held", needed=False)
+    def procedure(self, root: Table, roles: Mapping[str, EquipmentClass]) -> Procedure:
         lost = root.table("lost", needed=False)
-        after, then = self.time(lost, "after", default=LOST_AFTER), lost.choice("then", Then, default=Then.ALARM)
-        units = []
-        for unit in root.tables("procedure"):
-            operations = []
-            for operation in unit.tables("operations"):
-                phases = tuple(self.phase(each, held=held, lost=(after, then)) for each in operation.tables("phases"))
-                operations.append(Operation(_name(operation, "operation"), phases))
-            units.append(UnitProcedure(_name(unit, "unit_procedure"), tuple(operations)))
-        procedure = Procedure(tuple(units))
+        self.lost = self.time(lost, "after", default="") if lost.has("after") else "", lost.choice("then", Then, default=Then.ALARM), lost.has("then")
+        self.root, self.roles = root, roles
+        chart, units = self.listed(root, "procedure", "unit_procedure", self.unit_procedure)
+        procedure = Procedure(units, chart)
         if not 1 <= len(procedure.phases) <= PHASES_MAX:
             root.complain("procedure", f"it has {len(procedure.phases)} phases; 1 to {PHASES_MAX} can be run")
         return procedure
+
+    def listed(self, table: Table, key: str, kind: str, one: Callable[[Table], Part]) -> tuple[Chart, tuple[Part, ...]]:
+        """A list of named parts and of branches, alternatives and loops of them: its chart, and the parts in the order of reading."""
+        found: list[Part] = []
+
+        def whole(those: Table, key: str) -> Chart:
+            return charts.sequence(tuple(entry(each) for each in those.tables(key)))
+
+        def entry(each: Table) -> Chart:
+            if each.has("parallel"):
+                return charts.All(tuple(whole(branch, "do") for branch in each.branches("parallel")))
+            if each.has("choose"):
+                return charts.OneOf(tuple(choice(way) for way in each.tables("choose")))
+            if each.has("repeat"):
+                loop = each.table("repeat")
+                body, until = whole(loop, "do"), self.condition(loop, "until", of_chart=True)
+                times = loop.whole("at_most", low=1, high=charts.TIMES_MAX)
+                return charts.Repeat(body, until, times, loop.choice("then", Then, default=Then.HOLD))
+            found.append(one(each))
+            return charts.Name(_name(each, kind))
+
+        def choice(way: Table) -> charts.Choice:
+            if way.has("otherwise"):
+                return charts.Choice(charts.OTHERWISE, whole(way, "otherwise"))
+            return charts.Choice(self.condition(way, "when", of_chart=True), whole(way, "do"))
+
+        return whole(table, key), tuple(found)
+
+    def unit_procedure(self, table: Table) -> UnitProcedure:
+        role = table.text("on", default=next(iter(self.roles)))
+        if role not in self.roles:
+            table.complain("on", f"no unit {shown(role)!r}; known are {', '.join(self.roles)}")
+        self.on(self.roles.get(role) or self.cls)
+        self.held = self.setpoints(self.root, "held", needed=False) if role == next(iter(self.roles)) else {}
+        name = _name(table, "unit_procedure")
+        if len(self.roles) > 1:
+            self.once(name, table.line_of("unit_procedure"))
+        aside = tuple(self.operation(each) for each in table.tables("on_exception", needed=False))
+        self.aside = {operation.name for operation in aside}
+        chart, operations = self.listed(table, "operations", "operation", self.operation)
+        return UnitProcedure(
+            name,
+            role,
+            operations,
+            chart,
+            on_hold=tuple(self.phase(each) for each in table.tables("on_hold", needed=False)),
+            on_restart=tuple(self.phase(each) for each in table.tables("on_restart", needed=False)),
+            on_exception=aside,
+        )
+
+    def operation(self, table: Table) -> Operation:
+        chart, phases = self.listed(table, "phases", "phase", self.phase)
+        return Operation(_name(table, "operation"), phases, chart)
 
     def once(self, name: str, line: int) -> None:
         """Phases and prompts are named once in a recipe, because facts name them."""
@@ -208,39 +300,83 @@ class _Reader:
             self.document.complain(line, f"the name {name} is given twice, first in line {self.names[name]}")
         self.names.setdefault(name, line)
 
-    def phase(self, table: Table, *, held: Mapping[str, str], lost: tuple[str, Then]) -> Phase:
+    def phase(self, table: Table) -> Phase:
         name = _name(table, "phase")
         self.once(name, table.line_of("phase"))
         prompts = self.prompts(table)
         dose = self.dose(table.table("dose")) if table.has("dose") else None
-        until = self.condition(table, "until")
-        self.complain_of_vain_waits(table, until, dose=dose, prompts=prompts)
+        service = self.service(table.table("service")) if table.has("service") else None
+        enter = tuple(self.entry(each) for each in table.tables("enter", needed=False))
+        until = self.condition(table, "until", default=conditions.COMPLETED if service else None)
+        self.complain_of_vain_waits(table, until, dose=dose, asks=bool(prompts or enter), service=service)
         timeout = table.table("timeout", needed=False)
         has_timeout = table.has("timeout")
         own_lost = table.table("lost", needed=False)
+        after, then, said = self.lost
         return Phase(
             name=name,
             title=_short(table, "title"),
             setpoints=self.setpoints(table, "setpoints", needed=False),
-            held={**held, **self.setpoints(table, "held", needed=False)},
+            held={**self.held, **self.setpoints(table, "held", needed=False)},
             dose=dose,
             prompts=prompts,
             until=until,
             timeout=self.time(timeout, "after") if has_timeout else "",
             timeout_then=timeout.choice("then", Then) if has_timeout else Then.ALARM,
-            lost_after=self.time(own_lost, "after", default=lost[0]),
-            lost_then=own_lost.choice("then", Then, default=lost[1]),
+            lost_after=self.time(own_lost, "after", default=after or (SERVICE_LOST_AFTER if service else LOST_AFTER)),
+            lost_then=own_lost.choice("then", Then, default=Then.HOLD if service and not said else then),
             monitored=table.flag("monitored", default=False),
+            service=service,
+            enter=enter,
+            samples=tuple(self.sampling(each) for each in self.few(table, "samples")),
+            exceptions=tuple(self.exception(each) for each in self.few(table, "exceptions")),
         )
 
-    def complain_of_vain_waits(self, table: Table, until: str, *, dose: Dose | None, prompts: tuple[Prompt, ...]) -> None:
-        """A phase that waits for what it never asks or gives would wait for ever, or not at all."""
+    def few(self, table: Table, key: str) -> tuple[Table, ...]:
+        found = table.tables(key, needed=False)
+        if len(found) > SAMPLES_MAX:
+            table.complain(key, f"{len(found)} are more than {SAMPLES_MAX}")
+        return found
+
+    def service(self, table: Table) -> Service:
+        inner, parameters = table.table("parameters", needed=False), {}
+        for name in inner.names():
+            text = parameters[name] = inner.text(name)
+            if text.startswith("@"):
+                self.amount(inner, name, unit=None)
+            elif text:
+                inner.quantity(name)
+        return Service(_short(table, "name"), _short(table, "procedure", default=""), parameters)
+
+    def entry(self, table: Table) -> Entry:
+        name = table.text("parameter")
+        if name not in self.formula:
+            table.complain("parameter", f"no parameter {shown(name)!r}")
+        return Entry(name, _short(table, "text"))
+
+    def sampling(self, table: Table) -> Sampling:
+        name = _name(table, "sample")
+        self.once(name, table.line_of("sample"))
+        return Sampling(name, _short(table, "what"), self.condition(table, "when", default=""))
+
+    def exception(self, table: Table) -> ExceptionRule:
+        then = table.text("then")
+        known = (*(Then.HOLD, Then.ABORT, Then.ALARM), *sorted(self.aside))
+        if then not in known:
+            table.complain("then", f"{shown(then)!r} is not one of {', '.join(known)}")
+        lasting = self.time(table, "for") if table.has("for") else ""
+        return ExceptionRule(_name(table, "name"), self.condition(table, "when"), lasting, then)
+
+    def complain_of_vain_waits(self, table: Table, until: str, *, dose: Dose | None, asks: bool, service: Service | None) -> None:
+        """A phase that waits for what it never asks, gives or runs would wait for ever, or not at all."""
         for key, text in (("until", until), ("dose", dose.when if dose else "")):
             flags = conditions.flags(conditions.parse(text)) if text else ()
-            if conditions.ANSWERED in flags and not prompts:
+            if conditions.ANSWERED in flags and not asks:
                 table.complain(key, "it waits for answers, and the phase asks nothing")
             if conditions.DOSED in flags and (dose is None or key == "dose"):
                 table.complain(key, "it waits for a dose that the phase does not give before")
+            if conditions.COMPLETED in flags and service is None:
+                table.complain(key, "it waits for a service, and the phase runs none")
 
     def time(self, table: Table, key: str, *, default: str | None = None) -> str:
         text = self.amount(table, key, unit="h", default=default)
@@ -269,7 +405,7 @@ class _Reader:
                 )
         return found
 
-    def condition(self, table: Table, key: str, *, default: str | None = None) -> str:
+    def condition(self, table: Table, key: str, *, default: str | None = None, of_chart: bool = False) -> str:
         text = table.text(key, default=default)
         if not text:
             return text
@@ -281,6 +417,8 @@ class _Reader:
         parameters = {name: gives(parameter) for name, parameter in self.formula.items()}
         for wrong in conditions.check(condition, units=self.units, parameters=parameters):
             table.complain(key, wrong)
+        if of_chart and (flags := conditions.flags(condition)):
+            table.complain(key, f"{flags[0]} is said of a phase; a way through the procedure is chosen by signals, elapsed, answers and results")
         return text
 
     def dose(self, table: Table) -> Dose:

@@ -31,7 +31,19 @@ from difflib import get_close_matches
 from isogenic.documents import Complaint, Document, Table, shown
 from isogenic.errors import NotValid
 from isogenic.ids import RecipeId, SiteId
-from isogenic.recipes.model import Difference, GeneralRecipe, Phase, Procedure, SiteDocument, SiteRecipe, Target, Why, digest_of
+from isogenic.recipes.model import (
+    Difference,
+    GeneralRecipe,
+    Operation,
+    Phase,
+    Procedure,
+    SiteDocument,
+    SiteRecipe,
+    Target,
+    UnitProcedure,
+    Why,
+    digest_of,
+)
 from isogenic.units import Quantity, same_dimension
 
 __all__ = ["ABOUT", "KIND", "derive_site", "load_site"]
@@ -200,8 +212,16 @@ def _reworded(procedure: Procedure, document: SiteDocument) -> Procedure:
         prompts = tuple(replace(prompt, text=text(prompt.name, prompt.text)) for prompt in each.prompts)
         return replace(each, title=titles.get(each.name, each.title), prompts=prompts)
 
-    units = []
-    for unit in procedure.unit_procedures:
-        operations = tuple(replace(part, phases=tuple(phase(each) for each in part.phases)) for part in unit.operations)
-        units.append(replace(unit, operations=operations))
-    return replace(procedure, unit_procedures=tuple(units))
+    def operations(those: tuple[Operation, ...]) -> tuple[Operation, ...]:
+        return tuple(replace(part, phases=tuple(phase(each) for each in part.phases)) for part in those)
+
+    def unit_procedure(unit: UnitProcedure) -> UnitProcedure:
+        return replace(
+            unit,
+            operations=operations(unit.operations),
+            on_hold=tuple(phase(each) for each in unit.on_hold),
+            on_restart=tuple(phase(each) for each in unit.on_restart),
+            on_exception=operations(unit.on_exception),
+        )
+
+    return replace(procedure, unit_procedures=tuple(unit_procedure(unit) for unit in procedure.unit_procedures))

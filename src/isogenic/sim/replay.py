@@ -313,7 +313,7 @@ def _begin(node: SiteNode, table: BatchTable) -> None:
         monitored=True,
     )
     digest = digest_of(f"replay of {table.batch}")
-    recipe = ControlRecipe(
+    recipe = ControlRecipe.on_one_unit(
         recipe=RecipeId("REPLAY"),
         version=1,
         product=PRODUCT,
