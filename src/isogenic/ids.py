@@ -30,6 +30,7 @@ __all__ = [
     "ProductId",
     "PromptId",
     "RandomMint",
+    "ReceiptId",
     "RecipeId",
     "SampleId",
     "SeededMint",
@@ -112,6 +113,12 @@ class LotId(Id):
     """What a batch yields, and what is released."""
 
     prefix = "LOT-"
+
+
+class ReceiptId(Id):
+    """One lot of a material in one delivery, as the site numbers it (21 CFR 211.80(d))."""
+
+    prefix = "RCV-"
 
 
 class SampleId(Id):
