@@ -33,6 +33,7 @@ from isogenic.network.processes import Processes
 from isogenic.network.publishing import Publishing
 from isogenic.network.state import ClaimRefused, ControlState, Place
 from isogenic.network.witnessing import Witnessing
+from isogenic.recipes.pictures import PicturePublished
 from isogenic.records import recovery
 from isogenic.records.aside import LedgerFiles
 from isogenic.records.beacon import Beacon, Mark, marks_of, root_at
@@ -192,8 +193,12 @@ class ControlNode:
     def _named_by(self, digest: str) -> set[SiteId]:
         return self._blocks.get(digest, set())
 
-    def _offered(self, digest: str) -> bool:
-        return any(model.digest == digest for model in self.state.models.values())
+    def _offered(self, peer: NodeId, digest: str) -> bool:
+        """Models are for all; a picture is for the sites that run its recipe (I7)."""
+        if any(model.digest == digest for model in self.state.models.values()):
+            return True
+        said = (each.payload for each in self.state.announced if isinstance(each.payload, PicturePublished))
+        return any((str(each.site), each.digest) == (str(peer), digest) for each in said)
 
     # ---- facts ----
 

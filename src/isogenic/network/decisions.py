@@ -41,6 +41,7 @@ from isogenic.quality.specifications import SpecificationPublished, read_specifi
 from isogenic.recipes.approval import RecipeApproved, RecipePublished, RecipeSubmitted
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import digest_of
+from isogenic.recipes.pictures import PicturePublished, PictureSubmitted, pictures_of, read_picture
 from isogenic.records.dossier import audience_of
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.notes import Signer
@@ -58,6 +59,7 @@ __all__ = [
     "release_case",
     "release_lot",
     "role_for",
+    "submit_picture",
     "submit_recipe",
     "witness_of",
 ]
@@ -101,6 +103,21 @@ def publish_model(node: ControlNode, data: bytes, *, product: ProductId) -> str:
 
 
 # ---- recipes ----
+
+
+@decided_alone
+def submit_picture(node: ControlNode, person: Person | None, data: bytes) -> PictureSubmitted:
+    """Take up a picture that recipes may name; without a person it is the node's own, from its folder."""
+    if person is not None:
+        require(person, Act.SIGN_RECIPE_AS_AUTHOR)
+    picture = read_picture(data)
+    known = node.state.pictures.get(picture.digest)
+    if known is not None and node.blobs.has(picture.digest):
+        return known
+    node.blobs.put(data)
+    submitted = PictureSubmitted(picture.digest, picture.media, len(data), picture.width, picture.height)
+    node.note([submitted], actor=actor_of(person, role_for(person, Act.SIGN_RECIPE_AS_AUTHOR)) if person is not None else None)
+    return submitted
 
 
 @decided_alone
@@ -159,6 +176,7 @@ def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, versi
             why="; ".join(note.text for note in against),
             possible="it takes an author and an approver",
         )
+    pictures = _pictures(node, submitted)
     published = []
     said = [each.payload for each in node.state.announced if isinstance(each.payload, RecipePublished)]
     sponsor = load_general(submitted.text).sponsor
@@ -176,8 +194,22 @@ def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, versi
         published.append(RecipePublished(recipe, version, submitted.digest, submitted.text, approvals, site, document.digest, document.text))
     if held_back and not published:
         raise NotAllowed(f"cannot publish {recipe} version {version}", why="; ".join(held_back), possible="two people sign each site's document")
-    node.publishing.publish(*published, actor=actor_of(person, role_for(person, Act.APPROVE_RECIPE)))
+    shown = [PicturePublished(recipe, version, each.site, digest, media, size) for each in published for digest, media, size in pictures]
+    node.publishing.publish(*shown, *published, actor=actor_of(person, role_for(person, Act.APPROVE_RECIPE)))
     return [each.site for each in published]
+
+
+def _pictures(node: ControlNode, submitted: RecipeSubmitted) -> list[tuple[str, str, int]]:
+    """Digest, type and size of every picture that the recipe names; without one of them it is not published."""
+    named = pictures_of(load_general(submitted.text))
+    missing = [digest for digest in named if digest not in node.state.pictures or not node.blobs.has(digest)]
+    if missing:
+        raise NotAllowed(
+            f"cannot publish {submitted.recipe} version {submitted.version}",
+            why=f"it names pictures that are not here: {', '.join(digest[:16] for digest in missing)}",
+            possible="submit the pictures first",
+        )
+    return [(digest, node.state.pictures[digest].media, node.state.pictures[digest].bytes) for digest in named]
 
 
 def _works_for(node: ControlNode, site: SiteId, sponsor: SponsorId | None) -> bool:

@@ -94,7 +94,7 @@ class Desk:
         clock: Clock,
         taken: Callable[[str], None],
         wanted: Callable[[NodeId, str], bool],
-        offered: Callable[[str], bool],
+        offered: Callable[[NodeId, str], bool],
         leaving: Leaving,
         take_back: Callable[[NodeId, Page], None] | None = None,
         heard: Callable[[NodeId], None] = lambda site: None,
@@ -108,7 +108,7 @@ class Desk:
     ) -> None:
         """`outgoing` are the ledgers written for each site; `taken(origin)` is told after a page was stored.
 
-        `wanted(site, digest)` says whether a fact of that site names the blob, `offered(digest)` whether it was published.
+        `wanted(site, digest)` says whether a fact of that site names the blob, `offered(site, digest)` whether it was published to it.
         `take_back` takes what a site has more of the ledger written for it than we, `heard(site)` is told that it has not.
         `again(site)` says what of it is rotten here, and `came_again` takes a page of that.
         `note` notes in the house; `all_held(site)` says whether every block that the site's facts name is here.
@@ -283,7 +283,7 @@ class Desk:
             return Answer(200, self.blobs.get(digest))
         if verb == "GET":
             self.leaving.require(peer, self.outgoing[peer].origin)  # its facts name what may be fetched
-            if not self._offered(digest):
+            if not self._offered(peer, digest):
                 raise NotFound(f"no bytes {digest}", why="none were published under that digest")
             return Answer(200, self.blobs.get(digest))
         if not self._wanted(peer, digest):

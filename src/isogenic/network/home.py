@@ -67,6 +67,7 @@ from isogenic.records.store import LedgerStore
 __all__ = ["ControlHome", "ControlSettings", "publish_documents"]
 
 
+PICTURES = (".png", ".jpg", ".jpeg")  # of questions; beside the recipes that name them
 VIEWS = (FACTS, TRAIL)  # of the derived tables
 
 
@@ -296,6 +297,9 @@ def _publish_documents(node: ControlNode, home: ControlHome) -> None:
         known = node.state.specifications.get(specification.product)
         if known is None or known.version < specification.version:
             decisions.publish_specification(node, text)
+    for path in sorted((home.folder / "documents").iterdir()):
+        if path.suffix in PICTURES:
+            decisions.submit_picture(node, None, read_file(path))
     for path in sorted((home.folder / "documents").glob("*.model")):
         data, product = read_file(path), ProductId(path.name.partition(".")[0])
         published = node.state.models.get(product)

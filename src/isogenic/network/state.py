@@ -43,6 +43,7 @@ from isogenic.recipes.approval import (
     SiteDocumentApproved,
     SiteDocumentSubmitted,
 )
+from isogenic.recipes.pictures import PicturePublished, PictureSubmitted
 from isogenic.records import codec
 from isogenic.records import facts as records
 from isogenic.records.facts import Actor, Fact, UnknownPayload
@@ -144,6 +145,7 @@ class ControlState:
     site_documents: Mapping[tuple[SiteId, RecipeId, int], SiteDocumentSubmitted] = field(default_factory=dict)  # the newest of each
     site_approvals: Mapping[str, tuple[SiteDocumentApproved, ...]] = field(default_factory=dict)  # by digest
     specifications: Mapping[ProductId, Specification] = field(default_factory=dict)
+    pictures: Mapping[str, PictureSubmitted] = field(default_factory=dict)  # by digest
     models: Mapping[ProductId, ModelPublished] = field(default_factory=dict)
     sites: Mapping[SiteId, SiteView] = field(default_factory=dict)
     evidence: Mapping[Claim, LotRecord] = field(default_factory=dict)  # what each ledger says of the batches started in it
@@ -318,7 +320,7 @@ def _announced(state: ControlState, fact: Fact, place: Place) -> ControlState:
             pass
         case CompetenceGranted() | CompetenceWithdrawn():
             pass
-        case KeyRevoked() | RecipePublished() | SiteDocumentApproved():
+        case KeyRevoked() | RecipePublished() | SiteDocumentApproved() | PicturePublished():
             to = payload.site
         case EntitlementGranted() | EntitlementEnded() if payload.signature is not None and (site := _writer(payload.ledger)) is not None:
             to = site
@@ -357,6 +359,8 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
             return replace(state, site_approvals={**state.site_approvals, payload.digest: (*state.site_approvals.get(payload.digest, ()), payload)})
         case SpecificationPublished():
             return replace(state, specifications={**state.specifications, payload.product: read_specification(payload.text)})
+        case PictureSubmitted():
+            return replace(state, pictures={**state.pictures, payload.digest: payload})
         case ModelPublished():
             return replace(state, models={**state.models, payload.product: payload})
         case CompetenceGranted() | CompetenceWithdrawn():

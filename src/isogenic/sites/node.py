@@ -144,6 +144,7 @@ class SiteNode:
         self._thinned = Thinned()
         self._blocks: list[tuple[str, str]] = []  # batch (or unit) and digest of every block noted here, in order
         self._watermarks_refused: set[str] = set()
+        self._shown: set[str] = set()  # pictures whose bytes are here
         self._unusable: set[str] = set()  # published models whose right bytes are no model
         self._news = asyncio.Event()
         self.journal = journal
@@ -402,8 +403,14 @@ class SiteNode:
         return [digest for about, digest in self._blocks if not (about.startswith(BatchId.prefix) and self.withheld(BatchId(about)))]
 
     def blobs_to_fetch(self) -> list[str]:
-        """The digests of published models that are not here yet."""
-        return sorted(self._models_needed() - self.site.models.keys() - self._unusable)
+        """The digests of published models and pictures that are not here yet."""
+        models = self._models_needed() - self.site.models.keys() - self._unusable
+        return sorted(models | self.missing_pictures())
+
+    def missing_pictures(self) -> set[str]:
+        """Pictures of this site's recipes that have not arrived."""
+        self._shown |= {digest for digest in self.state.pictures.keys() - self._shown if self.blobs.has(digest)}
+        return self.state.pictures.keys() - self._shown
 
     def _link_changed(self, up: bool, why: str) -> None:
         self.note([LinkRestored(self.state.site) if up else LinkLost(self.state.site, why[:WHY_MAX])])

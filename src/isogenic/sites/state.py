@@ -38,6 +38,7 @@ from isogenic.plant.model import SitePlant
 from isogenic.quality.deviations import DeviationOpened
 from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
 from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipePublished, SiteDocumentApproved
+from isogenic.recipes.pictures import PicturePublished
 from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
 from isogenic.records.dossier import CONTROL, written_by
 from isogenic.records.facts import Fact
@@ -62,6 +63,7 @@ class SiteState:
     accepted: Mapping[RecipeKey, RecipeAccepted] = field(default_factory=dict)
     not_accepted: Mapping[RecipeKey, RecipeNotAccepted] = field(default_factory=dict)
     specifications: Mapping[ProductId, Specification] = field(default_factory=dict)  # the newest for each product
+    pictures: Mapping[str, PicturePublished] = field(default_factory=dict)  # by digest: what questions of this site's recipes show
     models: Mapping[ProductId, ModelPublished] = field(default_factory=dict)  # the newest for each product
     batches: Mapping[BatchId, BatchState] = field(default_factory=dict)
     lots: Mapping[LotId, LotCreated] = field(default_factory=dict)
@@ -128,6 +130,8 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
             return replace(state, published={**state.published, (payload.recipe, payload.version): payload})
         case SpecificationPublished():
             return replace(state, specifications={**state.specifications, payload.product: read_specification(payload.text)})
+        case PicturePublished():
+            return replace(state, pictures={**state.pictures, payload.digest: payload})
         case ModelPublished():
             return replace(state, models={**state.models, payload.product: payload})
         case RecipeAccepted():

@@ -30,7 +30,7 @@ from isogenic.network.statements import StatementKind, export_statement
 from isogenic.records.derived import Tables
 from isogenic.records.facts import Actor, Payload
 from isogenic.web.control_desk import ControlDesk, signature_line
-from isogenic.web.control_messages import LotLine, Network, RecipeLine, ReleasePage, SignatureLine, SiteDetail
+from isogenic.web.control_messages import LotLine, Network, PictureLine, RecipeLine, ReleasePage, SignatureLine, SiteDetail
 from isogenic.web.credentials_api import credential_routes
 from isogenic.web.disclosures import disclosure_routes, entitlement_routes, ledgers_of_dossier
 from isogenic.web.dossiers import DossierBuilder, dossier_of
@@ -254,6 +254,14 @@ def _deciding(app: FastAPI, desk: ControlDesk, pens: Pens) -> None:
         with noting_refusals(node, guest.person, "submit a recipe"):
             submitted = decisions.submit_recipe(node, guest.person, body.text)
         return next(line for line in desk.recipes() if line.digest == submitted.digest and line.version == submitted.version)
+
+    @app.post("/api/pictures", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Put a picture forward")
+    async def picture(request: Request, guest: Asker) -> PictureLine:
+        """A picture for the questions of a recipe, as PNG or JPEG: the body is the file. The answer is what the recipe names it by."""
+        data = await request.body()
+        with noting_refusals(node, guest.person, "submit a picture"):
+            submitted = decisions.submit_picture(node, guest.person, data)
+        return PictureLine(digest=submitted.digest, media=submitted.media, bytes=submitted.bytes, width=submitted.width, height=submitted.height)
 
     @app.post("/api/recipes/{recipe}/{version}/signatures", status_code=201, responses=PROBLEMS, tags=["deciding"], summary="Sign a recipe")
     async def sign(recipe: RecipeIdText, version: Version, body: SignRecipe, guest: Asker) -> SignatureLine:

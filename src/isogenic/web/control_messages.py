@@ -175,3 +175,13 @@ class ReleasePage(BaseModel):
     record_size: int
     record_root: str
     signatures: list[SignedLine] = Field(default=[], description="under the recipe, the dispositions and the reviews of the audit trail")
+
+
+class PictureLine(BaseModel):
+    """A picture that is kept under its digest."""
+
+    digest: str
+    media: str
+    bytes: int
+    width: int
+    height: int

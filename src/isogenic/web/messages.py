@@ -134,12 +134,6 @@ class Start(Body):
     lot: LotText
 
 
-class AnswerBody(Body):
-    """The answer to a prompt."""
-
-    answer: Annotated[str, Field(min_length=1, max_length=200)]
-
-
 class Command(Body):
     """A command of the state table, with the reason."""
 
@@ -328,6 +322,22 @@ class Asked(BaseModel):
     answer: str | None = None
     answered_by: str | None = None
     answered_at: str | None = None
+    choices: list[str] = []
+    expects: str = Field(default="", description="of a scan: what the label is to be of")
+    picture: str = Field(default="", description="its digest: /pictures/{digest}")
+    signed: bool = Field(default=False, description="who answers signs")
+    witness: bool = Field(default=False, description="a second person signs")
+    competence: str = ""
+    opens_at: str | None = Field(default=None, description="not to be answered before, by the site's clock")
+    closes_at: str | None = Field(default=None, description="late after that")
+    after: str | None = Field(default=None, description="the question that is to be answered first")
+    given: str | None = Field(default=None, description="answered, and waits for a witness")
+    given_by: str | None = None
+    refused: list[str] = Field(default=[], description="why the newest scan was refused")
+    declined: str = Field(default="", description="why the witness did not find it so")
+    entered: str = ""
+    witnessed_by: str | None = None
+    corrections: int = 0
 
 
 class PhaseLine(BaseModel):

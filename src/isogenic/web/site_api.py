@@ -18,7 +18,7 @@ from isogenic.authority.identities import AttemptsAcknowledged
 from isogenic.authority.rules import Act
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound
-from isogenic.ids import BatchId, LotId, NodeId, PromptId, RecipeId, SampleId, SiteId, UnitId
+from isogenic.ids import BatchId, LotId, NodeId, RecipeId, SampleId, SiteId, UnitId
 from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.ledger import Ledger, Stage
 from isogenic.sites import requests
@@ -27,7 +27,6 @@ from isogenic.sites.node import HOUSE, SiteNode
 from isogenic.web.disclosures import disclosure_routes
 from isogenic.web.guard import READER, Asker, Guest, actor_for, nothing_else, sign_in_routes
 from isogenic.web.messages import (
-    AnswerBody,
     Asked,
     BatchDetail,
     BatchLine,
@@ -36,7 +35,6 @@ from isogenic.web.messages import (
     DeviationLine,
     FactsPage,
     LedgerLine,
-    PromptText,
     Reason,
     Reasoned,
     ResultBody,
@@ -49,6 +47,7 @@ from isogenic.web.problems import PROBLEMS, answer_refusals
 from isogenic.web.signin import AccountFolder, Door, Keeping
 from isogenic.web.site_alarms import answers_for_attempts, locked_accounts, site_alarms
 from isogenic.web.site_messages import LinkLine, SiteSummary, UnitLine
+from isogenic.web.steps import step_routes
 from isogenic.web.story import Stories, Story
 from isogenic.web.trail import Follower, trail_routes
 
@@ -243,6 +242,7 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     passkey_sign_in(app, door, pens)
     _reading(app, desk, door)
     _acting(app, desk, door)
+    step_routes(app, desk, pens)
     _acknowledging(app, desk, pens)
     disclosure_routes(app, node.journal)
     follower = Follower(accounts.folder.parent / "derived.sqlite", lambda: node.ledgers.values())
@@ -314,13 +314,6 @@ def _acting(app: FastAPI, desk: SiteDesk, door: Door) -> None:
         if against := stops(notes):  # the refusal itself is on record, with every reason
             raise NotAllowed(f"cannot start {body.lot}", why="; ".join(note.text for note in against), possible="put the named things right")
         return done
-
-    @app.post("/api/batches/{batch}/prompts/{prompt}", responses=PROBLEMS, tags=["acting"], summary="Answer a question")
-    async def answer(batch: BatchText, prompt: PromptText, body: AnswerBody, guest: Asker) -> Reasoned:
-        """An answer within its limits."""
-        with desk.asking(guest, Act.ANSWER_PROMPT):
-            said = requests.answer_prompt(node.state, guest.person, batch=BatchId(batch), prompt=PromptId(prompt), answer=body.answer)
-        return desk.note(said, by=guest, act=Act.ANSWER_PROMPT)
 
     @app.post("/api/batches/{batch}/commands", responses=PROBLEMS, tags=["acting"], summary="Command a batch")
     async def command(batch: BatchText, body: Command, guest: Asker) -> Reasoned:

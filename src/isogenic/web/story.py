@@ -10,21 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from isogenic.batches.engine import BatchState
 from isogenic.batches.engine import apply as apply_to_batch
 from isogenic.batches.facts import (
     AlarmRaised,
+    AnswerCorrected,
     BatchStarted,
     DoseCommanded,
     PhaseCompleted,
     PhaseStarted,
     PromptAnswered,
     PromptAsked,
+    PromptOverdue,
+    PromptWitnessed,
+    ScanRefused,
     SignalLost,
     SignalReturned,
     StateChanged,
+    WitnessDeclined,
 )
+from isogenic.batches.prompts import needs_signature, window
 from isogenic.batches.states import FINAL, NEXT
 from isogenic.ids import BatchId, PromptId
 from isogenic.monitoring.facts import MonitoringStarted
@@ -68,6 +75,7 @@ class Story:
     runs: tuple[Run, ...] = ()
     asked_at: Mapping[PromptId, datetime] = field(default_factory=dict)
     answered_at: Mapping[PromptId, datetime] = field(default_factory=dict)
+    corrections: Mapping[PromptId, int] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     model: str = ""  # digest of the reference model that watches
 
@@ -97,7 +105,7 @@ class Story:
     def prompts(self, *, open_only: bool = False) -> list[Asked]:
         """Questions and answers, oldest first."""
         lines = [self._asked(prompt, asked) for prompt, asked in self.state.asked.items()]
-        return [line for line in lines if line.answer is None and not self.over] if open_only else lines
+        return [line for line in lines if (line.answer is None or line.given) and not self.over] if open_only else lines
 
     def _asked(self, prompt: PromptId, asked: PromptAsked) -> Asked:
         answer = self.state.answers.get(prompt)
@@ -115,7 +123,32 @@ class Story:
             answer=answer.answer if answer else None,
             answered_by=answer.by if answer else None,
             answered_at=time(self.answered_at.get(prompt)),
+            **self._how(asked, answer),
         )
+
+    def _how(self, asked: PromptAsked, answer: PromptAnswered | None) -> dict[str, Any]:
+        """What else is known of a question: its ways, its time, who stands behind the answer."""
+        talk, prompt = self.state.talk, asked.prompt
+        opens, given = window(self.state, asked), talk.given.get(prompt)
+        witnessed = talk.witnesses.get(prompt)
+        return {
+            "choices": list(asked.how.choices),
+            "expects": asked.how.expects,
+            "picture": asked.how.picture,
+            "signed": needs_signature(asked),
+            "witness": asked.how.witness,
+            "competence": asked.how.competence,
+            "opens_at": time(opens.opens) if asked.timer is not None else None,
+            "closes_at": time(opens.closes),
+            "after": str(opens.after) if opens.opens is None and opens.after else None,
+            "given": given.answer if given else None,
+            "given_by": str(given.by) if given else None,
+            "refused": list(talk.refused[prompt].why) if prompt in talk.refused else [],
+            "declined": talk.declined[prompt].why if prompt in talk.declined else "",
+            "entered": str(answer.entered) if answer else "",
+            "witnessed_by": str(witnessed.by) if witnessed else None,
+            "corrections": self.corrections.get(prompt, 0),
+        }
 
     def possible(self) -> list[str]:
         """Commands that the state takes now."""
@@ -158,6 +191,8 @@ def tell(story: Story | None, fact: Fact) -> Story | None:
             story = replace(story, asked_at={**story.asked_at, payload.prompt: fact.at})
         case PromptAnswered():
             story = replace(story, answered_at={**story.answered_at, payload.prompt: fact.at})
+        case AnswerCorrected():
+            story = replace(story, corrections={**story.corrections, payload.prompt: story.corrections.get(payload.prompt, 0) + 1})
         case MonitoringStarted():
             story = replace(story, model=payload.digest)
     said = _said(story, fact)
@@ -180,6 +215,16 @@ def _said(story: Story, fact: Fact) -> Event | None:
             return _event(fact, f"{payload.state}: {payload.why}", abnormal=str(payload.state) in ABNORMAL_STATES)
         case PromptAnswered():
             return _event(fact, f"answered {payload.prompt}: {payload.answer}")
+        case AnswerCorrected():
+            return _event(fact, f"corrected {payload.prompt} from {payload.was} to {payload.answer}: {payload.why}", abnormal=True)
+        case PromptWitnessed():
+            return _event(fact, f"witnessed {payload.prompt}")
+        case WitnessDeclined():
+            return _event(fact, f"declined to witness {payload.prompt}: {payload.why}", abnormal=True)
+        case ScanRefused():
+            return _event(fact, f"scan refused at {payload.prompt}: {'; '.join(payload.why)}", abnormal=True)
+        case PromptOverdue():
+            return _event(fact, f"late: {payload.what}", abnormal=True)
         case DoseCommanded():
             return _event(fact, f"dose {payload.number} of {payload.amount:.4g} {payload.unit}, {payload.dose}: {payload.why}")
         case AlarmRaised():
