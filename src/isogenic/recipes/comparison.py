@@ -13,16 +13,16 @@ Leaves to others: whether the documents are signed (approval), whether a unit ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 
 from isogenic.checks import Note, Severity
-from isogenic.recipes.model import Difference, GeneralRecipe, MasterRecipe, Procedure, SiteDocument, SiteRecipe, Target
+from isogenic.recipes.model import Difference, GeneralRecipe, MasterRecipe, SiteDocument, SiteRecipe, Target
 from isogenic.recipes.site import ABOUT
 from isogenic.units import Quantity
 
-__all__ = ["Found", "check_every_difference_is_declared", "check_site_recipe", "found_differences"]
+__all__ = ["Found", "Same", "check_every_difference_is_declared", "check_site_recipe", "found_differences", "leaves"]
 
 # What only one of the two levels has, or has of its own; each is compared with the document that it is to name.
 OWN = frozenset({"description", "digest", "sponsor", "site", "language", "units", "general_digest", "site_digest", "content"})
@@ -43,14 +43,46 @@ class Found:
 
 def found_differences(general: GeneralRecipe, master: MasterRecipe) -> tuple[Found, ...]:
     """Every place where the two are not the same, in the order of the general recipe."""
-    before, after = _flat(general), _flat(master)
-    if general.procedure is not master.procedure:
-        before, after = before | _flat_procedure(general.procedure), after | dict(_walk(master.procedure, "procedure"))
-    return tuple(
-        Found(path, before.get(path, ABSENT), after.get(path, ABSENT))
-        for path in dict.fromkeys((*before, *after))
-        if before.get(path) != after.get(path)
-    )
+    theirs = {each.name for each in fields(master)}
+    found: list[Found] = []
+    for name in dict.fromkeys((*(each.name for each in fields(general)), *theirs)):
+        if name not in OWN:
+            found += _differing(getattr(general, name, None), getattr(master, name, None), name)
+    return tuple(found)
+
+
+def _differing(was: object, now: object, path: str) -> Iterator[Found]:
+    """Where two values differ, leaf by leaf; one and the same value cannot differ from itself."""
+    if was is now:
+        return
+    one, other = _inside(was), _inside(now)
+    if one is None or other is None or type(was) is not type(now):
+        before, after = dict(leaves(was, path)), dict(leaves(now, path))
+        for each in dict.fromkeys((*before, *after)):
+            if before.get(each) != after.get(each):
+                yield Found(each, before.get(each, ABSENT), after.get(each, ABSENT))
+        return
+    if list(one) != list(other):
+        yield Found(f"{path}.order", ", ".join(one), ", ".join(other))
+    for key in dict.fromkeys((*one, *other)):
+        if key in one and key in other:
+            yield from _differing(one[key], other[key], f"{path}.{key}")
+        else:
+            for place, text in leaves(one.get(key, other.get(key)), f"{path}.{key}"):
+                yield Found(place, text, ABSENT) if key in one else Found(place, ABSENT, text)
+
+
+def _inside(value: object) -> Mapping[str, object] | None:
+    """The parts of a value by name, or None of a leaf."""
+    if isinstance(value, Quantity):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): inner for key, inner in value.items()}
+    if isinstance(value, (tuple, list)):
+        return dict(zip(_keys(value), value, strict=True))
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    return None
 
 
 def check_site_recipe(derived: SiteRecipe, document: SiteDocument) -> list[Note]:
@@ -71,7 +103,7 @@ def check_every_difference_is_declared(general: GeneralRecipe, document: SiteDoc
         wrong += _ill_declared(difference)
         place = _place(general, difference.target, difference.name)
         accounted.add(place)
-        if (found[place].now if place in found else _before(general).get(place, ABSENT)) != _expected(difference, document):
+        if (found[place].now if place in found else _flat(Same(general)).get(place, ABSENT)) != _expected(difference, document):
             wrong.append(f"{difference.target} {difference.name} is declared as {difference.now}, and the master recipe does not have it so")
     for prompt, words in document.wording.items():
         place = _place(general, Target.QUESTION, prompt)
@@ -113,80 +145,78 @@ def _expected(difference: Difference, document: SiteDocument) -> str:
     return f"{difference.now} | {words}" if words else difference.now
 
 
-def _before(general: GeneralRecipe) -> dict[str, str]:
-    """What the general recipe has everywhere: a difference may be declared that changes nothing."""
-    return _flat(general) | _flat_procedure(general.procedure)
-
-
 # --- walking ------------------------------------------------------------------------------------
 
 
-def _place(general: GeneralRecipe, target: Target, name: str) -> str:
-    """Where in the flattened recipe a target stands."""
-    if target is Target.PARAMETER:
-        return f"formula.{name}.value"
-    inside, leaf = ("prompts", "text") if target is Target.QUESTION else ("phases", "title")
-    ends = f".{inside}.{name}.{leaf}"
-    return next((path for path in _flat_procedure(general.procedure) if path.endswith(ends)), f"procedure.{name}")
-
-
-class _ByIdentity:
-    """A value that is looked up by being the very same one: a recipe holds tables, which have no hash."""
+class Same:
+    """A value looked up by being the very same one: a recipe holds tables, which have no hash."""
 
     __slots__ = ("it",)
 
-    def __init__(self, it: Procedure) -> None:
+    def __init__(self, it: object) -> None:
         self.it = it
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and self.it is other.it
+        return isinstance(other, Same) and self.it is other.it
 
     def __hash__(self) -> int:
         return id(self.it)
 
 
 @lru_cache(maxsize=16)
-def _flat_of(procedure: _ByIdentity) -> dict[str, str]:
-    return dict(_walk(procedure.it, "procedure"))
-
-
-def _flat_procedure(procedure: Procedure) -> dict[str, str]:
-    return _flat_of(_ByIdentity(procedure))
-
-
-def _flat(recipe: GeneralRecipe | MasterRecipe) -> dict[str, str]:
-    """Everything but the procedure."""
+def _flat(recipe: Same) -> dict[str, str]:
+    """The recipe as leaves; by the questions and titles that a site may name, too, wherever they stand."""
     found: dict[str, str] = {}
-    for each in fields(recipe):
-        if each.name not in OWN and each.name != "procedure":
-            found |= dict(_walk(getattr(recipe, each.name), each.name))
+    assert isinstance(recipe.it, GeneralRecipe)
+    for each in fields(recipe.it):
+        found |= dict(leaves(getattr(recipe.it, each.name), each.name))
     return found
 
 
-def _walk(value: object, path: str) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=16)
+def _ends(recipe: Same) -> dict[tuple[str, str, str], str]:
+    """Where each question's text and each phase's title stands."""
+    found: dict[tuple[str, str, str], str] = {}
+    for path in _flat(recipe):
+        parts = path.rsplit(".", 3)
+        if len(parts) == 4 and path.startswith("procedure."):
+            found.setdefault((parts[1], parts[2], parts[3]), path)
+    return found
+
+
+def _place(general: GeneralRecipe, target: Target, name: str) -> str:
+    """Where in the recipe a target stands."""
+    if target is Target.PARAMETER:
+        return f"formula.{name}.value"
+    inside, leaf = ("prompts", "text") if target is Target.QUESTION else ("phases", "title")
+    return _ends(Same(general)).get((inside, name, leaf), f"procedure.{name}")
+
+
+def leaves(value: object, path: str) -> Iterator[tuple[str, str]]:
     """Every leaf with its path; what has a name is found by it, and the order of names is a leaf of its own."""
     if isinstance(value, Quantity):
         yield path, _text(value)
     elif is_dataclass(value) and not isinstance(value, type):
         yield f"{path}.is", type(value).__name__
         for each in fields(value):
-            yield from _walk(getattr(value, each.name), f"{path}.{each.name}")
+            yield from leaves(getattr(value, each.name), f"{path}.{each.name}")
     elif isinstance(value, Mapping):
         yield f"{path}.order", ", ".join(map(str, value))
         for key, inner in value.items():
-            yield from _walk(inner, f"{path}.{key}")
+            yield from leaves(inner, f"{path}.{key}")
     elif isinstance(value, (tuple, list)):
-        keys = [_key(inner, at) for at, inner in enumerate(value)]
+        keys = _keys(value)
         yield f"{path}.order", ", ".join(keys)
         for key, inner in zip(keys, value, strict=True):
-            yield from _walk(inner, f"{path}.{key}")
+            yield from leaves(inner, f"{path}.{key}")
     else:
         yield path, str(value)
 
 
-def _key(value: object, at: int) -> str:
-    found = next((getattr(value, name) for name in _NAMES if isinstance(getattr(value, name, None), str)), "")
-    return found or str(at)
+def _keys(values: Sequence[object]) -> list[str]:
+    """What each of several is called: by its name where every one has its own, else by its number."""
+    names = [next((found for name in _NAMES if isinstance(found := getattr(each, name, None), str)), "") for each in values]
+    return names if all(names) and len(set(names)) == len(names) else [str(at) for at in range(len(names))]
 
 
 def _text(value: Quantity) -> str:

@@ -1,0 +1,81 @@
+"""What of a recipe is for the units of one role: the part that a master recipe is made of.
+
+Guarantees: a part names each parameter that it uses, and those that scale them; parts of different
+roles share nothing but the formula.
+Leaves to others: which unit takes a role (derive), what a change reaches (affected).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
+
+from isogenic.recipes.comparison import Same
+from isogenic.recipes.model import Need, Parameter, SiteRecipe, UnitProcedure
+
+__all__ = ["MAIN", "Slice", "named_parameters", "slices"]
+
+MAIN = "main"  # the role of a recipe that names one class only
+_NAMED = re.compile(r"@([a-z][a-z0-9_]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Everything of a site recipe that is for one role."""
+
+    role: str
+    equipment_class: str
+    needs: tuple[Need, ...]
+    parts: tuple[UnitProcedure, ...]
+    chart: str
+    formula: Mapping[str, Parameter]  # only what is named
+
+
+def slices(recipe: SiteRecipe) -> tuple[Slice, ...]:
+    """One for each role, in the order of the recipe."""
+    found = []
+    for role, (equipment_class, needs) in _roles(recipe).items():
+        parts = tuple(each for each in recipe.procedure.unit_procedures if getattr(each, "role", MAIN) == role)
+        named: frozenset[str] = frozenset()
+        for value in (*parts, *needs):
+            named |= named_parameters(value, recipe.formula)
+        formula = {name: recipe.formula[name] for name in recipe.formula if name in named}
+        found.append(Slice(role, equipment_class, needs, parts, "", formula))
+    return tuple(found)
+
+
+def _roles(recipe: SiteRecipe) -> dict[str, tuple[str, tuple[Need, ...]]]:
+    return {MAIN: (recipe.general.equipment_class, recipe.general.needs)}
+
+
+# --- what names what ----------------------------------------------------------------------------
+
+
+def named_parameters(value: object, formula: Mapping[str, Parameter]) -> frozenset[str]:
+    """The parameters that a part of a procedure names, and those that scale them."""
+    found = _named(Same(value)) & formula.keys()
+    return found | frozenset(of for name in found if (of := formula[name].of) in formula)
+
+
+@lru_cache(maxsize=512)
+def _named(part: Same) -> frozenset[str]:
+    return frozenset(_texts_naming(part.it))
+
+
+def _texts_naming(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from _NAMED.findall(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for each in fields(value):
+            inner = getattr(value, each.name)
+            if each.name == "parameter" and isinstance(inner, str):
+                yield inner
+            yield from _texts_naming(inner)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts_naming(inner)
+    elif isinstance(value, (tuple, list)):
+        for inner in value:
+            yield from _texts_naming(inner)
