@@ -31,12 +31,18 @@ def without_digests(page: str) -> str:
     return re.sub(r"[0-9a-f]{16,64}", "(digest)", page)
 
 
+def faster_stirrer() -> str:
+    return changed("title: Agitation, value: 100 rpm", "title: Agitation, value: 110 rpm")
+
+
+SITES = [(f"{site}.site.yaml", text(f"{site}.site.yaml")) for site in ("leeds", "ghent", "porto")]
 PAGES = {
     "check.txt": lambda: pages.check(GENERAL, name="mab-fb.general.yaml"),
     "show.txt": lambda: pages.show(GENERAL, name="mab-fb.general.yaml"),
     "show_site.txt": lambda: pages.show(text("porto.site.yaml"), name="porto.site.yaml"),
     "diff.txt": lambda: pages.diff(GENERAL, next_version()),
     "diff_site.txt": lambda: pages.diff(text("leeds.site.yaml"), text("porto.site.yaml")),
+    "affected.txt": lambda: pages.affected(GENERAL, changed("version: 1", "version: 2", of=faster_stirrer()), SITES),
     "derive_leeds.txt": lambda: without_digests(pages.derive(GENERAL, text("leeds.site.yaml"), text("leeds.plant.yaml"))),
     "derive_porto.txt": lambda: without_digests(pages.derive(GENERAL, text("porto.site.yaml"), text("porto.plant.yaml"), unit="SB-200")),
 }

@@ -39,6 +39,16 @@ def recipe_diff(old: Document, new: Document) -> None:
     print(pages.diff(read_text(old), read_text(new)))
 
 
+@recipe_app.command("affected")
+def recipe_affected(
+    old: Document, new: Document, sites: Annotated[list[Path], typer.Argument(help="The sites' recipe documents.", show_default=False)]
+) -> None:
+    """Which sites' master recipes a new version reaches; the others are proven equal by digest."""
+    from isogenic.recipes import pages
+
+    print(pages.affected(read_text(old), read_text(new), [(path.name, read_text(path)) for path in sites]))
+
+
 @recipe_app.command("derive")
 def recipe_derive(
     general: Document,

@@ -22,7 +22,7 @@ from hashlib import sha256
 
 from isogenic.errors import NotValid
 from isogenic.ids import SiteId
-from isogenic.recipes.comparison import Same, leaves
+from isogenic.recipes.comparison import Same, differing, leaves
 from isogenic.recipes.model import Difference, GeneralRecipe, SiteDocument, Target
 from isogenic.recipes.roles import Slice, slices
 from isogenic.recipes.site import derive_site
@@ -85,17 +85,10 @@ def _reached(before: Slice | None, after: Slice | None) -> Iterator[str]:
     if before is None or after is None:
         yield "the role is new" if before is None else "the role is gone"
         return
-    was, now = _leaves(before), _leaves(after)
-    for path in dict.fromkeys((*was, *now)):
-        if was.get(path) != now.get(path):
-            yield f"{path}: {was.get(path, 'nothing')} -> {now.get(path, 'nothing')}"
-
-
-def _leaves(part: Slice) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for each in fields(part):
-        found |= dict(leaves(getattr(part, each.name), each.name))
-    return {path: text for path, text in found.items() if not path.endswith((".order", ".is"))} | {"order": found.get("parts.order", "")}
+    for each in fields(Slice):
+        for found in differing(getattr(before, each.name), getattr(after, each.name), each.name):
+            if not found.path.endswith(".is"):
+                yield f"{found.path.removeprefix('parts.')}: {found.was} -> {found.now}"
 
 
 def rebased(document: SiteDocument, general: GeneralRecipe) -> SiteDocument:
@@ -112,7 +105,7 @@ def _against(difference: Difference, general: GeneralRecipe) -> Difference:
             return difference
         written = Quantity.parse(difference.was).to(parameter.value.unit).value
         same = abs(written - parameter.value.value) <= 1e-9 * max(1.0, abs(written))
-        return difference if same else replace(difference, was=str(parameter.value))
+        return difference if same else replace(difference, was=f"{parameter.value.value:.12g} {parameter.value.unit}")
     for phase in general.procedure.phases:
         if difference.target is Target.TITLE and phase.name == difference.name:
             return replace(difference, was=phase.title)

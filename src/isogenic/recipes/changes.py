@@ -8,13 +8,14 @@ Leaves to others: whether a change is allowed, and how it reads (pages).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
+from isogenic.recipes.comparison import leaves
 from isogenic.recipes.model import ControlPrompt, Dose, GeneralRecipe, Phase, Prompt, SiteDocument
 from isogenic.recipes.scaling import Per
 
-__all__ = ["Change", "ChangeKind", "changes"]
+__all__ = ["Change", "ChangeKind", "What", "changes", "dose_text", "prompt_text"]
 
 FOR_EACH = {Per.UNIT: "", Per.VOLUME: " for each L", Per.CELLS: " for each 1e6 cells", Per.KLA: " kLa", Per.TIP_SPEED: " at the tip"}
 
@@ -27,6 +28,26 @@ class ChangeKind(StrEnum):
     CHANGED = "changed"
 
 
+class What(StrEnum):
+    """What a change is of."""
+
+    IDENTITY = "identity"  # which recipe, version, product, equipment class
+    PARAMETER = "parameter"  # one is new, or gone
+    SETPOINT = "setpoint"  # a value of the formula, or what a phase sets
+    RANGE = "range"
+    SCALE = "scale"  # the rule by which a value follows the vessel
+    CRITICAL = "critical"
+    NEED = "need"
+    PROCEDURE = "procedure"  # what runs after, beside or instead of what, and until when
+    DOSE = "dose"
+    SERVICE = "service"
+    EXCEPTION = "exception"
+    SAMPLE = "sample"
+    PROMPT = "prompt"
+    WORDING = "wording"
+    DIFFERENCE = "difference"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One difference."""
@@ -37,11 +58,48 @@ class Change:
     now: str
     critical: bool = False
 
+    @property
+    def what(self) -> What:
+        """Its type, which follows from its path."""
+        first, *inside = self.path.split(".")
+        if first == "formula":
+            if self.kind is not ChangeKind.CHANGED and inside[-1] == "value":
+                return What.PARAMETER
+            return _OF_PARAMETER.get(inside[-1], What.WORDING)
+        if first == "procedure":
+            return next((what for part in inside[1:2] if (what := _OF_PHASE.get(part))), What.PROCEDURE)
+        return _AT_TOP.get(first, What.IDENTITY)
+
     def __str__(self) -> str:
         mark = "  (critical)" if self.critical else ""
+        start = f"{self.what:<10} {self.kind:<8} {self.path}"
         if self.kind is ChangeKind.CHANGED:
-            return f"{self.kind:<8} {self.path}: {self.was} -> {self.now}{mark}"
-        return f"{self.kind:<8} {self.path}: {self.now if self.kind is ChangeKind.ADDED else self.was}{mark}"
+            return f"{start}: {self.was} -> {self.now}{mark}"
+        return f"{start}: {self.now if self.kind is ChangeKind.ADDED else self.was}{mark}"
+
+
+_OF_PARAMETER = {"value": What.SETPOINT, "range": What.RANGE, "per": What.SCALE, "critical": What.CRITICAL}
+_OF_PHASE = {
+    "setpoints": What.SETPOINT,
+    "held": What.SETPOINT,
+    "dose": What.DOSE,
+    "ask": What.PROMPT,
+    "service": What.SERVICE,
+    "enter": What.PROMPT,
+    "samples": What.SAMPLE,
+    "exceptions": What.EXCEPTION,
+    "title": What.WORDING,
+}
+_AT_TOP = {
+    "needs": What.NEED,
+    "units": What.NEED,
+    "differences": What.DIFFERENCE,
+    "wording": What.WORDING,
+    "notes": What.WORDING,
+    "language": What.WORDING,
+    "title": What.WORDING,
+    "description": What.WORDING,
+}
 
 
 def changes(old: GeneralRecipe | SiteDocument, new: GeneralRecipe | SiteDocument) -> tuple[Change, ...]:
@@ -78,7 +136,8 @@ def _general(recipe: GeneralRecipe) -> dict[str, str]:
     }
     for name, one in recipe.formula.items():
         flat |= {
-            f"formula.{name}.value": f"{one.value}{FOR_EACH[one.per]}{f' of {one.of}' if one.of else ''}",
+            f"formula.{name}.value": str(one.value),
+            f"formula.{name}.per": f"{FOR_EACH[one.per]}{f' of {one.of}' if one.of else ''}".strip(),
             f"formula.{name}.range": f"{one.low} to {one.high}",
             f"formula.{name}.title": one.title,
             f"formula.{name}.critical": "yes" if one.critical else "",
@@ -105,7 +164,16 @@ def _phase(phase: Phase) -> dict[str, str]:
     }
     flat |= {f"{start}.setpoints.{name}": text for name, text in phase.setpoints.items()}
     flat |= {f"{start}.held.{name}": text for name, text in phase.held.items()}
+    for each in fields(phase):
+        if each.name not in _SHOWN:  # what else a phase may have is shown leaf by leaf
+            found = leaves(getattr(phase, each.name), f"{start}.{each.name}")
+            flat |= {path: text for path, text in found if not path.endswith((".order", ".is")) and text not in ("", "None", "False")}
     return flat | {f"{start}.ask.{prompt.name}": prompt_text(prompt) for prompt in phase.prompts}
+
+
+_SHOWN = frozenset(  # as rendered above
+    ("name", "title", "setpoints", "held", "dose", "prompts", "until", "timeout", "timeout_then", "lost_after", "lost_then", "monitored")
+)
 
 
 def dose_text(dose: Dose) -> str:

@@ -22,7 +22,7 @@ from isogenic.recipes.model import Difference, GeneralRecipe, MasterRecipe, Site
 from isogenic.recipes.site import ABOUT
 from isogenic.units import Quantity
 
-__all__ = ["Found", "Same", "check_every_difference_is_declared", "check_site_recipe", "found_differences", "leaves"]
+__all__ = ["Found", "Same", "check_every_difference_is_declared", "check_site_recipe", "differing", "found_differences", "leaves"]
 
 # What only one of the two levels has, or has of its own; each is compared with the document that it is to name.
 OWN = frozenset({"description", "digest", "sponsor", "site", "language", "units", "general_digest", "site_digest", "content"})
@@ -47,11 +47,11 @@ def found_differences(general: GeneralRecipe, master: MasterRecipe) -> tuple[Fou
     found: list[Found] = []
     for name in dict.fromkeys((*(each.name for each in fields(general)), *theirs)):
         if name not in OWN:
-            found += _differing(getattr(general, name, None), getattr(master, name, None), name)
+            found += differing(getattr(general, name, None), getattr(master, name, None), name)
     return tuple(found)
 
 
-def _differing(was: object, now: object, path: str) -> Iterator[Found]:
+def differing(was: object, now: object, path: str) -> Iterator[Found]:
     """Where two values differ, leaf by leaf; one and the same value cannot differ from itself."""
     if was is now:
         return
@@ -66,7 +66,7 @@ def _differing(was: object, now: object, path: str) -> Iterator[Found]:
         yield Found(f"{path}.order", ", ".join(one), ", ".join(other))
     for key in dict.fromkeys((*one, *other)):
         if key in one and key in other:
-            yield from _differing(one[key], other[key], f"{path}.{key}")
+            yield from differing(one[key], other[key], f"{path}.{key}")
         else:
             for place, text in leaves(one.get(key, other.get(key)), f"{path}.{key}"):
                 yield Found(place, text, ABSENT) if key in one else Found(place, ABSENT, text)

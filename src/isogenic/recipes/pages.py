@@ -7,14 +7,17 @@ Leaves to others: reading files, printing (command line).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from isogenic.checks import Note, Severity, stops
 from isogenic.errors import NotAllowed, NotValid
 from isogenic.ids import BatchId, LotId, UnitId
 from isogenic.plant.documents import load_plant
 from isogenic.recipes import conditions
-from isogenic.recipes.changes import changes, dose_text, prompt_text
+from isogenic.recipes.affected import AtSite
+from isogenic.recipes.affected import affected as reached
+from isogenic.recipes.changes import What, changes, dose_text, prompt_text
 from isogenic.recipes.derive import CLASS_UNITS, control_digest, derivable, derive_control, derive_master
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import ControlDose, ControlPhase, ControlRecipe, DoseRule, GeneralRecipe, Parameter, Phase, SiteDocument
@@ -22,9 +25,10 @@ from isogenic.recipes.scaling import Per
 from isogenic.recipes.site import KIND as SITE_KIND
 from isogenic.recipes.site import derive_site, load_site
 
-__all__ = ["check", "control_text", "derive", "diff", "show"]
+__all__ = ["affected", "check", "control_text", "derive", "diff", "show"]
 
 PER_TEXT = {Per.UNIT: "", Per.VOLUME: " /L", Per.CELLS: " per 1e6 cells", Per.KLA: " kLa", Per.TIP_SPEED: " tip speed"}
+REACHED_MAX = 40  # lines of one master recipe: more is another process
 _ANY_BATCH, _ANY_LOT = BatchId("BAT-0"), LotId("LOT-0")
 
 
@@ -176,7 +180,46 @@ def diff(old: str, new: str) -> str:
     head = f"{before.recipe} version {before.version} -> {after.recipe} version {after.version}"
     critical = sum(change.critical for change in found)
     count = f"{len(found)} changes, {critical} of critical parameters" if found else "no changes"
+    if found:
+        each = Counter(change.what for change in found)
+        count += ": " + ", ".join(f"{each[what]} {what}" for what in What if each[what])
     return "\n".join([head, count, *(str(change) for change in found)]) + "\n"
+
+
+# --- affected -----------------------------------------------------------------------------------
+
+
+def affected(old: str, new: str, sites: Sequence[tuple[str, str]]) -> str:
+    """Which master recipes a new version reaches, at every site given as (name, text); the others proven equal by digest."""
+    before, after = load_general(old, name="the old recipe"), load_general(new, name="the new recipe")
+    found = reached(before, after, [load_site(text, name=name) for name, text in sites])
+    return "\n".join(_affected_lines(before, after, found)) + "\n"
+
+
+def _affected_lines(before: GeneralRecipe, after: GeneralRecipe, found: Sequence[AtSite]) -> Iterator[str]:
+    yield f"{before.recipe} version {before.version} -> {after.recipe} version {after.version}"
+    for change in changes(before, after):
+        yield f"  {change}"
+    touched = [each for each in found if each.affected]
+    yield ""
+    yield f"Affected: {len(touched)} of {len(found)} master recipes"
+    for each in touched:
+        yield f"  {each.site} {each.equipment_class} ({each.role})  {each.before[:16]} -> {each.after[:16] or 'none'}"
+        if each.refused:
+            yield f"    cannot be derived: {each.refused}"
+        yield from (f"    {line}" for line in each.reached[:REACHED_MAX])
+        if len(each.reached) > REACHED_MAX:
+            yield f"    and {len(each.reached) - REACHED_MAX} more"
+    yield ""
+    yield f"Unaffected, equal by digest: {len(found) - len(touched)}"
+    for each in found:
+        if not each.affected:
+            yield f"  {each.site} {each.equipment_class} ({each.role})  {each.before}"
+    if any(each.renew for each in found):
+        yield ""
+        yield "To renew in the sites' documents"
+        for site, renew in {each.site: each.renew for each in found}.items():
+            yield from (f"  {site}  {line}" for line in renew)
 
 
 # --- derive -------------------------------------------------------------------------------------

@@ -1,0 +1,128 @@
+"""What a new version reaches at each site, and that it reaches nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recipe_desk import GENERAL, changed, text
+
+from isogenic.recipes.affected import affected, reach_digest, rebased
+from isogenic.recipes.changes import What, changes
+from isogenic.recipes.general import load_general
+from isogenic.recipes.roles import slices
+from isogenic.recipes.site import derive_site, load_site
+
+OLD = load_general(GENERAL)
+SITES = [load_site(text(f"{site}.site.yaml")) for site in ("leeds", "ghent", "porto")]
+STIRRER = "title: Agitation, value: 100 rpm"
+
+
+def reached(*pairs: tuple[str, str]) -> dict[str, tuple[str, ...]]:
+    new = changed("version: 1", "version: 2")
+    for old, other in pairs:
+        new = changed(old, other, of=new)
+    return {str(each.site): each.reached for each in affected(OLD, load_general(new), SITES) if each.affected}
+
+
+def test_a_changed_value_reaches_the_sites_that_do_not_set_it_themselves():
+    assert reached((STIRRER, "title: Agitation, value: 110 rpm")) == {"GHENT": ("formula.agitation.value: 100.0 rpm -> 110.0 rpm",)}
+
+
+def test_a_changed_range_reaches_every_site():
+    assert set(reached(("low: 60 rpm, high: 200 rpm", "low: 80 rpm, high: 200 rpm"))) == {"LEEDS", "GHENT", "PORTO"}
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("title: Monoclonal antibody A, fed-batch", "title: Antibody A"),
+        ("description: CHO", "description: A CHO"),
+        ("formula:\n", "formula:\n  spare: {title: Spare, value: 1 h, low: 1 h, high: 2 h}\n"),
+        ("# The general recipe", "# A general recipe"),
+    ],
+)
+def test_what_reaches_no_unit_changes_no_digest(pair):
+    assert reached(pair) == {}
+
+
+@pytest.mark.parametrize(
+    ("pair", "line"),
+    [
+        (("value: 0.875 mL/h", "value: 0.85 mL/h"), "formula.feed_rate.value: 0.875 mL/h -> 0.85 mL/h"),
+        (('feed_flow_sp: "@feed_rate"', "feed_flow_sp: 0 mL/h"), "setpoints.feed_flow_sp: @feed_rate -> 0 mL/h"),
+        (("until: elapsed >= @growth_time", "until: elapsed >= 2 d"), "until: elapsed >= @growth_time -> elapsed >= 2 d"),
+        (("title: Inoculate", "title: Inoculate the vessel"), "title: Inoculate -> Inoculate the vessel"),
+        (("  ph: {low: 6.8 pH", "  ph: {low: 6.7 pH"), "needs.ph.low: 6.8 pH -> 6.7 pH"),
+    ],
+)
+def test_what_reaches_all_is_named_at_each(pair, line):
+    found = reached(pair)
+    assert set(found) == {"LEEDS", "GHENT", "PORTO"}
+    assert all(any(each.endswith(line) for each in lines) for lines in found.values())
+
+
+def test_a_site_whose_difference_no_longer_fits_is_affected_with_the_reason():
+    new = load_general(changed(STIRRER + ", low: 60 rpm, high: 200 rpm", "title: Agitation, value: 100 rpm, low: 60 rpm, high: 130 rpm"))
+    leeds = next(each for each in affected(OLD, new, SITES) if each.site == "LEEDS")
+    assert (leeds.affected, leeds.refused) == (True, "line 10: agitation: 140 rpm is above its highest 130 rpm")
+
+
+def test_a_site_renews_the_value_that_its_document_replaces():
+    new = load_general(changed(STIRRER, "title: Agitation, value: 110 rpm"))
+    assert [each.renew for each in affected(OLD, new, SITES)] == [
+        ("parameter agitation: declared against 100 rpm, the recipe now says 110 rpm",),
+        (),
+        ("parameter agitation: declared against 100 rpm, the recipe now says 110 rpm",),
+    ]
+    assert derive_site(new, rebased(SITES[0], new)).formula["agitation"].value.value == 140.0
+
+
+def test_the_same_version_reaches_nobody():
+    assert reached() == {}
+
+
+def reach(general, document) -> list[str]:
+    return [reach_digest(each) for each in slices(derive_site(general, rebased(document, general)))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([line for line in GENERAL.splitlines() if "value:" in line and line.startswith("  ")]), st.floats(0.0, 1.0))
+def test_the_digest_moves_exactly_with_what_is_derived(line, share):
+    """Any parameter set anywhere in its range: a site is listed if and only if what is derived for it is not the same."""
+    name = line.split(":")[0].strip()
+    one = OLD.formula[name]
+    value = one.low.value + share * (one.high.value - one.low.value)
+    new = load_general(changed(line, line.replace(f"value: {line.split('value: ')[1].split(',')[0]}", f"value: {value!r} {one.value.unit}")))
+    for each, document in zip(affected(OLD, new, SITES), SITES, strict=True):
+        before, after = derive_site(OLD, document).formula[name], derive_site(new, rebased(document, new)).formula[name]
+        assert each.affected is (before != after)
+        assert each.affected is (reach(OLD, document) != reach(new, document))
+
+
+def test_every_change_has_a_type():
+    new = changed("version: 1", "version: 2")
+    for old, other in (
+        ("value: 0.875 mL/h, low: 0.80 mL/h", "value: 0.85 mL/h, low: 0.82 mL/h"),
+        ("  ph: {low: 6.8 pH", "  ph: {low: 6.7 pH"),
+        ("title: Inoculate", "title: Inoculate the vessel"),
+        ("until: elapsed >= @growth_time", "until: elapsed >= 2 d"),
+        ("text: Lot number of the inoculum", "text: Lot of the inoculum"),
+        ("high: 0.64 L, per: volume", "high: 0.64 L"),
+        (
+            "dissolved_oxygen: {title: Dissolved oxygen, value: 40 %, low: 30 %, high: 60 %, critical: true}",
+            "dissolved_oxygen: {title: Dissolved oxygen, value: 40 %, low: 30 %, high: 60 %}",
+        ),
+    ):
+        new = changed(old, other, of=new)
+    assert {(each.what, each.path) for each in changes(OLD, load_general(new))} == {
+        (What.IDENTITY, "version"),
+        (What.SETPOINT, "formula.feed_rate.value"),
+        (What.RANGE, "formula.feed_rate.range"),
+        (What.NEED, "needs.ph"),
+        (What.PROMPT, "procedure.inoculate.ask.inoculum_lot"),
+        (What.WORDING, "procedure.inoculate.title"),
+        (What.PROCEDURE, "procedure.growth.until"),
+        (What.CRITICAL, "formula.dissolved_oxygen.critical"),
+        (What.SCALE, "formula.medium_volume.per"),
+    }
