@@ -235,3 +235,18 @@ def test_every_refusal_of_the_door_is_a_problem(standing: Network) -> None:
     assert [each[0] for each in found] == [404, 422, 422, 422, 404, 404]
     assert {each[1] for each in found} == {"application/problem+json"}
     assert found[0][2] == ["detail", "possible", "status"]
+
+
+def test_executed_batch_record_comes_as_page_pdf_and_text_and_is_listed(network: Network) -> None:
+    async def walk(guest: AsyncClient) -> Any:
+        forms = [await guest.get(f"/api/batches/BAT-A1/record.{form}") for form in ("html", "pdf", "txt", "docx")]
+        return forms, await guest.get("/api/batches/BAT-NONE/record.pdf")
+
+    (page, pdf, text, other), none = as_person(network, "BEN", walk)
+    assert (page.status_code, page.headers["content-type"], page.text[:9]) == (200, "text/html; charset=utf-8", "<!doctype")
+    assert page.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'"
+    assert (pdf.content[:5], pdf.headers["content-disposition"]) == (b"%PDF-", 'attachment; filename="BAT-A1.record.pdf"')
+    assert "Executed batch record BAT-A1" in text.text
+    assert (other.status_code, none.status_code) == (404, 404)
+    listed = [fact.payload for fact in network.node.journal.ledger.facts() if fact.kind == "records.file_disclosed"]
+    assert [(each.what, each.about) for each in listed] == [("batch record", f"BAT-A1.{form}") for form in ("html", "pdf", "txt")]

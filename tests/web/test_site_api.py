@@ -144,3 +144,11 @@ def test_tasks_page_shows_the_question_and_needs_no_nicegui(network: Network, le
     assert "50 to 100 %" in page.text
     assert style.status_code == 200
     assert (stranger.status_code, stranger.headers["location"]) == (303, "/sign-in")
+
+
+def test_executed_batch_record_of_a_running_batch_says_that_it_is_not_finished(network: Network, leeds: SiteNode) -> None:
+    async def walk(guest: AsyncClient) -> Any:
+        return (await guest.get("/api/batches/BAT-A2/record.txt")).text, (await guest.get("/api/batches/BAT-A2/record.pdf")).content[:5]
+
+    text, pdf = walk_as(network, leeds, "LEA", walk)
+    assert "this record is not finished" in text and pdf == b"%PDF-"

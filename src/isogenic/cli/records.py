@@ -24,6 +24,34 @@ def verify(
     raise SystemExit(verify_path(path, keys=keys, as_json=as_json))
 
 
+@app.command()
+def record(
+    folder: Folder,
+    batch: Annotated[str, typer.Argument(help="The batch.", show_default=False)],
+    pdf: Annotated[Path | None, typer.Option(help="Write it here as PDF.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write it here as one page of HTML.")] = None,
+    text: Annotated[Path | None, typer.Option(help="Write it here as text. With no file named, it is printed.")] = None,
+    readings: Annotated[bool, typer.Option(help="Compare set-points with the sealed readings, which reads all of them.")] = True,
+) -> None:
+    """Write the executed batch record of a batch from a site's or the control site's folder."""
+    from isogenic.ids import BatchId
+    from isogenic.quality.executed.html import as_html
+    from isogenic.quality.executed.pdf import as_pdf
+    from isogenic.quality.executed.text import as_text
+    from isogenic.records.durable import write_whole
+    from isogenic.shell.batch_records import record_in
+
+    found = record_in(folder, BatchId(batch), readings=readings)
+    if pdf is not None:
+        write_whole(pdf, as_pdf(found))
+    if html is not None:
+        write_whole(html, as_html(found).encode())
+    if text is not None:
+        write_whole(text, as_text(found).encode())
+    elif pdf is None and html is None:
+        print(as_text(found), end="")
+
+
 statement_app = typer.Typer(help="Statements for strangers: export and verify.", no_args_is_help=True)
 app.add_typer(statement_app, name="statement")
 

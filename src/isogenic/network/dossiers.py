@@ -2,7 +2,7 @@
 
     ledgers     the site's ledger for the sponsor and the control site's ledger for the site, whole
     blocks      the sealed readings that the record names
-    documents   the executed batch record as text; of a released lot the certificate of analysis
+    documents   the executed batch record as PDF, page and text; of a released lot the certificate of analysis
     keys        of both nodes and of everybody who may sign
 
 A ledger travels whole or not at all, so a dossier goes to the sponsor whose ledger it is.
@@ -17,18 +17,20 @@ from pathlib import Path
 from isogenic.authority.entitlements import party_of_sponsor
 from isogenic.authority.people import Directory
 from isogenic.authority.revocation import KeyHistory
-from isogenic.batches.record import executed_record, record_text
 from isogenic.checks import stops
 from isogenic.errors import NotFound, NotTrusted
 from isogenic.ids import LotId
 from isogenic.network import decisions
+from isogenic.network.batch_records import batch_record
 from isogenic.network.control import CONTROL, ControlNode
 from isogenic.quality.certificate import as_pdf, as_text, certificate_of
+from isogenic.quality.executed.html import as_html
+from isogenic.quality.executed.pdf import as_pdf as executed_pdf
+from isogenic.quality.executed.text import as_text as executed_text
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotReleased, check_released_by_signature
 from isogenic.records.dossier import Key, KeyRole, LedgerPart, audience_of, write_dossier, writer_lines
-from isogenic.records.facts import Fact
-from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.ledger import Ledger
 from isogenic.records.notes import VerifyingKey
 
 __all__ = ["dossier_bytes", "network_keys", "write_lot_dossier"]
@@ -67,7 +69,7 @@ def write_lot_dossier(node: ControlNode, lot: LotId, folder: Path) -> Path:
         ledgers=[LedgerPart.newest(site_ledger.store), _with_decision(directed, lot)],
         blobs=node.blobs,
         blocks=[block.digest for block in record.blocks],
-        documents=_documents(node, record, site_ledger),
+        documents=_documents(node, record),
         keys=keys,
         signer=directed.signer,
         about=f"lot {lot} of {record.product}, made at {record.site} as {record.batch}",
@@ -97,9 +99,13 @@ def _with_decision(directed: Ledger, lot: LotId) -> LedgerPart:
     return witnessed
 
 
-def _documents(node: ControlNode, record: LotRecord, ledger: Ledger | Copy) -> dict[str, bytes]:
-    about: list[Fact] = [fact for fact in ledger.facts() if fact.subject == record.batch]
-    documents = {"batch-record.txt": record_text(executed_record(about)).encode()}
+def _documents(node: ControlNode, record: LotRecord) -> dict[str, bytes]:
+    executed = batch_record(node, record.batch)
+    documents = {
+        "batch-record.pdf": executed_pdf(executed),
+        "batch-record.html": as_html(executed).encode(),
+        "batch-record.txt": executed_text(executed).encode(),
+    }
     decision = node.state.decisions.get(record.lot) if record.lot else None
     if isinstance(decision, LotReleased) and decision.batch == record.batch:
         # A certificate is what leaves the house: what stands under it is verified again, whoever noted it.

@@ -31,7 +31,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from isogenic.authority.people import Directory
-from isogenic.authority.revocation import history_in
+from isogenic.authority.revocation import KeyHistory, history_in
 from isogenic.clock import Clock
 from isogenic.errors import NotValid
 from isogenic.ids import Mint, ProductId, RandomMint, SiteId
@@ -139,9 +139,30 @@ class ControlHome:
             return Ledger(PostgresStore(database, origin=origin), signer=self.signer)
         return files.ledger(self.folder / "ledgers" / f"{audience}.sqlite", origin=origin, signer=self.signer)
 
+    def _copies(self, history: KeyHistory, files: LedgerFiles, database: Database | None) -> dict[str, tuple[SiteId, Copy]]:
+        """The copies of what each site writes, by origin."""
+        copies: dict[str, tuple[SiteId, Copy]] = {}
+        for site, entry in self.directory.sites.items():
+            for audience in self.settings.audiences.get(site, [HOUSE]):
+                origin = f"{self.settings.network}/{site}/{audience}"
+                path, writer = self.folder / "copies" / f"{site}.{audience}.sqlite", history.of(origin, site, first=entry.keys.ledger)
+                copies[origin] = (
+                    site,
+                    files.copy(path, origin=origin, writer=writer, witness=self.witness)
+                    if database is None
+                    else Copy(PostgresStore(database, origin=origin), writer=writer, witness=self.witness),
+                )
+        return copies
+
+    def readable(self) -> tuple[dict[str, tuple[SiteId, Copy]], dict[SiteId, Ledger]]:
+        """The copies of what the sites write, and the ledger written for each site: for reading, beside a node that may run."""
+        files, database = LedgerFiles(), self.database()
+        copies = self._copies(history_in(self._ledger(HOUSE, files, database)), files, database)
+        return copies, {site: self._ledger(str(site), files, database) for site in self.directory.sites}
+
     def node(self, *, clock: Clock, mint: Mint, software: str) -> ControlNode:
         """The control site on this folder, not yet started."""
-        network, folder, files = self.settings.network, self.folder, LedgerFiles()
+        folder, files = self.folder, LedgerFiles()
         shelves, root = files_at(self.settings.readings or str(folder / "readings"))
         database = self.database()
         if database is not None:
@@ -150,17 +171,7 @@ class ControlHome:
         beacon = beacon_path(folder, self.settings.beacon)
         house = self._ledger(HOUSE, files, database)
         history = history_in(house)  # which key of a site counts where: before its copies are opened
-        copies: dict[str, tuple[SiteId, Copy]] = {}
-        for site, entry in self.directory.sites.items():
-            for audience in self.settings.audiences.get(site, [HOUSE]):
-                origin = f"{network}/{site}/{audience}"
-                path, writer = folder / "copies" / f"{site}.{audience}.sqlite", history.of(origin, site, first=entry.keys.ledger)
-                copies[origin] = (
-                    site,
-                    files.copy(path, origin=origin, writer=writer, witness=self.witness)
-                    if database is None
-                    else Copy(PostgresStore(database, origin=origin), writer=writer, witness=self.witness),
-                )
+        copies = self._copies(history, files, database)
         node = ControlNode(
             ledgers={
                 HOUSE: house,

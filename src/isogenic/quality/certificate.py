@@ -25,13 +25,15 @@ from isogenic.records import codec
 from isogenic.records.notes import VerifyingKey
 from isogenic.records.signatures import Signature
 
-__all__ = ["Certificate", "DeviationLine", "ResultLine", "as_pdf", "as_png", "as_text", "certificate_of", "meaning_in_words", "shown_time"]
+__all__ = ["Certificate", "DeviationLine", "ResultLine", "as_pdf", "as_png", "as_text", "certificate_of", "meaning_in_words", "shown", "shown_time"]
 
 COMPLIES = "complies"
 DISPOSED = {Disposition.ACCEPT: "Accepted", Disposition.REJECT: "Rejected"}
 # What the face that typst brings can show: Latin, Greek, Cyrillic, punctuation, mathematics. PDF/A refuses a missing glyph.
 _NOT_SHOWN = re.compile(
-    "[^\n -~\u00a0-\u00ac\u00ae-\u024f\u0370-\u03ff\u0400-\u045f\u1e00-\u1eff\u2010-\u2027\u2030-\u203a\u20ac\u2190-\u2199\u2200-\u22ff]"
+    "[^\n -~\u00a0-\u00ac\u00ae-\u024f"
+    "\u0370-\u0377\u037a-\u037f\u0384-\u038a\u038c\u038e-\u03a1\u03a3-\u03ff\u0400-\u045f\u1e00-\u1eff"
+    "\u2010-\u2027\u2030-\u203a\u2070\u2074-\u2079\u2080-\u2089\u20ac\u2190-\u2199\u2200-\u22ff]"
 )
 TEXT_WIDTH = 96  # characters: a page of A4 in a typewriter's face
 
@@ -250,19 +252,19 @@ def _template() -> bytes:
     return files(__package__).joinpath("certificate.typ").read_bytes()
 
 
-def _shown(value: object) -> object:
+def shown(value: object) -> object:
     """Every text of a page as the page can show it: a sign without a glyph appears as its code point, as in `[U+6D4B]`, never as nothing."""
     if isinstance(value, str):
         return _NOT_SHOWN.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
     if isinstance(value, dict):
-        return {key: _shown(each) for key, each in value.items()}
+        return {key: shown(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_shown(each) for each in value]
+        return [shown(each) for each in value]
     return value
 
 
 def _inputs(certificate: Certificate) -> dict[str, str]:
-    return {"page": codec.dumps(_shown(_page(certificate))).decode(), "data": codec.dumps(codec.plain(certificate)).decode()}
+    return {"page": codec.dumps(shown(_page(certificate))).decode(), "data": codec.dumps(codec.plain(certificate)).decode()}
 
 
 def as_pdf(certificate: Certificate) -> bytes:

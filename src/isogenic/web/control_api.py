@@ -22,6 +22,7 @@ from isogenic.clock import time_of_text
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, DeviationId, LotId, NodeId, RecipeId, SiteId, UnitId
 from isogenic.network import decisions
+from isogenic.network.batch_records import batch_record
 from isogenic.network.control import ControlNode
 from isogenic.network.disclosing import hand_over
 from isogenic.network.facts import PersonRefused, PersonSignedIn, PersonSignInRefused
@@ -29,6 +30,7 @@ from isogenic.network.reviewing import review_trail
 from isogenic.network.statements import StatementKind, export_statement
 from isogenic.records.derived import Tables
 from isogenic.records.facts import Actor, Payload
+from isogenic.web.batch_records import record_routes
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, PictureLine, RecipeLine, ReleasePage, SignatureLine, SiteDetail
 from isogenic.web.credentials_api import credential_routes
@@ -144,6 +146,7 @@ def control_app(
     async def tables() -> Tables | None:
         return node.derived.db if node.derived is not None else None
 
+    record_routes(app, lambda batch: batch_record(node, batch), node.journal)
     trail_routes(app, tables, stage=desk.trail_stage, journal=node.journal)
     _reviewing(app, desk, pens)
     nothing_else(app)

@@ -22,8 +22,10 @@ from isogenic.ids import BatchId, LotId, NodeId, RecipeId, SampleId, SiteId, Uni
 from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.ledger import Ledger, Stage
 from isogenic.sites import requests
+from isogenic.sites.batch_records import batch_record
 from isogenic.sites.facts import RequestRefused, SignedIn, SignInRefused
 from isogenic.sites.node import HOUSE, SiteNode
+from isogenic.web.batch_records import record_routes
 from isogenic.web.disclosures import disclosure_routes
 from isogenic.web.guard import READER, Asker, Guest, actor_for, nothing_else, sign_in_routes
 from isogenic.web.messages import (
@@ -246,6 +248,7 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     _acknowledging(app, desk, pens)
     disclosure_routes(app, node.journal)
     follower = Follower(accounts.folder.parent / "derived.sqlite", lambda: node.ledgers.values())
+    record_routes(app, lambda batch: batch_record(node, batch), node.journal)
     trail_routes(app, follower.tables, stage=desk.trail_stage, journal=node.journal)
     nothing_else(app)
     if screens:

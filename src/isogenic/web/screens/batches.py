@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from isogenic.web.messages import Asked, BatchLine, DeviationLine, PhaseLine
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, day_time, empty, head, listing, mark, minute, pairs, panel, said, strip
+from isogenic.web.screens.parts import count_of, day_time, empty, head, listing, mark, minute, pairs, panel, record_links, said, strip
 from isogenic.web.screens.signing import signed_line
 from isogenic.web.screens.words import plain_words
 from isogenic.web.story import Event
@@ -100,6 +100,7 @@ def batch_screen(
         aside="live values" if batch.closed_at is None else "sealed readings",
     )
     side = join(
+        panel("Executed batch record", h("p", record_links(batch.batch), style="margin:0")),
         panel("Deviations", _deviations(deviations), aside=count_of(sum(each.state == "open" for each in deviations), "open", "open")),
         panel("Questions and answers", _prompts(prompts)),
         panel("Set-points in force", pairs(*setpoints) if setpoints else empty("None yet.")) if batch.closed_at is None else None,

@@ -28,6 +28,7 @@ __all__ = [
     "pairs",
     "panel",
     "rail",
+    "record_links",
     "said",
     "second",
     "strip",
@@ -216,3 +217,10 @@ def head(title: Child, *, sub: Child = None, trail: Sequence[tuple[str, str]] = 
         crumbs += [h("a", name, href=href), " / "]
     left = h("div", h("div.trail", *crumbs[:-1]) if crumbs else None, h("h1", title), h("p.sub", sub) if sub is not None else None)
     return h("div.head", left, aside)
+
+
+def record_links(batch: str) -> Markup:
+    """Where the executed batch record of a batch is: to read, and to keep."""
+    forms = (("read it", "html"), ("PDF", "pdf"), ("text", "txt"))
+    links = [h("a", words, href=f"/api/batches/{batch}/record.{form}", target="_blank" if form == "html" else None) for words, form in forms]
+    return h("span", links[0], " · ", links[1], " · ", links[2])

@@ -8,7 +8,7 @@ from isogenic.authority.people import Person
 from isogenic.web.control_messages import LotLine, ReleasePage, SignatureLine
 from isogenic.web.messages import NoteLine
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, said, second
+from isogenic.web.screens.parts import count_of, empty, head, listing, mark, minute, pairs, panel, record_links, said, second
 from isogenic.web.screens.review import lot_mark
 from isogenic.web.screens.signing import manifestation, signature_dialog, signed_line
 from isogenic.web.screens.words import plain_words
@@ -148,6 +148,7 @@ def _record(lot: LotLine, page: ReleasePage) -> Markup:
             ("Root", h("code", page.record_root)),
             ("Batch", h("a", page.batch, href=f"/batches/{page.batch}")),
             ("Facts", h("a", "in the records", href=f"/records?text={page.batch}")),
+            ("Executed batch record", record_links(page.batch)),
             ("Audit trail", h("a", "of the batch", href=f"/trail?batch={page.batch}")),
             ("Digest signed" if lot.decided_by else "Page digest", h("code", page.digest)),
         ),
