@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isogenic.cli.verbs import app
-from isogenic.errors import NotFound
+from isogenic.errors import NotFound, NotValid
 
 if TYPE_CHECKING:
     from isogenic.plant.mtp.model import Manifest
@@ -28,6 +28,45 @@ def module_inspect(path: Package, as_json: AsJson = False) -> None:
 
     manifest = read_package(path)
     print(json.dumps(pages.as_data(manifest), indent=1) if as_json else pages.show(manifest))
+
+
+@module_app.command("compare")
+def module_compare(one: Package, other: Package, as_json: AsJson = False) -> None:
+    """Are two modules of the same type? Every difference, typed. Ends with 2 where they are not."""
+    from dataclasses import asdict
+
+    from isogenic.plant.mtp import pages
+    from isogenic.plant.mtp.comparing import compare, same_type
+
+    old, new = read_package(one), read_package(other)
+    found = compare(old, new)
+    same = same_type(old, new)
+    print(json.dumps({"same_type": same, "differences": [asdict(each) for each in found]}, indent=1) if as_json else pages.compared(old, new, found))
+    if not same:
+        raise typer.Exit(NotValid.exit_code)
+
+
+@module_app.command("check")
+def module_check(
+    paths: Annotated[list[Path], typer.Argument(help="The packages of one unit's modules.", show_default=False)],
+    cls: Annotated[str, typer.Option("--class", help="The equipment class that a recipe asks for.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Does a module offer what an equipment class asks for? Ends with 2 where it does not."""
+    from dataclasses import asdict
+
+    from isogenic.checks import stops
+    from isogenic.plant.classes import CLASSES
+    from isogenic.plant.mtp import pages
+    from isogenic.plant.mtp.checking import check_module
+
+    if cls not in CLASSES:
+        raise NotFound(f"no equipment class {cls[:60]}", possible=", ".join(CLASSES))
+    manifests = [read_package(path) for path in paths]
+    notes = check_module(manifests, CLASSES[cls])
+    print(json.dumps([asdict(each) for each in notes], indent=1) if as_json else pages.checked([each.name for each in manifests], cls, notes))
+    if stops(notes):
+        raise typer.Exit(NotValid.exit_code)
 
 
 def read_package(path: Path) -> Manifest:

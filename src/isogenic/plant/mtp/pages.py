@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from isogenic.checks import Note, Severity, stops
+from isogenic.plant.mtp.comparing import Difference, type_digest
 from isogenic.plant.mtp.model import DataAssembly, Element, Kind, Manifest, Procedure
 
-__all__ = ["as_data", "counts", "described", "show"]
+__all__ = ["as_data", "checked", "compared", "counts", "described", "show"]
 
 NOTES_SHOWN = 20
 
@@ -23,6 +25,7 @@ def as_data(manifest: Manifest) -> dict[str, object]:
         "version": manifest.version,
         "manifest": str(manifest.dialect),
         "digest": manifest.digest,
+        "type_digest": type_digest(manifest),
         "endpoint": manifest.endpoint,
         "manufacturer": manifest.manufacturer,
         "revision": manifest.revision,
@@ -72,6 +75,7 @@ def _element(element: Element) -> dict[str, object]:
 def _lines(manifest: Manifest) -> Iterator[str]:
     yield f"{manifest.name}  version {manifest.version or '-'}  (manifest {manifest.dialect}, {manifest.manufacturer or 'maker not named'})"
     yield f"digest    {manifest.digest or '-'}"
+    yield f"type      {type_digest(manifest)}"
     yield f"endpoint  {manifest.endpoint or '-'}"
     yield f"counts    {counts(manifest)}"
     for part, version in manifest.documents.items():
@@ -130,3 +134,24 @@ def _by_class(manifest: Manifest) -> dict[str, list[str]]:
     for each in manifest.assemblies:
         found.setdefault(each.cls, []).append(each.name)
     return found
+
+
+def compared(one: Manifest, other: Manifest, differences: Sequence[Difference]) -> str:
+    """Whether two modules are of the same type, and every difference."""
+    of_type = [each for each in differences if each.of_type]
+    rest = [each for each in differences if not each.of_type]
+    verdict = "different types" if of_type else "the same type"
+    lines = [f"{one.name} {one.version or '-'} and {other.name} {other.version or '-'}: {verdict}"]
+    for title, found in (("what makes them different types", of_type), ("what belongs to the installation or revision", rest)):
+        if found:
+            lines += ["", f"{title} ({len(found)})", *(f"    {each}" for each in found)]
+    return "\n".join(lines)
+
+
+def checked(names: Sequence[str], cls: str, notes: Sequence[Note]) -> str:
+    """Whether modules offer what a class asks for, every note with its weight."""
+    stopped = stops(notes)
+    verdict = f"does not offer what {cls} asks for ({len(stopped)} reasons)" if stopped else f"offers what {cls} asks for"
+    order = {Severity.STOP: 0, Severity.WARN: 1, Severity.GOOD: 2}
+    lines = [f"    {each.severity:<4}  {each.text}" for each in sorted(notes, key=lambda each: order[each.severity])]
+    return "\n".join([f"{', '.join(names)} {verdict}", *lines])
