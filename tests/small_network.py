@@ -28,6 +28,7 @@ from isogenic.network.desk import Desk
 from isogenic.network.home import ControlHome, publish_documents
 from isogenic.plant.model import SitePlant
 from isogenic.plant.readings import Frame, Quality, TagIndex
+from isogenic.plant.settings import read_text
 from isogenic.quality.deviations import Disposition
 from isogenic.records.facts import Actor, Fact
 from isogenic.records.link import Answer
@@ -95,6 +96,9 @@ class Vessels:
             if tag not in self.refuse:
                 self.facility.write(tag, value)
         return {tag: why for tag, why in self.refuse.items() if tag in setpoints}
+
+    async def settings(self) -> Mapping[str, str]:
+        return {each.key: read_text(self.facility.setting(each.key)) for each in self.facility.plant.settings()}
 
     def changes(self) -> list[tuple[str, bool, str]]:
         news, self.news = self.news, []

@@ -21,6 +21,7 @@ from isogenic.network.acting import actor_of, role_for
 from isogenic.network.control import CONTROL, ControlNode, decided_alone
 from isogenic.network.entitling import derive_entitlements
 from isogenic.network.site_documents import approve_documents, check_site_document, documents_at_hand, submitted_recipe
+from isogenic.plant.settings import SettingsReleased, load_settings
 from isogenic.quality.deviations import DeviationDisposed, Disposition, dispose, disposition_digest
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import (
@@ -91,6 +92,20 @@ def publish_specification(node: ControlNode, text: str) -> None:
     """Publish a product's specification, to every site and to the house."""
     specification = read_specification(text)
     node.publishing.publish(SpecificationPublished(specification.product, specification.version, digest_of(text), text))
+
+
+@decided_alone
+def release_settings(node: ControlNode, text: str) -> SettingsReleased:
+    """Say what the modules of one site must be set to, to that site and to the house. A version never comes back."""
+    read = load_settings(text, name="to be released")
+    known = node.state.released_settings.get(read.site)
+    if read.site not in directory(node).sites:
+        raise NotFound(f"cannot release settings of {read.site}", why="the directory does not name that site")
+    if known is not None and known.version >= read.version:
+        raise NotAllowed(f"cannot release settings of {read.site} version {read.version}", why=f"version {known.version} is in force")
+    released = SettingsReleased(read.site, read.version, text, read.digest)
+    node.publishing.publish(released)
+    return released
 
 
 @decided_alone

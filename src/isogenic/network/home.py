@@ -43,6 +43,7 @@ from isogenic.network.lane import Lane
 from isogenic.network.processes import Processes, SeatBeacon
 from isogenic.network.revoking import check_no_key_comes_back
 from isogenic.network.vaulting import open_vault
+from isogenic.plant.settings import load_settings
 from isogenic.quality.specifications import read_specification
 from isogenic.quality.trail import TRAIL
 from isogenic.records import codec
@@ -311,6 +312,12 @@ def _publish_documents(node: ControlNode, home: ControlHome) -> None:
     for path in sorted((home.folder / "documents").iterdir()):
         if path.suffix in PICTURES:
             decisions.submit_picture(node, None, read_file(path))
+    for path in sorted((home.folder / "documents").glob("*.settings.yaml")):
+        text = _text(path)
+        settings = load_settings(text, name=path.name)
+        released = node.state.released_settings.get(settings.site)
+        if released is None or released.version < settings.version:
+            decisions.release_settings(node, text)
     for path in sorted((home.folder / "documents").glob("*.model")):
         data, product = read_file(path), ProductId(path.name.partition(".")[0])
         published = node.state.models.get(product)

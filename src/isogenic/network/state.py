@@ -29,6 +29,8 @@ from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteId
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.network.facts import HeartbeatKept, PageRefused
+from isogenic.plant.drift import DriftEnded, DriftFound
+from isogenic.plant.settings import SettingsReleased
 from isogenic.quality.deviations import Deviation
 from isogenic.quality.record import CLAIMS, DECISIONS, LotRecord, batch_of, names_an_unreadable_batch
 from isogenic.quality.record import apply as apply_to_lot
@@ -71,6 +73,7 @@ OURS_TO_SAY = DECISIONS | {
     "authority.key_revoked",
     "monitoring.model_published",
     "network.claim_refused",
+    "plant.settings_released",
     "quality.release_refused",
     "quality.specification_published",
     "recipe.approved",
@@ -123,6 +126,8 @@ class SiteView:
     starts: int = 0
     outages: int = 0
     disk_full: bool = False
+    drifts: Mapping[str, DriftFound] = field(default_factory=dict)  # that stand, by `MODULE.setting`
+    drifted: datetime | None = None  # when the newest drift was found
     clock: ClockMeasured | None = None  # the newest measurement of its clock
     clock_at: datetime | None = None
     stepped: tuple[datetime, float] | None = None  # when its clock stepped last, and by how many seconds
@@ -147,6 +152,7 @@ class ControlState:
     specifications: Mapping[ProductId, Specification] = field(default_factory=dict)
     pictures: Mapping[str, PictureSubmitted] = field(default_factory=dict)  # by digest
     models: Mapping[ProductId, ModelPublished] = field(default_factory=dict)
+    released_settings: Mapping[SiteId, SettingsReleased] = field(default_factory=dict)  # what each site's modules must be set to, the newest
     sites: Mapping[SiteId, SiteView] = field(default_factory=dict)
     evidence: Mapping[Claim, LotRecord] = field(default_factory=dict)  # what each ledger says of the batches started in it
     directed: Mapping[tuple[SiteId, BatchId], tuple[Fact, ...]] = field(default_factory=dict)  # what was decided here on a site's batch
@@ -320,7 +326,7 @@ def _announced(state: ControlState, fact: Fact, place: Place) -> ControlState:
             pass
         case CompetenceGranted() | CompetenceWithdrawn():
             pass
-        case KeyRevoked() | RecipePublished() | SiteDocumentApproved() | PicturePublished():
+        case KeyRevoked() | RecipePublished() | SiteDocumentApproved() | PicturePublished() | SettingsReleased():
             to = payload.site
         case EntitlementGranted() | EntitlementEnded() if payload.signature is not None and (site := _writer(payload.ledger)) is not None:
             to = site
@@ -363,6 +369,8 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
             return replace(state, pictures={**state.pictures, payload.digest: payload})
         case ModelPublished():
             return replace(state, models={**state.models, payload.product: payload})
+        case SettingsReleased():
+            return replace(state, released_settings={**state.released_settings, payload.site: payload})
         case CompetenceGranted() | CompetenceWithdrawn():
             return replace(state, competences=grant(state.competences, payload))
         case EntitlementGranted() | EntitlementEnded():
@@ -422,6 +430,11 @@ def _of_site(state: ControlState, fact: Fact, place: Place) -> ControlState:
             view = replace(view, stepped=(fact.at, payload.by_s))
         case LedgerHealed():
             view = replace(view, healed=(fact.at, payload))
+        case DriftFound():
+            view = replace(view, drifts={**view.drifts, f"{payload.module}.{payload.setting}": payload}, drifted=fact.at)
+        case DriftEnded():
+            gone = f"{payload.module}.{payload.setting}"
+            view = replace(view, drifts={key: each for key, each in view.drifts.items() if key != gone})
         case _ if fact.kind in (DISK_FILLED, DISK_FREED):
             view = replace(view, disk_full=fact.kind == DISK_FILLED)
         case _ if fact.kind == LINK_LOST:

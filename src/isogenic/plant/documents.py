@@ -1,5 +1,8 @@
 """Plant documents: one site's units, modules and signals, as its engineers write them.
 
+A module says how it is spoken to (`protocol:`), how its connection is secured (`security:`), and what
+it must be set to (`settings:`, each with where it is read and what was released).
+
 Guarantees: a `SitePlant` that exists is whole and consistent (known classes, canonical
 signals bound once, native units that convert, unique node ids); otherwise one `NotValid`
 with every complaint and its line. A unit may lack a signal or a capability of its class:
@@ -10,6 +13,7 @@ document and set by `with_endpoints`, because addresses belong to an installatio
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,14 +24,35 @@ from isogenic.documents import Document, Table, shown
 from isogenic.errors import NotFound, NotValid
 from isogenic.ids import ModuleId, SiteId, SponsorId, UnitId
 from isogenic.plant.classes import CLASSES
-from isogenic.plant.model import Capability, EquipmentClass, Geometry, Module, OxygenTransfer, Signal, SitePlant, Unit
+from isogenic.plant.model import Capability, EquipmentClass, Geometry, Module, OxygenTransfer, Protocol, Security, Signal, SitePlant, Unit
+from isogenic.plant.settings import TEXT, Setting, SettingKind, released_number, short_text
 from isogenic.units import Quantity, converter
 
 __all__ = ["load_plant", "with_endpoints"]
 
 KIND = "isogenic: plant/1"
-_NODE = re.compile(r"(ns=\d{1,5};)?[isgb]=[^\x00-\x1f]{1,200}")  # OPC UA part 6, 5.3.1.10
-_ENDPOINT = re.compile(r"opc\.tcp://[A-Za-z0-9.\[\]:-]{1,200}(/[!-~]{0,200})?")
+_NAME = r"[A-Za-z][A-Za-z0-9]{0,99}"  # of SiLA 2 part B: an identifier in Pascal case
+# How each protocol names a value, and what an example of it looks like.
+_NODES = {
+    Protocol.OPCUA: (re.compile(r"(ns=\d{1,5};|nsu=[^;\x00-\x20]{1,200};)?[isgb]=[^\x00-\x1f]{1,200}"), "an OPC UA node id, as in ns=2;s=TIC101.PV"),
+    Protocol.MTP: (re.compile(r"[^\x00-\x1f]{1,200}"), "a data assembly of the manifest or a node id"),
+    Protocol.SILA: (
+        re.compile(rf"{_NAME}/{_NAME}( <- {_NAME}\({_NAME}\))?"),
+        "a SiLA 2 feature and property, as in Heater/Temperature, or Heater/Target <- SetTarget(Target) for a set-point",
+    ),
+    Protocol.SPARKPLUG: (re.compile(r"[^\x00-\x1f+#]{1,200}"), "a Sparkplug metric's name, as in Reactor/Temperature"),
+}
+_HOST = r"[A-Za-z0-9.\[\]:-]{1,200}"
+_TOPIC = r"[^/+#\x00-\x20]{1,100}"
+_ENDPOINTS = {
+    Protocol.OPCUA: (re.compile(rf"opc\.tcp://{_HOST}(/[!-~]{{0,200}})?"), "opc.tcp://host:port"),
+    Protocol.MTP: (re.compile(rf"opc\.tcp://{_HOST}(/[!-~]{{0,200}})?"), "opc.tcp://host:port"),
+    Protocol.SILA: (re.compile(rf"silas?://{_HOST}"), "silas://host:port, or sila://host:port where the device offers no TLS"),
+    Protocol.SPARKPLUG: (re.compile(rf"mqtts?://{_HOST}/{_TOPIC}/{_TOPIC}(/{_TOPIC})?"), "mqtts://broker:port/group/node/device"),
+}
+_SETTING = re.compile(r"[a-z][a-z0-9_]{0,59}")
+_FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
+POLICIES = ("Aes256Sha256RsaPss", "Aes128Sha256RsaOaep", "Basic256Sha256")  # OPC 10000-7: the others are deprecated
 RESERVED = frozenset({"HOUSE", "CONTROL", "DISCLOSURES", "NOBODY"})  # names of ledgers that are no sponsor's
 _NO_VOLUME = Quantity(1.0, "L")
 AnyId = TypeVar("AnyId", UnitId, ModuleId)
@@ -76,12 +101,13 @@ def _further(root: Table, first: SponsorId) -> tuple[SponsorId, ...]:
 
 def with_endpoints(plant: SitePlant, endpoints: Mapping[ModuleId, str]) -> SitePlant:
     """The plant with the addresses of an installation; an unknown module is `NotFound`."""
-    known = {module for unit in plant.units.values() for module in unit.modules}
+    known = {module: each.protocol for unit in plant.units.values() for module, each in unit.modules.items()}
     for module, endpoint in endpoints.items():
         if module not in known:
             raise NotFound(f"no module {module} at {plant.site}", why="the plant document does not name it", possible=", ".join(sorted(known)))
-        if not _ENDPOINT.fullmatch(endpoint):
-            raise NotValid(f"cannot use endpoint {shown(endpoint)!r} of {module}", why="the form is opc.tcp://host:port")
+        form, example = _ENDPOINTS[known[module]]
+        if not form.fullmatch(endpoint):
+            raise NotValid(f"cannot use endpoint {shown(endpoint)!r} of {module}", why=f"the form is {example}")
     units = {
         unit.id: replace(unit, modules={each.id: replace(each, endpoint=endpoints.get(each.id, each.endpoint)) for each in unit.modules.values()})
         for unit in plant.units.values()
@@ -98,8 +124,10 @@ def _unit(units: Table, key: str) -> Unit:
     all_modules = table.table("modules")
     for module_key in all_modules.names():
         module, inner = _id(all_modules, module_key, ModuleId), all_modules.table(module_key)
-        modules[module] = Module(module, _endpoint(inner))
-        _bind(inner.table("signals"), signals, cls=cls, unit_id=unit_id, module=module)
+        protocol = inner.choice("protocol", Protocol, default=Protocol.OPCUA)
+        endpoint, security = _endpoint(inner, protocol), _security(inner, protocol)
+        modules[module] = Module(module, endpoint, protocol, security, _settings(inner, unit_id, module, protocol))
+        _bind(inner.table("signals"), signals, cls=cls, unit_id=unit_id, module=modules[module])
     return Unit(
         id=unit_id,
         cls=cls,
@@ -153,11 +181,58 @@ def _class(table: Table) -> EquipmentClass:
     return CLASSES.get(name) or next(iter(CLASSES.values()))
 
 
-def _endpoint(table: Table) -> str:
+def _endpoint(table: Table, protocol: Protocol) -> str:
     endpoint = table.text("endpoint", default="")
-    if endpoint and not _ENDPOINT.fullmatch(endpoint):
-        table.complain("endpoint", f"{shown(endpoint)!r} is not of the form opc.tcp://host:port")
+    form, example = _ENDPOINTS[protocol]
+    if endpoint and not form.fullmatch(endpoint):
+        table.complain("endpoint", f"{shown(endpoint)!r} is not of the form {example}")
     return endpoint
+
+
+def _security(table: Table, protocol: Protocol) -> Security | None:
+    """What a module's connection must be secured with; what is not asked for is not checked, so it stands there on purpose."""
+    if not table.has("security"):
+        return None
+    inner = table.table("security")
+    policy = inner.text("policy", default=POLICIES[0])
+    mode = inner.text("mode", default="sign_and_encrypt")
+    fingerprint, user = inner.text("fingerprint", default=""), inner.text("user", default="")
+    if protocol not in (Protocol.OPCUA, Protocol.MTP):
+        table.complain("security", f"{protocol} is secured by its endpoint's form, not here")
+    if policy not in POLICIES:
+        inner.complain("policy", f"{shown(policy)!r} is not one of {', '.join(POLICIES)}")
+    if mode not in ("sign_and_encrypt", "sign"):
+        inner.complain("mode", f"{shown(mode)!r} is neither sign_and_encrypt nor sign")
+    if fingerprint and not _FINGERPRINT.fullmatch(fingerprint):
+        inner.complain("fingerprint", f"{shown(fingerprint)!r} is not sha256: and 64 hexadecimal digits")
+    return Security(policy, mode == "sign_and_encrypt", fingerprint.removeprefix("sha256:"), user)
+
+
+def _settings(table: Table, unit_id: UnitId, module: ModuleId, protocol: Protocol) -> dict[str, Setting]:
+    found: dict[str, Setting] = {}
+    outer = table.table("settings", needed=False)
+    for name in outer.names():
+        inner = outer.table(name)
+        if not _SETTING.fullmatch(name):
+            outer.complain(name, "a setting's name is lower case, as in temperature_high")
+        node, unit = _node(inner, protocol), inner.unit("unit") if inner.has("unit") else TEXT
+        released = inner.text("released", default="")
+        within = inner.quantity("within", like=unit, default=Quantity(0.0, unit)) if unit != TEXT else Quantity(0.0, "1")
+        if unit != TEXT and released and math.isnan(released_number(released, unit)):
+            inner.complain("released", f"{shown(released)!r} is not a quantity in {unit}, which is what the module reports")
+        if within.value < 0:
+            inner.complain("within", "how far a number may lie off is not below zero")
+        width = converter(within.unit, unit)(within.value) - converter(within.unit, unit)(0.0) if unit != TEXT and within.value else 0.0
+        found[name] = Setting(unit_id, module, name, inner.choice("kind", SettingKind), node, unit, short_text(released), width)
+    return found
+
+
+def _node(table: Table, protocol: Protocol) -> str:
+    node = table.text("node")
+    form, example = _NODES[protocol]
+    if not form.fullmatch(node):
+        table.complain("node", f"{shown(node)!r} is not {example}")
+    return node
 
 
 def _volume(table: Table) -> Quantity:
@@ -184,14 +259,12 @@ def _capabilities(table: Table, cls: EquipmentClass) -> dict[str, Capability]:
     return found
 
 
-def _bind(table: Table, signals: dict[str, Signal], *, cls: EquipmentClass, unit_id: UnitId, module: ModuleId) -> None:
+def _bind(table: Table, signals: dict[str, Signal], *, cls: EquipmentClass, unit_id: UnitId, module: Module) -> None:
     nodes: dict[str, str] = {}
     for name in table.names():
         inner = table.table(name)
-        node = inner.text("node")
-        if not _NODE.fullmatch(node):
-            inner.complain("node", f"{shown(node)!r} is not an OPC UA node id, as in ns=2;s=TIC101.PV")
-        elif node in nodes:
+        node = _node(inner, module.protocol)
+        if node in nodes:
             inner.complain("node", f"{shown(node)!r} is already {nodes[node]}")
         nodes[node] = name
         known = cls.signals.get(name)
@@ -203,4 +276,4 @@ def _bind(table: Table, signals: dict[str, Signal], *, cls: EquipmentClass, unit
             table.complain(name, f"already bound to {signals[name].module}")
         else:
             converter(native, known.unit)  # the driver will need it: better refused here than at the first scan
-            signals[name] = Signal(unit_id, known, module, node, native)
+            signals[name] = Signal(unit_id, known, module.id, node, native)

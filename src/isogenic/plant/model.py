@@ -14,11 +14,12 @@ convert, so everything above sees canonical names and units only. A *tag* is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from isogenic.errors import NotFound
 from isogenic.ids import ModuleId, SiteId, SponsorId, UnitId
+from isogenic.plant.settings import Setting
 from isogenic.units import Quantity
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "Geometry",
     "Module",
     "OxygenTransfer",
+    "Protocol",
     "Role",
+    "Security",
     "ServiceClass",
     "ServiceParameter",
     "Signal",
@@ -107,7 +110,7 @@ class Signal:
     unit_id: UnitId
     cls: SignalClass
     module: ModuleId
-    node: str  # the make's own OPC UA node id, as in ns=2;s=TIC101.PV
+    node: str  # the module's own address of it, in the form of its protocol: for OPC UA a node id, as in ns=2;s=TIC101.PV
     native_unit: str  # what the module reports
 
     @property
@@ -116,12 +119,34 @@ class Signal:
         return f"{self.unit_id}.{self.cls.name}"
 
 
+class Protocol(StrEnum):
+    """How a module is spoken to."""
+
+    OPCUA = "opcua"
+    MTP = "mtp"  # services over OPC UA, as its manifest says (VDI/VDE/NAMUR 2658)
+    SILA = "sila"  # SiLA 2
+    SPARKPLUG = "sparkplug"  # MQTT Sparkplug B
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How the connection to a module is secured, and which certificate the module must show."""
+
+    policy: str  # of OPC UA, as in Aes256Sha256RsaPss
+    encrypted: bool = True  # SignAndEncrypt; False: Sign
+    fingerprint: str = ""  # sha256 of the module's certificate; empty: one that lies in the site's folder of trusted ones
+    user: str = ""  # of a user name token; empty: nobody signs in
+
+
 @dataclass(frozen=True, slots=True)
 class Module:
     """A skid with its own controller and server."""
 
     id: ModuleId
-    endpoint: str  # opc.tcp://host:port
+    endpoint: str  # for OPC UA opc.tcp://host:port
+    protocol: Protocol = Protocol.OPCUA
+    security: Security | None = None  # None: the plant document asks for none
+    settings: Mapping[str, Setting] = field(default_factory=dict)  # what is read back and held against the released set, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +207,20 @@ class SitePlant:
         if unit not in self.units:
             raise NotFound(f"no unit {unit} at {self.site}", why="the plant document does not name it", possible=", ".join(self.units) or "none")
         return self.units[unit]
+
+    def of_protocol(self, protocol: Protocol) -> SitePlant:
+        """The same site with only those modules, and what hangs on them."""
+        units = {}
+        for unit in self.units.values():
+            modules = {name: module for name, module in unit.modules.items() if module.protocol is protocol}
+            if modules:
+                signals = {name: signal for name, signal in unit.signals.items() if signal.module in modules}
+                units[unit.id] = replace(unit, modules=modules, signals=signals)
+        return replace(self, units=units)
+
+    def settings(self) -> tuple[Setting, ...]:
+        """Every setting that is read back, in document order."""
+        return tuple(setting for unit in self.units.values() for module in unit.modules.values() for setting in module.settings.values())
 
     def signals(self) -> tuple[Signal, ...]:
         """Every signal of the site, in document order."""

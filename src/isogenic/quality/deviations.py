@@ -71,6 +71,7 @@ class Origin(StrEnum):
     MONITOR = "monitor"
     ENGINE = "engine"
     PERSON = "person"
+    DRIFT = "drift"  # equipment that does not run what was released
 
 
 class Severity(StrEnum):

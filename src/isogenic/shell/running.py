@@ -189,7 +189,7 @@ async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control
 
     from isogenic.network.server import quiet_server, started
     from isogenic.sites.courier import POLL_WAIT_S
-    from isogenic.sites.drivers.opcua import OpcUaDriver
+    from isogenic.sites.drivers.several import drivers_for
     from isogenic.sites.link import HttpsLink
     from isogenic.web.serving import screen_config
     from isogenic.web.signin import AccountFolder, Keeping
@@ -198,7 +198,7 @@ async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control
     folder, settings = home.folder, home.settings
     warn_of_expiry(folder)
     link = HttpsLink(control_url or home.settings.control_url, home=folder, wait_s=POLL_WAIT_S)
-    driver = OpcUaDriver(home.plant, clock=clock, answer_limit_s=home.settings.module_timeout_s)
+    driver = drivers_for(home.plant, clock=clock, answer_limit_s=home.settings.module_timeout_s, folder=folder)
     await driver.start()
     node = home.node(clock=clock, mint=RandomMint(), equipment=driver, link=link, software=__version__)
     node.start()

@@ -12,12 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from isogenic.clock import EPOCH
 from isogenic.errors import NotFound, NotValid
 from isogenic.ids import UnitId
 from isogenic.plant.classes import STIRRED_BIOREACTOR
 from isogenic.plant.model import SitePlant
-from isogenic.sim.faults import Fault, check_faults, parse_fault
+from isogenic.plant.settings import TEXT, released_number
+from isogenic.sim.faults import Fault, FaultKind, check_faults, parse_fault
 from isogenic.sim.vessel import Harvest, Vessel
 
 __all__ = ["STEP_S", "Facility"]
@@ -41,6 +44,8 @@ class Facility:
             if unit.cls.name == STIRRED_BIOREACTOR.name
         }
         self._where = {signal.tag: (self.vessels[unit], name) for unit in self.vessels for name, signal in plant.units[unit].signals.items()}
+        self._settings = {each.key: each for each in plant.settings()}
+        self._at_panel: dict[str, float | str] = {}  # by key, in the module's own unit
         self._index: int | None = None
         self._harvests: list[Harvest] = []
 
@@ -77,6 +82,29 @@ class Facility:
         """Set a set-point; refused with `NotValid` out of range, `NotFound` if it is none."""
         vessel, name = self._find(tag)
         vessel.write(name, value)
+
+    def setting(self, key: str) -> float | str:
+        """What a module is set to now, by `MODULE.name`, in its own unit: as released, unless a fault or somebody at the panel changed it."""
+        setting = self._settings.get(key)
+        if setting is None:
+            raise NotFound(f"no setting {key[:80]} at {self.plant.site}", why="the plant document does not name it")
+        value: float | str = self._at_panel.get(key, setting.released)
+        if key not in self._at_panel and setting.unit != TEXT:
+            value = float(np.float32(released_number(setting.released, setting.unit) if setting.released else 0.0))  # as most controllers hold it
+        vessel = self.vessels.get(setting.unit_id)
+        for fault in self.faults:
+            changed = fault.kind is FaultKind.SETTING_CHANGES and (fault.unit, fault.signal) == (setting.unit_id, setting.name)
+            if changed and vessel is not None and fault.hits(vessel.state.run, vessel.age_h):
+                value = f"{value} changed" if isinstance(value, str) else value * (1.0 + fault.size)
+        return value
+
+    def set_at_panel(self, key: str, value: float | str | None) -> None:
+        """Somebody changes a setting where the module stands; None: sets it back."""
+        self.setting(key)
+        if value is None:
+            self._at_panel.pop(key, None)
+        else:
+            self._at_panel[key] = value
 
     def stopped(self) -> dict[UnitId, str]:
         """The units that gave up, and why."""

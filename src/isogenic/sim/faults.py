@@ -11,6 +11,8 @@ bad it is, `run` which batch on that unit (1 is the first; without it, every bat
     sensor_biased     one signal reads `size` too much, in its canonical unit
     sensor_freezes    one signal repeats its last value
     sensor_drops      one signal is lost
+    setting_changes   somebody changes a module's setting at the panel: `signal` names it; a number becomes (1 + size) times
+                      what it was, a text is another one
 
 Guarantees: what `parse_fault` accepts can be simulated; all else is `NotValid`.
 A fault that fouls comes gradually, over the first quarter of its hours, and is gone at
@@ -47,6 +49,7 @@ class FaultKind(StrEnum):
     SENSOR_BIASED = "sensor_biased"
     SENSOR_FREEZES = "sensor_freezes"
     SENSOR_DROPS = "sensor_drops"
+    SETTING_CHANGES = "setting_changes"
 
     @property
     def of_sensor(self) -> bool:
@@ -109,6 +112,8 @@ def check_faults(faults: Sequence[Fault], plant: SitePlant) -> tuple[Fault, ...]
         unit = plant.unit(fault.unit)
         if fault.kind.of_sensor and (fault.signal not in unit.signals or unit.signals[fault.signal].cls.role is not Role.MEASUREMENT):
             raise NotValid(f"cannot break {fault.unit}.{fault.signal}", why="the unit has no such measurement")
+        if fault.kind is FaultKind.SETTING_CHANGES and not any(fault.signal in module.settings for module in unit.modules.values()):
+            raise NotValid(f"cannot change {fault.signal} of {fault.unit}", why="no module of the unit has such a setting")
     return tuple(faults)
 
 
@@ -118,7 +123,7 @@ def _keys(kind: FaultKind) -> set[str]:
         keys |= {"start", "hours"}
     if kind not in (FaultKind.SENSOR_FREEZES, FaultKind.SENSOR_DROPS):
         keys |= {"size"}
-    return keys | {"signal"} if kind.of_sensor else keys
+    return keys | {"signal"} if kind.of_sensor or kind is FaultKind.SETTING_CHANGES else keys
 
 
 def _number(text: str, what: str) -> float:
@@ -140,7 +145,7 @@ def _hours(text: str, what: str, *, above: float = -1.0) -> float:
 
 def _size(kind: FaultKind, text: str) -> float:
     value = _number(text, "size")
-    if not kind.of_sensor and not 0.0 <= value < 1.0:
+    if not kind.of_sensor and kind is not FaultKind.SETTING_CHANGES and not 0.0 <= value < 1.0:
         raise NotValid(f"cannot use size={text!r}", why=f"the size of {kind} is a share from 0 to below 1")
     return value
 

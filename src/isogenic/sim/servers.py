@@ -35,6 +35,7 @@ from isogenic.errors import NotReachable, NotValid, Refusal
 from isogenic.ids import ModuleId
 from isogenic.plant.documents import load_plant
 from isogenic.plant.model import Role, Signal, SitePlant
+from isogenic.plant.settings import TEXT, Setting
 from isogenic.sim.facility import Facility
 from isogenic.sim.laboratory import sample_document
 from isogenic.sim.standard_space import SharedStandard
@@ -185,6 +186,15 @@ class _Variable:
     last: float = math.inf  # what was last shown, native; infinity is never shown
 
 
+@dataclass(slots=True)
+class _Setting:
+    """One setting on the wire."""
+
+    setting: Setting
+    node: _Ua
+    last: float | str | None = None
+
+
 class _ModuleServer:
     """One module: its server, its variables, its answers to writes."""
 
@@ -192,6 +202,7 @@ class _ModuleServer:
         self.id, self._site, self._signals, self._facility = module, site, signals, facility
         self.endpoint = ""
         self._variables: list[_Variable] = []
+        self._settings: list[_Setting] = []
         self._server: _Ua = None
 
     async def start(self, port: int) -> None:
@@ -221,6 +232,12 @@ class _ModuleServer:
             node = await server.nodes.objects.add_variable(each.node, name, 0.0, varianttype=ua.VariantType.Double)
             if each.signal.cls.role is Role.SETPOINT:
                 await node.set_writable()
+        for setting in self._module_settings():
+            node_id, text = await _node_id(server, setting.node), setting.unit == TEXT
+            name = ua.QualifiedName(setting.name, node_id.NamespaceIndex)
+            variant = ua.VariantType.String if text else ua.VariantType.Float
+            await server.nodes.objects.add_variable(node_id, name, "" if text else 0.0, varianttype=variant)
+            self._settings.append(_Setting(setting, node_id))
         server.iserver.attribute_service = _Answers(server.iserver.aspace, self._accept, {each.node: each for each in variables})
         self._server, self._variables, self.endpoint = server, variables, endpoint
         await self.show(self._facility.at)
@@ -239,6 +256,16 @@ class _ModuleServer:
                 continue
             each.last = value
             await write(each.node, ua.AttributeIds.Value, _data_value(value, at))
+
+        for kept in self._settings:
+            now = self._facility.setting(kept.setting.key)
+            if now != kept.last:
+                kept.last = now
+                variant = ua.VariantType.String if isinstance(now, str) else ua.VariantType.Float
+                await write(kept.node, ua.AttributeIds.Value, ua.DataValue(ua.Variant(now, variant), StatusCode=ua.StatusCode(ua.StatusCodes.Good)))
+
+    def _module_settings(self) -> Iterable[Setting]:
+        return (setting for setting in self._facility.plant.settings() if setting.module == self.id)
 
     def _accept(self, each: _Variable, value: float) -> _Ua:
         """Take a written value into the facility, or say by status why not."""

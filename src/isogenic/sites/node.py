@@ -13,7 +13,7 @@ import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from isogenic.authority.entitlements import party_of_node
 from isogenic.authority.revocation import KeyRevoked
@@ -43,6 +43,7 @@ from isogenic.sites.audiences import audience_of
 from isogenic.sites.carrying import download_for_ever, upload_for_ever
 from isogenic.sites.courier import Courier
 from isogenic.sites.disclosing import DisclosingLink
+from isogenic.sites.drift import DriftWatch
 from isogenic.sites.facts import (
     DiskFilled,
     DiskFreed,
@@ -75,6 +76,16 @@ HOUSE = "HOUSE"
 WITNESS = party_of_node("CONTROL")
 WATERMARK_STEP = 512  # facts: a page; what may be deleted is counted in days, not in facts
 WHY_MAX = 400  # characters of a reason that is noted
+_NOTHING_READ: Mapping[str, str] = {}
+
+
+@runtime_checkable
+class ReadsBack(Protocol):
+    """Equipment that tells what its modules are set to."""
+
+    async def settings(self) -> Mapping[str, str]:
+        """As the newest poll read them, by `MODULE.setting`; empty what a module that answers cannot tell, left out what is of a lost one."""
+        ...
 
 
 class Equipment(Source, Sink, Protocol):
@@ -131,6 +142,7 @@ class SiteNode:
         self.site = Site(state)
         self.actor = Actor.node(state.site)
         self.time = ClockWatch(clock, str(state.site))
+        self.drift = DriftWatch(state.plant)
         self._stepped = False  # the clock, since readings were kept last
         self._measured: Fact | None = None  # the newest measurement of the clock that was noted
         self.keys = KeyCare(self.ledgers, clock, self.actor, keyring, key_rotate_h, key_rotate_facts, journal)
@@ -319,6 +331,7 @@ class SiteNode:
         self._look_for_room()
         self.frame = await self.equipment.read(now.at)
         self._note_modules()
+        await self._note_drift(self.frame, now)
         if not self._written:  # after a start, or when a module came back: what was noted comes into force before anything new is decided
             await self._write()
         # Before: the readings that close a batch are of that batch. A step since the last of them is a gap: what lies between has no length.
@@ -379,6 +392,11 @@ class SiteNode:
         news = [(ModuleId(name), up, why[:WHY_MAX]) for name, up, why in self._module_news]
         self.note([ModuleRestored(units[module], module) if up else ModuleLost(units[module], module, why) for module, up, why in news])
         self._module_news = []
+
+    async def _note_drift(self, frame: Frame, now: Moment) -> None:
+        """What the equipment runs, held against what was released and what it was told before this poll."""
+        read = await self.equipment.settings() if isinstance(self.equipment, ReadsBack) else _NOTHING_READ
+        self.note(self.drift.look(self.state, frame, read, self._written, now=now.at, mint=self.mint), moment=now)
 
     async def _write(self) -> None:
         wanted = self.state.outputs()

@@ -20,6 +20,7 @@ from isogenic.recipes.publishing import control_recipe, recipe_digest
 from isogenic.records.facts import Payload
 from isogenic.sites.answering import answer_prompt, batch_here, correct_answer, witness_answer
 from isogenic.sites.audiences import check_works_for
+from isogenic.sites.drift import check_runs_what_is_released
 from isogenic.sites.facts import BatchRefused
 from isogenic.sites.state import SiteState
 
@@ -73,6 +74,7 @@ def start_batch(
         directory=state.directory,
     )
     notes += check_there_is_room(state)
+    notes += check_runs_what_is_released(state, unit)
     against = stops(notes)
     if against or control is None:
         reasons = tuple(note.text for note in against)

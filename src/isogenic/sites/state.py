@@ -30,11 +30,14 @@ from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.batches.engine import BatchState, outputs
 from isogenic.batches.engine import apply as apply_to_batch
 from isogenic.batches.facts import BatchManifestNoted, BatchStarted
+from isogenic.errors import NotValid
 from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SampleId, SiteId, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
 from isogenic.materials.lots import LotCreated
 from isogenic.monitoring.facts import ModelPublished, MonitoringEnded, MonitoringStarted
+from isogenic.plant.drift import BatchDrifted, BatchDriftEnded, DriftEnded, DriftFound
 from isogenic.plant.model import SitePlant
+from isogenic.plant.settings import ReleasedSet, SettingsReleased, load_settings
 from isogenic.quality.deviations import DeviationOpened
 from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
 from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipePublished, SiteDocumentApproved
@@ -79,6 +82,9 @@ class SiteState:
     entitlements: Entitlements = field(default_factory=Entitlements)  # those that the control site told this site of
     competences: Competences = field(default_factory=Competences)  # from the control ledger
 
+    released_settings: ReleasedSet | None = None  # what the control site says this site's modules must be set to, the newest
+    drifts: Mapping[str, DriftFound] = field(default_factory=dict)  # that stand, by `MODULE.setting`
+    batch_drifts: Mapping[BatchId, Mapping[str, BatchDrifted]] = field(default_factory=dict)  # of each batch: that stand
     disk_full: bool = False
     locked: tuple[tuple[datetime, AccountLocked], ...] = ()  # when, and which: until somebody has looked, at most `LOCKED_MAX`
 
@@ -157,6 +163,24 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
             return replace(state, competences=grant(state.competences, payload))
         case BatchManifestNoted():
             return replace(state, manifests=state.manifests | {payload.batch})
+        case SettingsReleased() if payload.site == state.site and written_by(fact.ref.ledger) == CONTROL:
+            try:
+                released = load_settings(payload.text, name=f"version {payload.version}")
+            except NotValid:  # a text that cannot be read releases nothing
+                return state
+            return replace(state, released_settings=released)
+        case DriftFound():
+            return replace(state, drifts={**state.drifts, f"{payload.module}.{payload.setting}": payload})
+        case DriftEnded():
+            gone = f"{payload.module}.{payload.setting}"
+            return replace(state, drifts={key: each for key, each in state.drifts.items() if key != gone})
+        case BatchDrifted():
+            marks = {**state.batch_drifts.get(payload.batch, {}), f"{payload.module}.{payload.setting}": payload}
+            return replace(state, batch_drifts={**state.batch_drifts, payload.batch: marks})
+        case BatchDriftEnded():
+            gone = f"{payload.module}.{payload.setting}"
+            left = {key: each for key, each in state.batch_drifts.get(payload.batch, {}).items() if key != gone}
+            return replace(state, batch_drifts={**state.batch_drifts, payload.batch: left})
         case WatermarkReceived():
             return replace(state, watermarks={**state.watermarks, payload.ledger: payload.size})
         case ReadingsSealed():

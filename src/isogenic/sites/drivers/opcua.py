@@ -38,6 +38,7 @@ from isogenic.errors import NotValid
 from isogenic.ids import ModuleId
 from isogenic.plant.model import Module, Role, Signal, SitePlant
 from isogenic.plant.readings import Frame, Quality, TagIndex
+from isogenic.plant.settings import read_text
 from isogenic.units import converter
 
 __all__ = ["ANSWER_LIMIT_S", "BACKOFF_MAX_S", "BACKOFF_MIN_S", "Connection", "OpcUaDriver", "overflow"]
@@ -81,10 +82,13 @@ class OpcUaDriver:
         self._since: dict[ModuleId, datetime] = {}
         self._links: dict[ModuleId, _Link] = {}
         self._where: dict[str, tuple[_Link, _Channel]] = {}
+        self._settings: dict[str, str | None] = {}  # None: of a module that did not answer
+        self._told: Mapping[str, str] = {}
         for unit in plant.units.values():
             for module in unit.modules.values():
                 channels = [_Channel.of(signal, self.index) for signal in unit.signals.values() if signal.module == module.id]
                 link = _Link(module, channels, limit_s=answer_limit_s, changed=self._changed)
+                self._settings.update(dict.fromkeys(each.key for each in module.settings.values()))
                 self._links[module.id] = link
                 self._where.update({channel.signal.tag: (link, channel) for channel in channels})
 
@@ -112,11 +116,25 @@ class OpcUaDriver:
         quality = np.full(len(self.index.tags), int(Quality.BAD), dtype=np.uint8)
         links, overflowed = tuple(self._links.values()), set[str]()
         for link, answer in zip(links, await asyncio.gather(*(link.read() for link in links)), strict=True):
+            self._take_settings(link, answer)
             for channel, data in zip(link.channels, answer, strict=False):  # no answer: all stay BAD
                 values[channel.column], quality[channel.column] = channel.judge(data)
                 if overflow(data):
                     overflowed.add(channel.signal.tag)
         return Frame(at, self.index, values, quality, frozenset(overflowed))
+
+    async def settings(self) -> Mapping[str, str]:
+        """What the newest poll read of every module's settings: the same object for as long as nothing changes."""
+        return self._told
+
+    def _take_settings(self, link: _Link, answer: Sequence[_Ua]) -> None:
+        keys = link.keys
+        raw = tuple(map(_raw, answer[len(link.channels) :])) if answer else None
+        if not keys or (raw == link.settings_before and raw is not None):
+            return
+        link.settings_before = raw
+        self._settings.update(dict.fromkeys(keys) if raw is None else zip(keys, map(read_text, raw), strict=True))
+        self._told = {key: text for key, text in self._settings.items() if text is not None}
 
     async def write(self, setpoints: Mapping[str, float]) -> Mapping[str, str]:
         """Write canonical values by tag; gives the tags that were refused, and why."""
@@ -165,6 +183,13 @@ class OpcUaDriver:
 def overflow(data: _Ua) -> bool:
     """Whether the module says that its queue lost values before this one: OPC 10000-4, StatusCode: InfoType DataValue, Overflow bit."""
     return data is not None and data.StatusCode is not None and data.StatusCode.value & OVERFLOW == OVERFLOW
+
+
+def _raw(data: _Ua) -> object:
+    """What a module answered for a setting; None where it cannot tell."""
+    if data is None or data.Value is None or (data.StatusCode is not None and data.StatusCode.is_bad()):
+        return None
+    return data.Value.Value
 
 
 def _amounts_first(orders: Iterable[tuple[_Channel, float]]) -> list[tuple[_Channel, float]]:
@@ -226,6 +251,8 @@ class _Link:
         if not module.endpoint.startswith("opc.tcp://"):
             raise NotValid(f"cannot reach {module.id} at {module.endpoint!r}", why="the form is opc.tcp://host:port")
         self.module, self.channels, self.limit_s = module, tuple(channels), limit_s
+        self.keys = tuple(setting.key for setting in module.settings.values())
+        self.settings_before: tuple[object, ...] | None = ()
         self.state = Connection.CONNECTING
         self._changed = changed
         self._client: _Ua = None
@@ -256,7 +283,7 @@ class _Link:
         except Exception as trouble:  # asyncua raises many unrelated types on a broken link or a malformed answer
             self._lose(client, trouble)
             return ()
-        return answer if len(answer) == len(self.channels) else ()
+        return answer if len(answer) == len(self.channels) + len(self.keys) else ()
 
     async def write(self, orders: Sequence[tuple[_Channel, float]]) -> dict[str, str]:
         """One Write request, in the given order; what was refused, and why."""
@@ -319,10 +346,10 @@ class _Link:
         await client.connect()
         client.connection_lost_callback = lambda trouble: self._on_lost(client, trouble)
         spaces = await client.get_namespace_array()
-        self._nodes = {channel.signal.tag: _node_id(channel.signal, spaces) for channel in self.channels}
+        self._nodes = {channel.signal.tag: _node_id(channel.signal.node, spaces) for channel in self.channels}
         request = ua.ReadParameters()
         request.TimestampsToReturn = ua.TimestampsToReturn.Source
-        for node in self._nodes.values():
+        for node in (*self._nodes.values(), *(_node_id(each.node, spaces) for each in self.module.settings.values())):
             item = ua.ReadValueId()
             item.NodeId, item.AttributeId = node, ua.AttributeIds.Value
             request.NodesToRead.append(item)
@@ -332,13 +359,12 @@ class _Link:
         self._lose(client, trouble)
 
 
-def _node_id(signal: Signal, spaces: Sequence[str]) -> _Ua:
+def _node_id(text: str, spaces: Sequence[str]) -> _Ua:
     """The node id in this session's namespace table: indexes may differ after a restart, addresses do not."""
-    text = signal.node
     if text.startswith("nsu="):
         uri, _, rest = text[4:].partition(";")
         if uri not in spaces:
-            raise NotValid(f"cannot find {signal.tag}", why=f"the module has no namespace {uri[:80]}")
+            raise NotValid(f"cannot find node {text[:80]}", why=f"the module has no namespace {uri[:80]}")
         text = f"ns={list(spaces).index(uri)};{rest}"
     return ua.NodeId.from_string(text)
 
