@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from counted_lot import counted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lot_story import (
@@ -100,6 +101,7 @@ WRONGS: dict[str, tuple[str, Callable[[], ReleaseCase]]] = {
     "a sample was never drawn": ("check_batch_is_closed", lambda: case_of(without("laboratory.sample_drawn"))),
     "a fact is missing": ("check_record_is_complete", lambda: case_of(without("batch.setpoints_commanded"))),
     "the manifest counts more": ("check_record_is_complete", lambda: case_of(closed(facts=11))),
+    "containers are missing": ("check_counts_reconcile", lambda: case_of(counted(good=5))),
     "the root is of too few facts": ("check_record_is_witnessed", lambda: case_of(story(), witness=replace(WITNESS, size=19))),
     "facts are not held": ("check_record_is_witnessed", lambda: case_of(story(), witness=replace(WITNESS, held=39))),
     "facts are not cosigned": ("check_record_is_witnessed", lambda: case_of(story(), witness=replace(WITNESS, cosigned=39))),

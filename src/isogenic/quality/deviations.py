@@ -29,6 +29,7 @@ from isogenic.records.signatures import Signature
 
 __all__ = [
     "NEXT",
+    "RECONCILIATION",
     "Deviation",
     "DeviationCommand",
     "DeviationDisposed",
@@ -44,6 +45,7 @@ __all__ = [
 
 STATEMENT_MAX = 500  # characters: one paragraph on a screen; the details are evidence
 EVIDENCE_MAX = 40  # entries
+RECONCILIATION = "reconciliation"  # the evidence of a deviation that was opened because counts do not reconcile
 
 
 class DeviationState(StrEnum):

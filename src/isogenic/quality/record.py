@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from isogenic.batches.counts import Tally, follow
 from isogenic.clock import ClockQuality
 from isogenic.errors import NotAllowed, NotValid
 from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, PromptId, RecipeId, SampleId, SiteId, UnitId
@@ -112,6 +113,7 @@ class LotRecord:
     listed: tuple[str, ...] | None = None  # once it is here: its lines that are not as they are held
     clock_steps: tuple[float, ...] = ()  # seconds, of the site's clock while the batch ran
     poor_clock: int = 0  # facts noted under a clock that was not known to be good
+    tally: Tally = field(default_factory=Tally)  # containers and labels that modules have counted
     strange: tuple[str, ...] = ()
 
     @property
@@ -287,6 +289,10 @@ def _clock_corrected(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     return replace(record, clock_steps=(*record.clock_steps, payload.by_s))
 
 
+def _counted(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
+    return replace(record, tally=follow(record.tally, payload))
+
+
 def _monitoring_ended(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     return replace(record, monitored=(payload.judged, payload.not_judged))
 
@@ -381,6 +387,7 @@ _STEPS: Mapping[str, Step] = {
     "batch.clock_corrected": _clock_corrected,
     "batch.closed": _closed,
     "batch.manifest_noted": _listed,
+    "batch.counts_noted": _counted,
     "monitoring.ended": _monitoring_ended,
     "lot.created": _lot_created,
     "materials.used": _material,

@@ -22,12 +22,13 @@ from isogenic.authority.gate import check_two_people_approved
 from isogenic.authority.people import Directory, Role
 from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.authority.signatures import MEANINGS, accept_signature, verify_signature
+from isogenic.batches.counts import reconcile
 from isogenic.batches.states import State
 from isogenic.checks import Note, Severity, stops
 from isogenic.errors import NotAllowed, NotFound, NotTrusted, NotValid
 from isogenic.ids import BatchId, LotId, PersonId, ProductId, SiteId
 from isogenic.materials.lots import LotCommand, LotState, next_state
-from isogenic.quality.deviations import Disposition, disposition_digest
+from isogenic.quality.deviations import RECONCILIATION, Disposition, disposition_digest
 from isogenic.quality.record import LotRecord
 from isogenic.quality.specifications import Judged, Specification, TrailReview, Verdict, judge
 from isogenic.quality.trail_review import noted_review_digest
@@ -264,6 +265,23 @@ def check_batch_completed_normally(case: ReleaseCase) -> list[Note]:
     return _said("check_batch_completed_normally", wrong, "the batch completed", owner=Role.OPERATOR)
 
 
+def check_counts_reconcile(case: ReleaseCase) -> list[Note]:
+    """What modules took in is accounted for, container by container and label by label; a difference waits for an accepted deviation about it."""
+    found = reconcile(case.record.tally)
+    if not found.counted and not found.findings:
+        return []  # nothing was counted: no line has filled anything
+    looked_at = any(
+        RECONCILIATION in each.opened.evidence and each.disposed is not None and each.disposed.disposition is Disposition.ACCEPT
+        for each in case.record.deviations.values()
+    )
+    wrong = [] if looked_at else list(found.findings)
+    rejected = sum(found.rejected.values())
+    good = f"{found.taken_in:.0f} containers: {found.good:.0f} good, {rejected:.0f} rejected, {found.sampled:.0f} sampled"
+    if found.findings:
+        good = f"a deviation about counts that do not reconcile was accepted: {'; '.join(found.findings)}"
+    return _said("check_counts_reconcile", wrong, good, owner=Role.QUALITY)
+
+
 def check_every_prompt_is_answered(case: ReleaseCase) -> list[Note]:
     """No question to a person was left open."""
     wrong = [f"prompt {prompt} was not answered: {text}" for prompt, text in case.record.open_prompts.items()]
@@ -441,6 +459,7 @@ CHECKS: tuple[Check, ...] = (
     check_readings_are_held,
     check_readings_are_complete,
     check_batch_completed_normally,
+    check_counts_reconcile,
     check_every_prompt_is_answered,
     check_alarms,
     check_times_can_be_believed,

@@ -10,6 +10,7 @@ import isogenic.authority.entitlements
 import isogenic.authority.identities
 import isogenic.authority.people
 import isogenic.authority.revocation
+import isogenic.batches.counts
 import isogenic.batches.facts
 import isogenic.laboratory.results
 import isogenic.materials.lots

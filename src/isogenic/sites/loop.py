@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isogenic.batches.counts import CountsNoted, Tally, due, follow, reconcile
 from isogenic.batches.engine import BatchState, step
 from isogenic.batches.facts import AlarmRaised, BatchClosed, PromptOverdue
 from isogenic.clock import Moment
@@ -30,9 +31,10 @@ from isogenic.monitoring.facts import MonitoringEnded, MonitoringStarted
 from isogenic.monitoring.judging import Judgement, judge
 from isogenic.monitoring.model import Model
 from isogenic.monitoring.watch import Watch
+from isogenic.plant.classes import COUNTS
 from isogenic.plant.model import Unit
 from isogenic.plant.readings import Frame, Quality, Reading
-from isogenic.quality.deviations import DeviationOpened, Origin, Severity, open_from_finding
+from isogenic.quality.deviations import RECONCILIATION, DeviationOpened, Origin, Severity, open_from_finding
 from isogenic.records.facts import Payload
 from isogenic.sites.acceptance import answer_publication
 from isogenic.sites.state import SiteState
@@ -70,8 +72,10 @@ def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
     for batch in state.running():
         name, readings = batch.control.batch, seen.unit(batch.control.unit)
         watched, judgement = watch(site, batch, readings, now.at, watches)
-        stepped = step(batch, readings, now.at, noted_before=len(watched))
-        facts += [*watched, *stepped, *deviations(site, batch, judgement, stepped, now.at, mint)]
+        counted = counts(site, batch, readings)
+        stepped = step(batch, readings, now.at, noted_before=len(watched) + len(counted))
+        facts += [*watched, *counted, *stepped, *deviations(site, batch, judgement, stepped, now.at, mint)]
+        facts += not_reconciled(site, batch, counted, stepped, now.at, mint)
         if name in watches and any(isinstance(payload, BatchClosed) for payload in stepped):
             facts.append(_ended(name, watches.pop(name)))
         if judgement is not None:
@@ -204,6 +208,44 @@ def _from_alarm(alarm: AlarmRaised, about: Subject, now: datetime, mint: Mint) -
         evidence=evidence,
         detected_at=now,
     )
+
+
+def counts(site: Site, batch: BatchState, readings: Mapping[str, Reading]) -> list[CountsNoted]:
+    """What the unit's modules show as counted, while nothing of it moves."""
+    unit = site.state.plant.units.get(batch.control.unit)
+    if unit is None or COUNTS.isdisjoint(unit.signals):
+        return []
+    modules = {name: str(signal.module) for name, signal in unit.signals.items()}
+    return due(batch.batch, unit.id, site.state.tallies.get(batch.batch, Tally()), readings, modules=modules)
+
+
+def not_reconciled(
+    site: Site, batch: BatchState, counted: list[CountsNoted], stepped: list[Payload], now: datetime, mint: Mint
+) -> list[DeviationOpened]:
+    """At the end of a batch: a deviation where what was counted does not reconcile (21 CFR 211.125(c), 211.192)."""
+    if not any(isinstance(payload, BatchClosed) for payload in stepped):
+        return []
+    tally = site.state.tallies.get(batch.batch, Tally())
+    for each in counted:
+        tally = follow(tally, each)
+    findings = list(reconcile(tally).findings)
+    unit = site.state.plant.units.get(batch.control.unit)
+    if unit is not None and not COUNTS.isdisjoint(unit.signals) and unit.id not in tally.shown:
+        findings.append(f"the counts of {unit.id} were never read while nothing moved")
+    if not findings:
+        return []
+    about = Subject(batch.control.batch, batch.control.lot, site.state.site)
+    said = "; ".join(findings)
+    opened = open_from_finding(
+        mint.fresh(DeviationId),
+        said,
+        **about._asdict(),
+        origin=Origin.ENGINE,
+        severity=Severity.MAJOR,
+        evidence={RECONCILIATION: said},
+        detected_at=now,
+    )
+    return [opened]
 
 
 def _from_overdue(late: PromptOverdue, about: Subject, now: datetime, mint: Mint) -> DeviationOpened:

@@ -27,6 +27,8 @@ from isogenic.authority.identities import (
     follow,
 )
 from isogenic.authority.people import Directory, DirectoryPublished
+from isogenic.batches.counts import CountsNoted, Tally
+from isogenic.batches.counts import follow as count
 from isogenic.batches.engine import BatchState, outputs
 from isogenic.batches.engine import apply as apply_to_batch
 from isogenic.batches.facts import BatchManifestNoted, BatchStarted
@@ -74,6 +76,7 @@ class SiteState:
     results: tuple[ResultReported, ...] = ()
     watched: Mapping[BatchId, str] = field(default_factory=dict)  # digest of the model that watches
     deviations: Mapping[BatchId, tuple[DeviationOpened, ...]] = field(default_factory=dict)
+    tallies: Mapping[BatchId, Tally] = field(default_factory=dict)  # what modules of a batch have counted
     manifests: frozenset[BatchId] = frozenset()  # batches whose manifest is noted
     watermarks: Mapping[str, int] = field(default_factory=dict)  # by ledger: what the control site holds twice
     sealed: Mapping[BatchId, tuple[ReadingsSealed, ...]] = field(default_factory=dict)  # blocks of each batch, in order
@@ -150,6 +153,9 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
             return replace(state, samples={**state.samples, payload.sample: payload})
         case ResultReported():
             return replace(state, results=(*state.results, payload))
+        case CountsNoted():
+            counted = count(state.tallies.get(payload.batch, Tally()), payload)
+            return replace(state, tallies={**state.tallies, payload.batch: counted})
         case MonitoringStarted():
             return replace(state, watched={**state.watched, payload.batch: payload.digest})
         case MonitoringEnded():

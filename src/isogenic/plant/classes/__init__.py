@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from isogenic.plant.classes.cell_processor import CELL_PROCESSOR
-from isogenic.plant.classes.filler import FILLER
+from isogenic.plant.classes.filler import COUNTS, FILLER, REJECTED
 from isogenic.plant.classes.signals import DOSE_NUMBER, STATE
 from isogenic.plant.classes.stirred_bioreactor import STIRRED_BIOREACTOR
 from isogenic.plant.model import EquipmentClass
 
-__all__ = ["CELL_PROCESSOR", "CLASSES", "DOSE_NUMBER", "FILLER", "STATE", "STIRRED_BIOREACTOR"]
+__all__ = ["CELL_PROCESSOR", "CLASSES", "COUNTS", "DOSE_NUMBER", "FILLER", "REJECTED", "STATE", "STIRRED_BIOREACTOR"]
 
 CLASSES: Mapping[str, EquipmentClass] = {each.name: each for each in (STIRRED_BIOREACTOR, CELL_PROCESSOR, FILLER)}

@@ -4,7 +4,7 @@ The unit may be one skid or several (a filler and an inspection and labelling ce
 skid is a module with services of its own. Every container that is taken in is counted out
 again once: good, rejected for one reason, or sampled. The counts are kept by the modules
 and read as signals, so that they can be reconciled from readings and facts alone
-(`batches/reconciliation.py`). The isolator's particle counts stand for the cubic metre, as
+(`batches/counts.py`). The isolator's particle counts stand for the cubic metre, as
 the limits of EU GMP Annex 1 do.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from isogenic.plant.classes.signals import counted, equipment_class, measured, parameter, service, set_point
 
-__all__ = ["FILLER", "REJECTED"]
+__all__ = ["COUNTS", "FILLER", "REJECTED"]
 
 REJECTED = "rejected_"  # a count of rejected containers; the rest of its name is the reason
 
@@ -65,3 +65,4 @@ FILLER = equipment_class(
     capabilities={"fill_weight": "g", "containers": "1", "working_volume": "L"},
     services=_SERVICES,
 )
+COUNTS = frozenset(each.name for each in _SIGNALS if each.unit == "1" and each.name.startswith(("containers_", REJECTED, "labels_")))

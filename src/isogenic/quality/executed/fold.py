@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from isogenic.authority.people import Directory, DirectoryPublished
+from isogenic.batches.counts import CountsNoted, Tally, follow, reconcile
 from isogenic.batches.facts import (
     AnswerCorrected,
     BatchClosed,
@@ -117,6 +118,8 @@ class _Reading:
         self.blocks: list[tuple[ReadingsSealed, str]] = []
         self.gaps: list[ReadingsGap] = []
         self.specifications: list[SpecificationPublished] = []
+        self.tally = Tally()
+        self.counted: Line | None = None
         self.recipes: dict[tuple[str, int], list[SignedLine]] = {}
         self.directory: Directory | None = None
         self.closed: tuple[BatchClosed, Line] | None = None
@@ -296,6 +299,9 @@ class _Reading:
     def _gap(self, payload: ReadingsGap, line: Line) -> None:
         self.gaps.append(payload)
 
+    def _counted(self, payload: CountsNoted, line: Line) -> None:
+        self.tally, self.counted = follow(self.tally, payload), line
+
     def _closed(self, payload: BatchClosed, line: Line) -> Line:
         if self.closed is not None:
             return replace(line, exception=Exceptional.RECORD, text=f"{line.text}, although it was closed before")
@@ -316,6 +322,7 @@ class _Reading:
         by = str(payload.by or (fact.actor.id if fact.actor.role != NODE else ""))
         specification = self._specification(str(payload.product))
         lines, results = self._judged(specification)
+        lines += self._not_reconciled()
         lines += self._unanswered(lines[-1].at if lines else fact.at)
         if self.poor:
             lines.append(
@@ -337,6 +344,7 @@ class _Reading:
             blocks=tuple(self.blocks),
             gaps=tuple(self.gaps),
             specification=specification,
+            reconciliation=reconcile(self.tally) if self.counted is not None else None,
             people=self._people(),
             closed=self.closed[0] if self.closed else None,
             closed_at=self.closed[1].at if self.closed else None,
@@ -365,6 +373,12 @@ class _Reading:
                 failing[line.where] = f"{judged.attribute.title} {judged.shown()}, limit {judged.attribute.limits()}"
         lines = [replace(each, text=failing[each.where], exception=Exceptional.LIMIT) if each.where in failing else each for each in self.lines]
         return lines, results
+
+    def _not_reconciled(self) -> Iterator[Line]:
+        """What the counts do not account for, once the batch is over: until then there is always something under way."""
+        if self.counted is not None and self.closed is not None:
+            for finding in reconcile(self.tally).findings:
+                yield replace(self.counted, text=finding, exception=Exceptional.LIMIT)
 
     def _unanswered(self, at: datetime) -> Iterator[Line]:
         for number, step in enumerate(self.steps):
@@ -405,6 +419,7 @@ _TABLES: Mapping[type, Callable[[_Reading, Any, Line], Line | None]] = {
     DeviationDisposed: _Reading._disposed,
     ReadingsSealed: _Reading._sealed,
     ReadingsGap: _Reading._gap,
+    CountsNoted: _Reading._counted,
     BatchClosed: _Reading._closed,
 }
 

@@ -3,7 +3,7 @@
     1  exceptions      one page: every kind by name with its number or "none", and the worst of them
     2  what was asked  recipe, version, differences, formula
     3  steps           set-points asked and reached, questions, doses, services, what happened
-    4  the batch       states, materials, samples and results, deviations
+    4  the batch       states, materials, samples and results, reconciliation, deviations
     5  signatures      with printed name, time and meaning (21 CFR 11.50)
     6  completeness    ledgers, ranges, roots, witnessed sizes, digests of reading blocks
 
@@ -52,6 +52,7 @@ def layout(record: ExecutedRecord) -> tuple[Block, ...]:
         *_states(record),
         *_materials(record),
         *_laboratory(record),
+        *_counts(record),
         *_deviations(record),
         *_batch_lines(record),
         *_every_exception(record),
@@ -368,6 +369,25 @@ def _result_row(each: Result) -> Row:
             Verdict.NOT_JUDGED: cell("not judged", Tone.STOP),
         }[judged.verdict]
     return (cell(reported.sample), cell(title), cell(one_line(reported.method)), value, limit, verdict, cell(each.where, Tone.QUIET))
+
+
+def _counts(record: ExecutedRecord) -> Iterator[Block]:
+    """Reconciliation (21 CFR 211.125(c), 211.184(d)); only of a batch in which something was counted."""
+    found = record.reconciliation
+    if found is None:
+        return
+    yield Heading("Reconciliation")
+    whole = cell("reconciled", Tone.GOOD) if not found.findings else cell("NOT reconciled", Tone.STOP)
+    containers = [("Taken in", found.taken_in), ("Good", found.good), ("Sampled", found.sampled)]
+    containers += [(f"Rejected for {reason.replace('_', ' ')}", count) for reason, count in found.rejected.items()]
+    labels = [("Labels printed", found.printed), ("Labels applied", found.applied), ("Labels destroyed", found.destroyed)]
+    rows = tuple((cell(name), cell(f"{count:.0f}", Tone.STRONG)) for name, count in [*containers, *labels])
+    yield Table((Column("What was counted", 4), Column("Number", 1, right=True)), rows)
+    yield Pairs((("Result", whole), *((("Finding", cell(each, Tone.STOP))) for each in found.findings)))
+    if found.restarts:
+        yield Paragraph(f"Modules began to count from nought {found.restarts} times; the numbers are sums over that.", Tone.QUIET)
+    lines = [line for line in record.lines if line.part is Part.COUNTED and line.exception is None]
+    yield from _cut(_lines_table(record, lines, "Counts as shown"), lines)
 
 
 def _deviations(record: ExecutedRecord) -> Iterator[Block]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from isogenic.batches.counts import Reconciliation
 from isogenic.batches.facts import BatchClosed, BatchStarted, PromptAsked
 from isogenic.ids import BatchId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
@@ -67,6 +68,7 @@ class Part(StrEnum):
     DOSE = "dose"
     SERVICE = "service"
     MATERIAL = "material"
+    COUNTED = "counted"
     SAMPLE = "sample"
     READINGS = "readings"
     DECISION = "decision"
@@ -221,6 +223,7 @@ class ExecutedRecord:
     blocks: tuple[tuple[ReadingsSealed, str], ...] = ()
     gaps: tuple[ReadingsGap, ...] = ()
     specification: Specification | None = None
+    reconciliation: Reconciliation | None = None  # where anything was counted
     people: Mapping[str, str] = field(default_factory=dict)  # of those who acted: id -> printed name and roles
     closed: BatchClosed | None = None
     closed_at: datetime | None = None

@@ -109,6 +109,12 @@ def _result(f: Any) -> Said:
     return Said(f"{f.attribute} of {f.sample}: {f.qualifier} {amount(f.value, f.unit)} by {f.method}".replace(":  ", ": "), Part.SAMPLE)
 
 
+def _counts(f: Any) -> Said:
+    told = ", ".join(f"{signal_title(name).lower()} {amount(value)}" for name, value in sorted(f.counts.items()))
+    told += f"; began from nought: {_names(f.restarted)}" if f.restarted else ""
+    return Said(f"{f.unit} shows {told}" + (f"; not read: {_names(f.unread)}" if f.unread else ""), Part.COUNTED)
+
+
 def _prompt_asked(f: Any) -> Said:
     return Said(f"asked {f.prompt}: {f.text}", Part.TOLD)
 
@@ -149,6 +155,7 @@ SAYS: Mapping[str, Callable[[Any], Said]] = {
         f"{f.answered} of {f.asked} questions answered, {f.deviations} deviations",
         Part.BATCH,
     ),
+    "batch.counts_noted": _counts,
     "batch.closed": lambda f: Said(f"closed as {f.outcome} with {f.facts} facts", Part.BATCH),
     "monitoring.started": lambda f: Said(f"watched by reference model {f.model}, SHA-256 {f.digest}", Part.BATCH),
     "monitoring.ended": lambda f: Said(f"watch ended: {f.judged} scans judged, {f.not_judged} not judged, {f.alarms} alarms", Part.BATCH),
