@@ -111,6 +111,32 @@ def accept(
     print(f"{taken.site} belongs to {taken.network}; it calls {taken.control_url}")
 
 
+@keys_app.command("opcua")
+def opcua(
+    folder: Folder,
+    host: Annotated[list[str] | None, typer.Option(help="A name of this machine, as modules know it; may be repeated.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="One that your own authority issued for the key that lies there.")] = None,
+) -> None:
+    """At a facility: make its OPC UA application certificate, with which it speaks to its modules, or take one of your own authority."""
+    from isogenic.shell.modules import make_opcua_certificate
+
+    for line in make_opcua_certificate(folder, hosts=tuple(host or ()), certificate=certificate):
+        print(line)
+
+
+@keys_app.command("trust")
+def trust(
+    folder: Folder, module: Annotated[str, typer.Argument(help="As in the plant document.", show_default=False)], fingerprint: Fingerprint = ""
+) -> None:
+    """At a facility: trust the certificate of a module, once the fingerprint is the one that was read out at the module."""
+    from isogenic.shell.modules import trust_module
+
+    for line in trust_module(folder, module, fingerprint=fingerprint):
+        print(line)
+    if not fingerprint:
+        raise NotValid("nothing is trusted", why="no fingerprint was given", possible="--fingerprint, as it is read out at the module")
+
+
 @keys_app.command("show")
 def show(folder: Folder) -> None:
     """Fingerprints of a node's keys, for the telephone, and how long its certificate lasts."""

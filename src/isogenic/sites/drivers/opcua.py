@@ -34,11 +34,12 @@ import numpy as np
 from asyncua.client.client import Client
 
 from isogenic.clock import Clock
-from isogenic.errors import NotValid
+from isogenic.errors import NotValid, Refusal
 from isogenic.ids import ModuleId
 from isogenic.plant.model import Module, Role, Signal, SitePlant
 from isogenic.plant.readings import Frame, Quality, TagIndex
 from isogenic.plant.settings import read_text
+from isogenic.sites.drivers.certificates import OpcUaTrust
 from isogenic.units import converter
 
 __all__ = ["ANSWER_LIMIT_S", "BACKOFF_MAX_S", "BACKOFF_MIN_S", "Connection", "OpcUaDriver", "overflow"]
@@ -73,8 +74,11 @@ class Connection(StrEnum):
 class OpcUaDriver:
     """All modules of one site as one source of readings and one sink of set-points."""
 
-    def __init__(self, plant: SitePlant, *, clock: Clock, answer_limit_s: float = ANSWER_LIMIT_S) -> None:
-        """Nothing is connected before `start` or the first `read`; a module without an endpoint is refused at once."""
+    def __init__(self, plant: SitePlant, *, clock: Clock, answer_limit_s: float = ANSWER_LIMIT_S, trust: OpcUaTrust | None = None) -> None:
+        """Nothing is connected before `start` or the first `read`; a module without an endpoint is refused at once.
+
+        `trust` is needed where the plant document asks for security.
+        """
         self.index = TagIndex([signal.tag for signal in plant.signals()])
         self._changes: list[tuple[str, bool, str]] = []
         self._started = False
@@ -87,7 +91,7 @@ class OpcUaDriver:
         for unit in plant.units.values():
             for module in unit.modules.values():
                 channels = [_Channel.of(signal, self.index) for signal in unit.signals.values() if signal.module == module.id]
-                link = _Link(module, channels, limit_s=answer_limit_s, changed=self._changed)
+                link = _Link(module, channels, limit_s=answer_limit_s, changed=self._changed, trust=trust)
                 self._settings.update(dict.fromkeys(each.key for each in module.settings.values()))
                 self._links[module.id] = link
                 self._where.update({channel.signal.tag: (link, channel) for channel in channels})
@@ -247,7 +251,10 @@ _WHOLE = frozenset(getattr(ua.VariantType, name) for name in ("SByte", "Byte", "
 class _Link:
     """One module's connection, kept alive by a task of its own."""
 
-    def __init__(self, module: Module, channels: Sequence[_Channel], *, limit_s: float, changed: Any) -> None:
+    def __init__(self, module: Module, channels: Sequence[_Channel], *, limit_s: float, changed: Any, trust: OpcUaTrust | None) -> None:
+        if module.security is not None and trust is None:
+            raise NotValid(f"cannot secure the connection to {module.id}", why="no folder of certificates was given")
+        self._trust = trust
         if not module.endpoint.startswith("opc.tcp://"):
             raise NotValid(f"cannot reach {module.id} at {module.endpoint!r}", why="the form is opc.tcp://host:port")
         self.module, self.channels, self.limit_s = module, tuple(channels), limit_s
@@ -343,6 +350,8 @@ class _Link:
             await _closed(client)
 
     async def _connect(self, client: _Ua) -> None:
+        if self.module.security is not None and self._trust is not None:
+            await self._trust.secure(client, self.module)
         await client.connect()
         client.connection_lost_callback = lambda trouble: self._on_lost(client, trouble)
         spaces = await client.get_namespace_array()
@@ -372,6 +381,8 @@ def _node_id(text: str, spaces: Sequence[str]) -> _Ua:
 def _said(trouble: BaseException) -> str:
     if isinstance(trouble, TimeoutError):
         return "no answer in time"
+    if isinstance(trouble, Refusal):
+        return str(trouble)[:400]
     return f"{type(trouble).__name__}: {trouble}"[:160].rstrip(": ")
 
 

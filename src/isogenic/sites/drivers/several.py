@@ -174,9 +174,10 @@ def drivers_for(plant: SitePlant, *, clock: Clock, answer_limit_s: float, folder
 
 
 def _opcua(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) -> Driver:
+    from isogenic.sites.drivers.certificates import FOLDER, OpcUaTrust
     from isogenic.sites.drivers.opcua import OpcUaDriver
 
-    return OpcUaDriver(plant, clock=clock, answer_limit_s=limit_s)
+    return OpcUaDriver(plant, clock=clock, answer_limit_s=limit_s, trust=OpcUaTrust(folder / FOLDER) if folder is not None else None)
 
 
 # A kind's libraries are imported only where a module speaks it.
