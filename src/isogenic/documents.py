@@ -26,13 +26,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from isogenic.errors import NotValid
 from isogenic.ids import Id
 from isogenic.units import Quantity, same_dimension
 
-__all__ = ["BYTES_MAX", "DEPTH_MAX", "NODES_MAX", "Complaint", "Document", "Table", "Value"]
+__all__ = ["BYTES_MAX", "DEPTH_MAX", "NODES_MAX", "Complaint", "Document", "Plain", "Table", "Value"]
 
 BYTES_MAX = 262_144  # a master recipe has about 10 kB; 256 KiB is read in seconds even on a small machine
 DEPTH_MAX = 16  # people stop reading at 6
@@ -76,6 +76,17 @@ class _Node:
         return f"{shown(self.text or '')!r}" if self.text or self.quoted else "nothing"
 
 
+Plain: TypeAlias = "str | dict[str, Plain] | list[Plain]"
+
+
+def _plain(node: _Node) -> Plain:
+    if node.entries is not None:
+        return {key: _plain(inner) for key, inner in node.entries.items()}
+    if node.items is not None:
+        return [_plain(each) for each in node.items]
+    return (node.text or "").strip()
+
+
 def shown(text: str) -> str:
     """At most `SHOWN` characters of what was given."""
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
@@ -88,6 +99,7 @@ class Document:
         self.what = what
         self.complaints: list[Complaint] = []
         self._tables: list[Table] = []
+        self._root = root
         self.root = self._table(root, "")
 
     @classmethod
@@ -109,6 +121,10 @@ class Document:
         document.complaints += complaints
         document.root.asked(key)
         return document
+
+    def plain_table(self) -> dict[str, Plain]:
+        """All of it as tables, lists and texts, before anything is asked for: for documents that are carried on as they are."""
+        return {key: _plain(inner) for key, inner in (self._root.entries or {}).items()}
 
     def complain(self, line: int, text: str) -> None:
         """Add a complaint of the room's own."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from isogenic.cli.verbs import app, read_text
+from isogenic.cli.verbs import app, read_bytes, read_text
 
 recipe_app = typer.Typer(help="Check, show, compare and derive recipes.", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe")
@@ -47,6 +47,40 @@ def recipe_affected(
     from isogenic.recipes import pages
 
     print(pages.affected(read_text(old), read_text(new), [(path.name, read_text(path)) for path in sites]))
+
+
+@recipe_app.command("export")
+def recipe_export(
+    path: Document,
+    batchml: Annotated[bool, typer.Option("--batchml", help="As BatchML (ISA-88.00.02, B2MML). The only form so far.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Where to write it. Default: beside the document, ending in .xml.")] = None,
+) -> None:
+    """Write a general recipe as a BatchML master recipe, and list what only Isogenic will understand of it."""
+    from isogenic.clock import SystemClock, text_of_time
+    from isogenic.recipes import pages
+
+    data, listed = pages.export_batchml(read_text(path), name=path.name, at=text_of_time(SystemClock().now().at) if batchml else "")
+    target = out or path.with_suffix(".xml")
+    target.write_bytes(data)
+    print(f"{target.name}: {len(data)} bytes")
+    for line in listed:
+        print(f"  {line}")
+
+
+@recipe_app.command("import")
+def recipe_import(
+    path: Annotated[Path, typer.Argument(help="A BatchML file (XML) with a master recipe.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Where to write it. Default: on the screen.")] = None,
+) -> None:
+    """Read a BatchML master recipe as a general recipe document; its first lines list what was not carried."""
+    from isogenic.recipes import pages
+
+    text, listed = pages.import_batchml(read_bytes(path))
+    if out is None:
+        print(text)
+        return
+    out.write_text(text, encoding="utf-8")
+    print(f"{out.name}: {len(listed)} things to look at, listed in its first lines")
 
 
 @recipe_app.command("derive")

@@ -9,7 +9,7 @@ import typer
 
 from isogenic.errors import NotFound, NotValid
 
-__all__ = ["Folder", "app", "read_text"]
+__all__ = ["Folder", "app", "read_bytes", "read_text"]
 
 app = typer.Typer(
     name="isogenic",
@@ -19,6 +19,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Folder = Annotated[Path, typer.Argument(help="The node's folder.", show_default=False)]
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file that somebody named, or a clear refusal."""
+    try:
+        return path.read_bytes()
+    except OSError as trouble:
+        raise NotFound(f"cannot read {path}", why=str(trouble.strerror or trouble)) from trouble
 
 
 def read_text(path: Path) -> str:

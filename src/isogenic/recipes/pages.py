@@ -11,21 +11,24 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from isogenic.checks import Note, Severity, stops
+from isogenic.documents import Document
 from isogenic.errors import NotAllowed, NotValid
 from isogenic.ids import BatchId, LotId, UnitId
 from isogenic.plant.documents import load_plant
-from isogenic.recipes import conditions
+from isogenic.recipes import batchml, conditions
 from isogenic.recipes.affected import AtSite
 from isogenic.recipes.affected import affected as reached
+from isogenic.recipes.batchml_mapping import document_of, recipe_of
 from isogenic.recipes.changes import What, changes, dose_text, prompt_text
 from isogenic.recipes.derive import CLASS_UNITS, control_digest, derivable, derive_control, derive_master
-from isogenic.recipes.general import load_general
+from isogenic.recipes.general import KIND, load_general
 from isogenic.recipes.model import ControlDose, ControlPhase, ControlRecipe, DoseRule, GeneralRecipe, Parameter, Phase, SiteDocument
 from isogenic.recipes.scaling import Per
 from isogenic.recipes.site import KIND as SITE_KIND
 from isogenic.recipes.site import derive_site, load_site
+from isogenic.recipes.writing import written
 
-__all__ = ["affected", "check", "control_text", "derive", "diff", "show"]
+__all__ = ["affected", "check", "control_text", "derive", "diff", "export_batchml", "import_batchml", "show"]
 
 PER_TEXT = {Per.UNIT: "", Per.VOLUME: " /L", Per.CELLS: " per 1e6 cells", Per.KLA: " kLa", Per.TIP_SPEED: " tip speed"}
 REACHED_MAX = 40  # lines of one master recipe: more is another process
@@ -220,6 +223,26 @@ def _affected_lines(before: GeneralRecipe, after: GeneralRecipe, found: Sequence
         yield "To renew in the sites' documents"
         for site, renew in {each.site: each.renew for each in found}.items():
             yield from (f"  {site}  {line}" for line in renew)
+
+
+# --- BatchML ------------------------------------------------------------------------------------
+
+
+def export_batchml(text: str, *, name: str = "recipe", at: str = "") -> tuple[bytes, tuple[str, ...]]:
+    """A general recipe as a BatchML file, and what of it only we shall understand; `NotValid` where it is not in order."""
+    load_general(text, name=name)
+    recipe, listed = recipe_of(Document.read(text, what=name, kind=KIND).plain_table())
+    return batchml.written(recipe, at=at), listed
+
+
+def import_batchml(data: bytes) -> tuple[str, tuple[str, ...]]:
+    """A BatchML master recipe as a general recipe document, and everything that was not carried or is to be added."""
+    recipe, missed = batchml.read(data)
+    carried = document_of(recipe, missed=missed)
+    comment = "Imported from BatchML."
+    if carried.listed:
+        comment += " Not carried, or to be added:\n" + "\n".join(f"- {line}" for line in carried.listed)
+    return written(carried.document, comment=comment), carried.listed
 
 
 # --- derive -------------------------------------------------------------------------------------
