@@ -152,3 +152,17 @@ def test_executed_batch_record_of_a_running_batch_says_that_it_is_not_finished(n
 
     text, pdf = walk_as(network, leeds, "LEA", walk)
     assert "this record is not finished" in text and pdf == b"%PDF-"
+
+
+def test_labels_are_issued_and_each_is_used_once(network: Network, leeds: SiteNode) -> None:
+    async def walk(guest: AsyncClient) -> Any:
+        path = "/api/batches/BAT-A2/labels"
+        issued = await guest.post(path, json={"count": 2})
+        first, second = (await guest.get(path)).json()
+        applied = await guest.post(f"{path}/accounting", json={"scanned": [first], "fate": "applied"})
+        again = await guest.post(f"{path}/accounting", json={"scanned": [second, first], "fate": "applied"})
+        other = await guest.post(f"{path}/accounting", json={"scanned": [first.replace("LOT", "LOX")], "fate": "applied"})
+        return [each.status_code for each in (issued, applied, again, other)], again.json()["why"]
+
+    assert walk_as(network, leeds, "LEA", walk) == ([201, 201, 403, 422], "label 1 was applied before: each is used once")
+    assert last(leeds).payload.reasons == ("label 1 was applied before: each is used once",)

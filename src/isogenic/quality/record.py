@@ -17,6 +17,8 @@ from datetime import datetime
 from typing import Any
 
 from isogenic.batches.counts import Tally, follow
+from isogenic.batches.serials import Serials
+from isogenic.batches.serials import follow as follow_labels
 from isogenic.clock import ClockQuality
 from isogenic.errors import NotAllowed, NotValid
 from isogenic.ids import BatchId, DeviationId, LotId, PersonId, ProductId, PromptId, RecipeId, SampleId, SiteId, UnitId
@@ -114,6 +116,7 @@ class LotRecord:
     clock_steps: tuple[float, ...] = ()  # seconds, of the site's clock while the batch ran
     poor_clock: int = 0  # facts noted under a clock that was not known to be good
     tally: Tally = field(default_factory=Tally)  # containers and labels that modules have counted
+    serials: Serials = field(default_factory=Serials)  # serialised labels
     strange: tuple[str, ...] = ()
 
     @property
@@ -293,6 +296,10 @@ def _counted(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     return replace(record, tally=follow(record.tally, payload))
 
 
+def _labelled(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
+    return replace(record, serials=follow_labels(record.serials, payload))
+
+
 def _monitoring_ended(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     return replace(record, monitored=(payload.judged, payload.not_judged))
 
@@ -388,6 +395,8 @@ _STEPS: Mapping[str, Step] = {
     "batch.closed": _closed,
     "batch.manifest_noted": _listed,
     "batch.counts_noted": _counted,
+    "batch.labels_accounted": _labelled,
+    "batch.labels_issued": _labelled,
     "monitoring.ended": _monitoring_ended,
     "lot.created": _lot_created,
     "materials.used": _material,

@@ -12,6 +12,7 @@ import isogenic.authority.people
 import isogenic.authority.revocation
 import isogenic.batches.counts
 import isogenic.batches.facts
+import isogenic.batches.serials
 import isogenic.laboratory.results
 import isogenic.materials.lots
 import isogenic.monitoring.facts

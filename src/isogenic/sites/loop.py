@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from isogenic.batches.counts import CountsNoted, Tally, due, follow, reconcile
 from isogenic.batches.engine import BatchState, step
 from isogenic.batches.facts import AlarmRaised, BatchClosed, PromptOverdue
+from isogenic.batches.serials import Serials, unaccounted
 from isogenic.clock import Moment
 from isogenic.ids import BatchId, DeviationId, LotId, Mint, SiteId
 from isogenic.monitoring.explanation import Finding
@@ -228,7 +229,7 @@ def not_reconciled(
     tally = site.state.tallies.get(batch.batch, Tally())
     for each in counted:
         tally = follow(tally, each)
-    findings = list(reconcile(tally).findings)
+    findings = [*reconcile(tally).findings, *unaccounted(site.state.serials.get(batch.batch, Serials()))]
     unit = site.state.plant.units.get(batch.control.unit)
     if unit is not None and not COUNTS.isdisjoint(unit.signals) and unit.id not in tally.shown:
         findings.append(f"the counts of {unit.id} were never read while nothing moved")

@@ -32,6 +32,8 @@ from isogenic.batches.counts import follow as count
 from isogenic.batches.engine import BatchState, outputs
 from isogenic.batches.engine import apply as apply_to_batch
 from isogenic.batches.facts import BatchManifestNoted, BatchStarted
+from isogenic.batches.serials import LabelsAccounted, LabelsIssued, Serials
+from isogenic.batches.serials import follow as follow_labels
 from isogenic.errors import NotValid
 from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SampleId, SiteId, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
@@ -77,6 +79,7 @@ class SiteState:
     watched: Mapping[BatchId, str] = field(default_factory=dict)  # digest of the model that watches
     deviations: Mapping[BatchId, tuple[DeviationOpened, ...]] = field(default_factory=dict)
     tallies: Mapping[BatchId, Tally] = field(default_factory=dict)  # what modules of a batch have counted
+    serials: Mapping[BatchId, Serials] = field(default_factory=dict)  # serialised labels
     manifests: frozenset[BatchId] = frozenset()  # batches whose manifest is noted
     watermarks: Mapping[str, int] = field(default_factory=dict)  # by ledger: what the control site holds twice
     sealed: Mapping[BatchId, tuple[ReadingsSealed, ...]] = field(default_factory=dict)  # blocks of each batch, in order
@@ -156,6 +159,9 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
         case CountsNoted():
             counted = count(state.tallies.get(payload.batch, Tally()), payload)
             return replace(state, tallies={**state.tallies, payload.batch: counted})
+        case LabelsIssued() | LabelsAccounted():
+            labels = follow_labels(state.serials.get(payload.batch, Serials()), payload)
+            return replace(state, serials={**state.serials, payload.batch: labels})
         case MonitoringStarted():
             return replace(state, watched={**state.watched, payload.batch: payload.digest})
         case MonitoringEnded():

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from isogenic.batches.serials import Fate
 from isogenic.batches.states import Command as BatchCommand
 from isogenic.clock import text_of_time
 from isogenic.ids import BatchId, DeviationId, Id, LotId, PromptId, RecipeId, SampleId, SiteId, UnitId
@@ -24,6 +25,7 @@ from isogenic.records.facts import Fact
 from isogenic.records.ledger import Stage
 
 __all__ = [
+    "AccountLabels",
     "Asked",
     "BatchDetail",
     "BatchLine",
@@ -34,6 +36,7 @@ __all__ = [
     "DeviationText",
     "FactLine",
     "FactsPage",
+    "IssueLabels",
     "LedgerLine",
     "LotText",
     "Me",
@@ -151,6 +154,20 @@ class ResultBody(Body):
     unit: Annotated[str, Field(max_length=40)]
     method: Annotated[str, Field(min_length=1, max_length=80)]
     qualifier: Literal["", "<"] = ""
+
+
+class IssueLabels(Body):
+    """How many serialised labels are printed."""
+
+    count: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class AccountLabels(Body):
+    """What became of labels, each by its code as it was scanned."""
+
+    scanned: Annotated[list[Annotated[str, Field(min_length=1, max_length=400)]], Field(min_length=1, max_length=500)]
+    fate: Fate
+    why: Annotated[str, Field(max_length=300)] = ""
 
 
 class RecipeText(Body):

@@ -28,6 +28,7 @@ from isogenic.sites.node import HOUSE, SiteNode
 from isogenic.web.batch_records import record_routes
 from isogenic.web.disclosures import disclosure_routes
 from isogenic.web.guard import READER, Asker, Guest, actor_for, nothing_else, sign_in_routes
+from isogenic.web.labelling import label_routes
 from isogenic.web.messages import (
     Asked,
     BatchDetail,
@@ -248,6 +249,7 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     _acknowledging(app, desk, pens)
     disclosure_routes(app, node.journal)
     follower = Follower(accounts.folder.parent / "derived.sqlite", lambda: node.ledgers.values())
+    label_routes(app, node, desk.asking, lambda said, guest, act: desk.note(said, by=guest, act=act))
     record_routes(app, lambda batch: batch_record(node, batch), node.journal)
     trail_routes(app, follower.tables, stage=desk.trail_stage, journal=node.journal)
     nothing_else(app)

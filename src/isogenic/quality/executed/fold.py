@@ -33,6 +33,8 @@ from isogenic.batches.facts import (
     SetpointsCommanded,
     WitnessDeclined,
 )
+from isogenic.batches.serials import LabelsAccounted, LabelsIssued, Serials, unaccounted
+from isogenic.batches.serials import follow as follow_labels
 from isogenic.batches.talk import answer_digest
 from isogenic.clock import ClockQuality
 from isogenic.errors import NotFound, Refusal
@@ -119,6 +121,7 @@ class _Reading:
         self.gaps: list[ReadingsGap] = []
         self.specifications: list[SpecificationPublished] = []
         self.tally = Tally()
+        self.serials = Serials()
         self.counted: Line | None = None
         self.recipes: dict[tuple[str, int], list[SignedLine]] = {}
         self.directory: Directory | None = None
@@ -302,6 +305,9 @@ class _Reading:
     def _counted(self, payload: CountsNoted, line: Line) -> None:
         self.tally, self.counted = follow(self.tally, payload), line
 
+    def _labels(self, payload: LabelsIssued | LabelsAccounted, line: Line) -> None:
+        self.serials, self.counted = follow_labels(self.serials, payload), line
+
     def _closed(self, payload: BatchClosed, line: Line) -> Line:
         if self.closed is not None:
             return replace(line, exception=Exceptional.RECORD, text=f"{line.text}, although it was closed before")
@@ -344,7 +350,8 @@ class _Reading:
             blocks=tuple(self.blocks),
             gaps=tuple(self.gaps),
             specification=specification,
-            reconciliation=reconcile(self.tally) if self.counted is not None else None,
+            reconciliation=reconcile(self.tally) if self.tally.shown else None,
+            serials=self.serials if self.serials.issued else None,
             people=self._people(),
             closed=self.closed[0] if self.closed else None,
             closed_at=self.closed[1].at if self.closed else None,
@@ -377,7 +384,7 @@ class _Reading:
     def _not_reconciled(self) -> Iterator[Line]:
         """What the counts do not account for, once the batch is over: until then there is always something under way."""
         if self.counted is not None and self.closed is not None:
-            for finding in reconcile(self.tally).findings:
+            for finding in (*reconcile(self.tally).findings, *unaccounted(self.serials)):
                 yield replace(self.counted, text=finding, exception=Exceptional.LIMIT)
 
     def _unanswered(self, at: datetime) -> Iterator[Line]:
@@ -420,6 +427,8 @@ _TABLES: Mapping[type, Callable[[_Reading, Any, Line], Line | None]] = {
     ReadingsSealed: _Reading._sealed,
     ReadingsGap: _Reading._gap,
     CountsNoted: _Reading._counted,
+    LabelsIssued: _Reading._labels,
+    LabelsAccounted: _Reading._labels,
     BatchClosed: _Reading._closed,
 }
 

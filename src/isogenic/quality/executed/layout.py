@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from isogenic.batches.facts import Entered
+from isogenic.batches.serials import Fate, unaccounted
 from isogenic.batches.states import State
 from isogenic.quality.certificate import shown_time
 from isogenic.quality.deviations import Deviation
@@ -373,21 +374,27 @@ def _result_row(each: Result) -> Row:
 
 def _counts(record: ExecutedRecord) -> Iterator[Block]:
     """Reconciliation (21 CFR 211.125(c), 211.184(d)); only of a batch in which something was counted."""
-    found = record.reconciliation
-    if found is None:
+    found, serials = record.reconciliation, record.serials
+    if found is None and serials is None:
         return
     yield Heading("Reconciliation")
-    whole = cell("reconciled", Tone.GOOD) if not found.findings else cell("NOT reconciled", Tone.STOP)
-    containers = [("Taken in", found.taken_in), ("Good", found.good), ("Sampled", found.sampled)]
-    containers += [(f"Rejected for {reason.replace('_', ' ')}", count) for reason, count in found.rejected.items()]
-    labels = [("Labels printed", found.printed), ("Labels applied", found.applied), ("Labels destroyed", found.destroyed)]
-    rows = tuple((cell(name), cell(f"{count:.0f}", Tone.STRONG)) for name, count in [*containers, *labels])
-    yield Table((Column("What was counted", 4), Column("Number", 1, right=True)), rows)
-    yield Pairs((("Result", whole), *((("Finding", cell(each, Tone.STOP))) for each in found.findings)))
-    if found.restarts:
+    rows: list[tuple[str, float]] = []
+    if found is not None:
+        rows += [("Containers taken in", found.taken_in), ("Good", found.good), ("Sampled", found.sampled)]
+        rows += [(f"Rejected for {reason.replace('_', ' ')}", count) for reason, count in found.rejected.items()]
+        rows += [("Labels printed", found.printed), ("Labels applied", found.applied), ("Labels destroyed", found.destroyed)]
+    if serials is not None:
+        rows += [("Serialised labels issued", serials.issued), *((f"Serialised labels {fate}", serials.counted(fate)) for fate in Fate)]
+    shown = tuple((cell(name), cell(f"{count:.0f}", Tone.STRONG)) for name, count in rows)
+    yield Table((Column("What was counted", 4), Column("Number", 1, right=True)), shown)
+    findings = [*(found.findings if found is not None else ()), *(unaccounted(serials) if serials is not None else ())]
+    under_way = record.closed is None and findings
+    result = cell("under way", Tone.QUIET) if under_way else cell("NOT reconciled", Tone.STOP) if findings else cell("reconciled", Tone.GOOD)
+    yield Pairs((("Result", result), *(() if under_way else ((("Finding", cell(each, Tone.STOP))) for each in findings))))
+    if found is not None and found.restarts:
         yield Paragraph(f"Modules began to count from nought {found.restarts} times; the numbers are sums over that.", Tone.QUIET)
     lines = [line for line in record.lines if line.part is Part.COUNTED and line.exception is None]
-    yield from _cut(_lines_table(record, lines, "Counts as shown"), lines)
+    yield from _cut(_lines_table(record, lines, "Counts and labels"), lines)
 
 
 def _deviations(record: ExecutedRecord) -> Iterator[Block]:

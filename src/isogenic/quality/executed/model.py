@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from isogenic.batches.counts import Reconciliation
 from isogenic.batches.facts import BatchClosed, BatchStarted, PromptAsked
+from isogenic.batches.serials import Serials
 from isogenic.ids import BatchId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
 from isogenic.quality.deviations import Deviation
@@ -223,7 +224,8 @@ class ExecutedRecord:
     blocks: tuple[tuple[ReadingsSealed, str], ...] = ()
     gaps: tuple[ReadingsGap, ...] = ()
     specification: Specification | None = None
-    reconciliation: Reconciliation | None = None  # where anything was counted
+    reconciliation: Reconciliation | None = None  # where modules have counted anything
+    serials: Serials | None = None  # where labels were issued
     people: Mapping[str, str] = field(default_factory=dict)  # of those who acted: id -> printed name and roles
     closed: BatchClosed | None = None
     closed_at: datetime | None = None

@@ -156,6 +156,10 @@ SAYS: Mapping[str, Callable[[Any], Said]] = {
         Part.BATCH,
     ),
     "batch.counts_noted": _counts,
+    "batch.labels_issued": lambda f: Said(f"labels {f.first} to {f.last} of {f.lot} issued by {f.by}", Part.COUNTED),
+    "batch.labels_accounted": lambda f: Said(
+        f"{'label' if len(f.numbers) == 1 else 'labels'} {_names(f.numbers)} {f.fate}, by {f.by}{f': {f.why}' if f.why else ''}", Part.COUNTED
+    ),
     "batch.closed": lambda f: Said(f"closed as {f.outcome} with {f.facts} facts", Part.BATCH),
     "monitoring.started": lambda f: Said(f"watched by reference model {f.model}, SHA-256 {f.digest}", Part.BATCH),
     "monitoring.ended": lambda f: Said(f"watch ended: {f.judged} scans judged, {f.not_judged} not judged, {f.alarms} alarms", Part.BATCH),
