@@ -42,9 +42,10 @@ class Guest:
     host: str = ""  # the name under which this node was asked: what a passkey is bound to
 
 
-def guest_of(door: Door, request: Request) -> Guest:
-    """The person behind a request, or `NotTrusted`."""
-    session = door.session(_token(door, request))
+def guest_of(door: Door, request: Request, *, by_itself: bool = False) -> Guest:
+    """The person behind a request, or `NotTrusted`. `by_itself`: a page asked, and nobody touched it."""
+    token = _token(door, request)
+    session = door.seen(token) if by_itself else door.session(token)
     if session.renew and request.url.path not in RENEWING:
         raise NotAllowed("nothing can be done yet", why=f"your password has to be changed: {session.renew}", possible="change it, then go on")
     return Guest(session, door.person(session), request.headers.get("host", ""))

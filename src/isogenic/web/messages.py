@@ -355,6 +355,7 @@ class Asked(BaseModel):
     entered: str = ""
     witnessed_by: str | None = None
     corrections: int = 0
+    place: int = Field(default=0, description="in the order of asking")
 
 
 class PhaseLine(BaseModel):

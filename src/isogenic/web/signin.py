@@ -303,6 +303,13 @@ class Door:
         self._sessions[_key(found.token)] = found
         return found
 
+    def seen(self, token: str | None) -> Session:
+        """The session of a token, without a sign of life in it: a page that asks by itself keeps nobody signed in."""
+        found = self._sessions.get(_key(token)) if token else None
+        if found is None or not self.alive(found):
+            return self.session(token)  # refuses
+        return found
+
     def alive(self, session: Session) -> bool:
         """Whether a session goes on; asking is no sign of life."""
         found = self._sessions.get(_key(session.token))

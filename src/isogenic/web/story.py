@@ -104,7 +104,7 @@ class Story:
 
     def prompts(self, *, open_only: bool = False) -> list[Asked]:
         """Questions and answers, oldest first."""
-        lines = [self._asked(prompt, asked) for prompt, asked in self.state.asked.items()]
+        lines = [self._asked(prompt, asked).model_copy(update={"place": at}) for at, (prompt, asked) in enumerate(self.state.asked.items())]
         return [line for line in lines if (line.answer is None or line.given) and not self.over] if open_only else lines
 
     def _asked(self, prompt: PromptId, asked: PromptAsked) -> Asked:

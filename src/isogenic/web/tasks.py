@@ -23,8 +23,8 @@ from isogenic.quality.trail import FILTERS
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import Asked
 from isogenic.web.screens.doors import document, inside, password_page, sign_in_page
-from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, day_second, day_time, empty, mark, panel, said
+from isogenic.web.screens.markup import Markup, h, join
+from isogenic.web.screens.parts import count_of, day_second, day_time, mark, panel, said
 from isogenic.web.screens.signing import components
 from isogenic.web.screens.trail import trail_screen
 from isogenic.web.screens.words import plain_words
@@ -32,6 +32,7 @@ from isogenic.web.signin import Door
 from isogenic.web.site_alarms import answers_for_attempts
 from isogenic.web.site_messages import LockLine, SiteSummary
 from isogenic.web.trail import Follower, TrailAnswer, trail_answer, wanted_of
+from isogenic.web.work import work_pages
 
 if TYPE_CHECKING:
     from isogenic.web.site_api import SiteDesk
@@ -114,9 +115,11 @@ def tasks_page(app: FastAPI, desk: SiteDesk, door: Door, follower: Follower) -> 
         )
         return HTMLResponse(document(f"Audit trail, {title}", h("main.page.alone", problem, shown)), headers=FRESH)
 
+    work_pages(app, desk, door, visit)
+
     @app.get("/tasks", include_in_schema=False)
     async def part(request: Request) -> HTMLResponse:
-        return HTMLResponse(str(content(guest_of(door, request))), headers=FRESH)
+        return HTMLResponse(str(content(guest_of(door, request, by_itself=True))), headers=FRESH)
 
 
 def tasks_screen(site: SiteSummary, asked: Sequence[Asked], person: Person, *, may_answer: bool) -> Markup:
@@ -181,34 +184,15 @@ def _looked(person: Person, *, first: bool) -> Markup:
 
 
 def _task(asked: Asked, *, may_answer: bool) -> Markup:
-    unit = asked.measured_in
-    field: Markup
-    if asked.kind == "confirm":
-        field = join(h("input", type="hidden", name="answer", value="yes"), h("button", "Confirm", type="submit"))
-    else:
-        wanted = h(
-            "input",
-            type="text",
-            name="answer",
-            required=True,
-            maxlength="200",
-            autocomplete="off",
-            inputmode="decimal" if asked.kind == "number" else None,
-            aria_label=asked.text,
-        )
-        field = join(wanted, h("span", unit) if unit else None, h("button", "Record", type="submit"))
-    limits = None
-    if asked.low is not None or asked.high is not None:
-        limits = h(
-            "span.limits", f"{'' if asked.low is None else f'{asked.low:g}'} to {'' if asked.high is None else f'{asked.high:g}'} {unit}".strip()
-        )
-    line: Child = h("div.line", field, limits) if may_answer else empty("It waits for an operator of this site.")
-    form = h("form", line, data_post=f"/api/batches/{asked.batch}/prompts/{asked.prompt}")
+    """One line that leads to the screen of its unit."""
+    here = asked.text.rpartition(" | ")[2]
+    how = "waits for a second person" if asked.given else "" if may_answer else "waits for an operator of this site"
     return h(
-        "section.panel.task",
+        "a.panel.task",
         h("p.of", f"{asked.unit}, {asked.batch}, asked ", day_time(asked.asked_at)),
-        h("p.ask", asked.text),
-        form,
+        h("p.ask", here),
+        h("p.of", how) if how else None,
+        href=f"/work/{asked.unit}?task={asked.prompt}",
         data_task=f"{asked.batch}/{asked.prompt}",
     )
 
@@ -217,7 +201,7 @@ def _units(site: SiteSummary) -> list[Markup]:
     rows = []
     for each in site.units:
         state = h("span", each.batch, h("span.limits", f"  {each.phase or each.state}")) if each.batch else "free"
-        rows.append(h("div.unit-row", h("b", each.unit), state, h("span", plain_words(each.title))))
+        rows.append(h("a.unit-row", h("b", each.unit), state, h("span", plain_words(each.title)), href=f"/work/{each.unit}"))
     return rows
 
 

@@ -406,7 +406,7 @@
   const alive = () => {
     if (Date.now() - told < 60000 || document.body.classList.contains("door")) return;
     told = Date.now();
-    fetch("/api/me").then((answer) => { if (answer.status === 401) location.assign("/sign-in"); }).catch(() => {});
+    fetch("/api/me").then((answer) => { if (answer.status === 401 && !document.body.classList.contains("steps")) location.assign("/sign-in"); }).catch(() => {});
   };
   for (const kind of ["pointermove", "keydown", "touchstart"]) document.addEventListener(kind, alive, { passive: true });
 

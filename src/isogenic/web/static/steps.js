@@ -1,0 +1,342 @@
+// The one-task screen: a scanner that types, a gloved finger, a site that may restart. No framework, no build.
+(() => {
+  "use strict";
+  const POLL_MS = 1500;
+  const WEDGE_MS = 60; // between two characters: a scanner types faster than any hand
+  const LABEL_GS = "␝"; // FNC1 between the elements of a label, as people see it
+  const one = (selector, inside) => (inside || document).querySelector(selector);
+  const all = (selector, inside) => [...(inside || document).querySelectorAll(selector)];
+  const work = one("iso-work");
+  const away = one(".away");
+
+  // ---- the node ----
+  const send = async (path, body, token) => {
+    const headers = { "content-type": "application/json" };
+    if (token) headers.authorization = `Bearer ${token}`;
+    // With a token it is another person's session: this screen's own cookie is neither sent nor replaced.
+    const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), credentials: token === undefined ? "same-origin" : "omit" });
+    if (answer.status === 401 && token === undefined && path !== "/api/sign-in" && path !== "/api/sign-in/passkey") enter("You are not signed in any more. What you typed stays here.");
+    return answer;
+  };
+  const problemOf = async (answer) => { try { return await answer.json(); } catch { return { what: "The request was refused", why: `status ${answer.status}` }; } };
+  const LOST = { what: "No answer from this site", why: "its server may be starting again; nothing was recorded by this", possible: "try again in a moment" };
+  const clear = (box) => { if (box) { box.replaceChildren(); box.classList.remove("shown"); } };
+  const refuse = (box, problem) => {
+    if (!box) return;
+    clear(box);
+    const line = (kind, words) => { const made = document.createElement(kind); made.textContent = words; box.appendChild(made); };
+    const what = String(problem.what || "It was refused");
+    line("b", what.charAt(0).toUpperCase() + what.slice(1));
+    if (problem.why) line("span", problem.why);
+    if (problem.possible) line("span", `Possible: ${problem.possible}`);
+    box.classList.add("shown");
+    box.scrollIntoView({ block: "nearest" });
+  };
+  let busy = false;
+  const alone = async (inside, act) => {
+    if (busy) return;
+    busy = true;
+    const buttons = all("button", inside).filter((each) => !each.disabled);
+    buttons.forEach((each) => { each.disabled = true; });
+    try { await act(); }
+    catch (trouble) {
+      if (trouble instanceof DOMException) refuse(one(".refusal", inside), { what: "The passkey did not answer", why: trouble.message, possible: "try again, or use your password" });
+      else refuse(one(".refusal", inside), LOST);
+    } finally { busy = false; buttons.forEach((each) => { each.disabled = false; }); }
+  };
+
+  // ---- what is shown, asked for again and again ----
+  const card = () => one(".card[data-path]");
+  const writing = () => all("input", work).some((each) => each.value && each.type !== "radio");
+  let shown = "", steady = [], failed = 0;
+  const clock = () => {
+    // The site's clock between two looks: it may run faster than this tablet's, and it is corrected.
+    if (!steady.length) return Date.now();
+    const [site, here] = steady[steady.length - 1];
+    const [site0, here0] = steady[0];
+    const rate = here > here0 + 500 ? Math.max(0, (site - site0) / (here - here0)) : 1;
+    return site + (performance.now() - here) * (steady.length > 1 ? rate : 1);
+  };
+  const tick = () => {
+    for (const each of all("[data-until]")) {
+      const left = (Date.parse(each.dataset.until) - clock()) / 1000;
+      const size = Math.max(0, Math.ceil(left)), pad = (number) => String(number).padStart(2, "0");
+      const hours = Math.floor(size / 3600);
+      const words = left <= 0 ? "0:00" : hours ? `${hours}:${pad(Math.floor(size / 60) % 60)}:${pad(size % 60)}` : `${Math.floor(size / 60)}:${pad(size % 60)}`;
+      if (each.textContent !== words) each.textContent = words;
+      each.closest(".timer")?.classList.toggle("late", left <= 0 && !each.closest(".timer.wait"));
+    }
+  };
+  const look = async (now) => {
+    if (!work) return;
+    try {
+      const task = work.dataset.task ? `?task=${encodeURIComponent(work.dataset.task)}` : "";
+      const answer = await fetch(work.getAttribute("src") + task, { cache: "no-store" });
+      if (failed) { failed = 0; away.hidden = true; document.body.classList.remove("cut"); }
+      if (answer.status === 401) { enter("The site has started again, or nobody touched this screen for a while. What you typed stays here."); return; }
+      if (!answer.ok) return;
+      const part = await answer.json();
+      steady = [...steady, [Date.parse(part.now), performance.now()]].slice(-8);
+      possible(part.possible);
+      if (part.html !== shown && (now || (!writing() && !one("dialog[open]") && !one(".card .refusal.shown")))) {
+        work.innerHTML = part.html;
+        shown = part.html;
+        ready();
+      }
+      tick();
+    } catch {
+      failed += 1;
+      if (failed > 1 || now) { away.hidden = false; document.body.classList.add("cut"); }
+    }
+  };
+  const again = async () => { for (const each of all("input", work)) each.value = ""; shown = ""; delete work.dataset.task; await look(true); };
+  const possible = (list) => {
+    const box = one("#commands [data-slot=commands]");
+    const key = (list || []).join();
+    if (!box || box.dataset.list === key) return;
+    box.dataset.list = key;
+    box.replaceChildren(...(list || []).map((each) => {
+      const made = document.createElement("button");
+      made.type = "button";
+      made.className = each === "abort" || each === "stop" ? "big second grave" : "big second";
+      made.dataset.command = each;
+      made.textContent = each.charAt(0).toUpperCase() + each.slice(1);
+      return made;
+    }));
+  };
+
+  // ---- scan first: whatever is typed without a field goes to the scan field ----
+  const scanField = () => one("dialog[open]") ? null : one("[data-scan]");
+  let strokes = [];
+  const ready = () => { const field = scanField(); strokes = []; if (field && document.activeElement !== field) field.focus({ preventScroll: true }); };
+  const byScanner = () => strokes.length > 3 && strokes.slice(1).every((each, at) => each - strokes[at] < WEDGE_MS);
+  document.addEventListener("keydown", (event) => {
+    const field = scanField();
+    if (!field) return;
+    const target = event.target;
+    const elsewhere = !(target instanceof HTMLInputElement);
+    if (elsewhere && event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) field.focus({ preventScroll: true });
+    if (document.activeElement !== field) return;
+    if (event.ctrlKey && event.key === "]") { event.preventDefault(); field.value += LABEL_GS; strokes.push(performance.now()); return; } // GS, as a wedge sends it
+    if (event.key.length === 1) { if (!field.value) strokes = []; strokes.push(performance.now()); }
+    if (event.key === "Backspace") strokes.push(performance.now() - 10 * WEDGE_MS); // a hand was in it
+  }, true);
+  document.addEventListener("pointerup", (event) => { if (!event.target.closest?.("input, button, a, dialog, label")) ready(); });
+
+  // ---- answers ----
+  const meaningOf = (name) => one("#sign").dataset[name];
+  const give = async (answer, entered) => {
+    const here = card();
+    if (!here || !answer) return;
+    const box = one(".refusal", here);
+    await alone(here, async () => {
+      clear(box);
+      const body = { answer, entered };
+      const signed = here.dataset.signed === "true";
+      const said = await send(signed ? `${here.dataset.path}/look` : here.dataset.path, body);
+      if (!said.ok) {
+        const field = one("[data-scan]", here);
+        refuse(box, await problemOf(said));
+        if (field) { field.value = ""; strokes = []; field.focus({ preventScroll: true }); }
+        return;
+      }
+      if (!signed) { await again(); return; }
+      sign({ title: "Sign what you did", words: here.dataset.words, answer: here.dataset.kind === "confirm" ? "done" : answer.length > 60 ? `${answer.slice(0, 60)}…` : `${answer} ${here.dataset.kind === "number" ? here.dataset.unit || "" : ""}`, path: here.dataset.path, body: { ...body, meaning: meaningOf("performed") } });
+    });
+  };
+
+  // ---- signing: whoever signs proves it now; another person than the one signed in gets a session for this alone ----
+  const bytes = (said) => Uint8Array.from(atob(said.replace(/-/g, "+").replace(/_/g, "/")), (sign) => sign.charCodeAt(0));
+  const base64url = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const authenticator = async (options) => {
+    if (!window.PublicKeyCredential || !window.isSecureContext) throw new DOMException("this page was not opened over TLS, or as localhost: browsers keep passkeys from it");
+    const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials: (options.allowCredentials || []).map((each) => ({ ...each, id: bytes(each.id) })) };
+    const made = await navigator.credentials.get({ publicKey });
+    const response = {};
+    for (const name of ["clientDataJSON", "authenticatorData", "signature", "userHandle"]) if (made.response[name]) response[name] = base64url(made.response[name]);
+    return { id: made.id, rawId: base64url(made.rawId), type: made.type, response };
+  };
+  const signInWithPasskey = async (token) => {
+    const question = await send("/api/sign-in/passkey/question", {}, token);
+    return question.ok ? send("/api/sign-in/passkey", { passkey: await authenticator(await question.json()) }, token) : question;
+  };
+  // A session of their own for whoever acts, ended right after; `act(token)` gives its answer.
+  const asPerson = async (signIn, act) => {
+    const session = await signIn();
+    if (!session.ok) return session;
+    const said = await session.json();
+    try { return await act(said.token, said); } finally { send("/api/sign-out", {}, said.token).catch(() => {}); }
+  };
+  const withPassword = (form, path, body) => {
+    const person = form.elements.person.value.trim().toUpperCase(), password = form.elements.password.value;
+    return asPerson(() => send("/api/sign-in", { person, password }, ""), (token) => send(path, { ...body, person, password }, token));
+  };
+  const withPasskey = (path, body, signs) => asPerson(() => signInWithPasskey(""), async (token) => {
+    if (!signs) return send(path, body, token);
+    const question = await send(path, { ...body, passkey: "ask" }, token);
+    return question.status === 202 ? send(path, { ...body, passkey: await authenticator((await question.json()).options) }, token) : question;
+  });
+  const finish = async (dialog, answer) => {
+    if (!answer.ok) {
+      refuse(one(".refusal", dialog), await problemOf(answer));
+      const secret = one("input[type=password]", dialog);
+      secret.value = "";
+      secret.focus();
+      return;
+    }
+    dialog.close();
+    await again();
+  };
+  const open = (id, slots) => {
+    const dialog = one(id);
+    one("form", dialog).reset();
+    clear(one(".refusal", dialog));
+    for (const [name, words] of Object.entries(slots || {})) { const slot = one(`[data-slot=${name}]`, dialog); if (slot) slot.textContent = words; }
+    if (!dialog.open) dialog.showModal();
+    return dialog;
+  };
+  let act = null;
+  const sign = ({ title, words, answer, path, body }) => {
+    act = { path, body, signs: true };
+    const dialog = open("#sign", { title, words, answer, meaning: `Your signature means: ${body.meaning}.` });
+    one("input[name=person]", dialog).focus();
+  };
+  const enter = (words) => {
+    if (one("#enter")?.open) return;
+    for (const each of all("dialog[open]")) each.close();
+    act = { enter: true };
+    const dialog = open("#enter", { said: words });
+    one("[data-close]", dialog).hidden = true; // nobody is signed in: there is nothing to go back to
+    one("input[name=person]", dialog).focus();
+  };
+  const bodyOf = (dialog) => {
+    const form = one("form", dialog), body = { ...act.body };
+    for (const name of ["why", "answer"]) if (form.elements[name]) body[name] = form.elements[name].value.trim();
+    return body;
+  };
+
+  document.addEventListener("submit", async (event) => {
+    const form = event.target, dialog = form.closest("dialog");
+    if (form.dataset.post) return;
+    event.preventDefault();
+    if (form.matches(".way")) {
+      const field = one("input[name=answer]", form);
+      const fast = field.dataset.scan && byScanner();
+      const answer = field.value.trim();
+      strokes = [];
+      await give(answer, fast ? "scanned" : "typed");
+      return;
+    }
+    if (form.matches(".start")) { await start(form); return; }
+    if (!dialog || dialog.id === "commands") return;
+    await alone(dialog, async () => {
+      if (act.enter) {
+        const person = form.elements.person.value.trim().toUpperCase();
+        const said = await send("/api/sign-in", { person, password: form.elements.password.value });
+        if (said.ok && (await said.clone().json()).renew) { location.assign("/password"); return; }
+        await finish(dialog, said);
+        return;
+      }
+      await finish(dialog, await withPassword(form, act.path, bodyOf(dialog)));
+    });
+  });
+
+  document.addEventListener("click", async (event) => {
+    const target = event.target instanceof Element ? event.target.closest("button, a") : null;
+    if (!target) return;
+    const here = card();
+    if (target.dataset.answer) { await give(target.dataset.answer, target.dataset.entered); return; }
+    if (target.dataset.key) {
+      const field = one("input[data-number]");
+      const key = target.dataset.key;
+      if (key === "back") field.value = field.value.slice(0, -1);
+      else if (key === "−") field.value = field.value.startsWith("-") ? field.value.slice(1) : `-${field.value}`;
+      else if (!(key === "." && field.value.includes("."))) field.value += key;
+      clear(one(".refusal", here));
+      return;
+    }
+    if ("typeInstead" in target.dataset) {
+      const field = one("[data-scan]", here);
+      field.removeAttribute("inputmode");
+      field.placeholder = "Type the line below the code";
+      target.closest(".way").classList.add("typing");
+      field.blur();
+      field.focus();
+      return;
+    }
+    if (target.dataset.pick) { work.dataset.task = target.dataset.pick; shown = ""; for (const each of all("input", work)) each.value = ""; await look(true); scrollTo(0, 0); return; }
+    if (target.dataset.witness !== undefined) {
+      sign({ title: "Sign as the second person", words: here.dataset.words, answer: target.dataset.witness, path: `${here.dataset.path}/witness`, body: { meaning: meaningOf("witnessed") } });
+      return;
+    }
+    if ("decline" in target.dataset) { act = { path: `${here.dataset.path}/decline`, body: {}, signs: false, decline: true }; open("#decline"); return; }
+    if (target.dataset.correct) {
+      const dialog = open("#correct", { words: target.dataset.words, was: target.dataset.was });
+      act = { path: target.dataset.correct, body: { meaning: dialog.dataset.meaning, entered: "typed" }, signs: true };
+      const choices = (target.dataset.choices || "").split("\n").filter(Boolean);
+      one("[data-slot=choices]", dialog).replaceChildren(...choices.map((each) => { const made = document.createElement("button"); made.type = "button"; made.className = "second chip"; made.dataset.fill = each; made.textContent = each; return made; }));
+      return;
+    }
+    if (target.dataset.fill) { one("#correct input[name=answer]").value = target.dataset.fill; return; }
+    if (target.dataset.reason) { one("input[name=why]", target.closest("dialog")).value = target.dataset.reason; return; }
+    if (target.dataset.dialog) { open(target.dataset.dialog); return; }
+    if (target.dataset.command) {
+      const dialog = target.closest("dialog"), form = one("form", dialog);
+      if (!form.reportValidity()) return;
+      await alone(dialog, async () => {
+        const answer = await send(form.dataset.path, { command: target.dataset.command, why: form.elements.why.value.trim() });
+        if (answer.ok) { dialog.close(); await again(); } else refuse(one(".refusal", dialog), await problemOf(answer));
+      });
+      return;
+    }
+    if ("handOver" in target.dataset) { await fetch("/api/sign-out", { method: "POST" }).catch(() => {}); enter("You are signed out. The next person signs in."); return; }
+    if ("look" in target.dataset) { const form = target.closest("form"); if (form.reportValidity()) await alone(form, () => gate(form)); return; }
+    if (target.dataset.withPasskey) {
+      const dialog = target.closest("dialog");
+      const typed = all("input[name=person], input[name=password]", dialog);
+      typed.forEach((each) => { each.required = false; });
+      const whole = one("form", dialog).reportValidity();
+      typed.forEach((each) => { each.required = true; });
+      if (whole) await alone(dialog, async () => finish(dialog, await (act.enter ? signInWithPasskey() : withPasskey(act.path, bodyOf(dialog), act.signs))));
+    }
+  });
+  for (const dialog of all("dialog")) {
+    dialog.addEventListener("cancel", (event) => { if (act && act.enter) event.preventDefault(); });
+    dialog.addEventListener("close", ready);
+  }
+
+  // ---- starting a batch: every note of the gate at once ----
+  const bodyOfStart = (form) => {
+    const [recipe, version] = form.elements.recipe.value.split("/");
+    return { recipe, version: Number(version), unit: form.elements.unit.value, lot: form.elements.lot.value.trim().toUpperCase() };
+  };
+  const gate = async (form) => {
+    const box = one(".gate", form);
+    clear(one(".refusal", form));
+    const answer = await send("/api/batches/look", bodyOfStart(form));
+    if (!answer.ok) { box.replaceChildren(); refuse(one(".refusal", form), await problemOf(answer)); return false; }
+    const notes = await answer.json();
+    box.replaceChildren(...notes.map((each) => {
+      const made = document.createElement("p");
+      made.className = each.severity === "stop" ? "note stop" : "note";
+      const said = document.createElement("b");
+      said.textContent = each.severity === "stop" ? "Stands against it: " : each.severity === "warn" ? "Mind: " : "✓ ";
+      made.append(said, each.text, each.severity === "stop" && each.owner ? ` For: ${each.owner.replace(/_/g, " ")}.` : "");
+      return made;
+    }));
+    return !notes.some((each) => each.severity === "stop");
+  };
+  const start = (form) => alone(form, async () => {
+    if (!(await gate(form))) return;
+    const body = bodyOfStart(form);
+    const answer = await send("/api/batches", body);
+    if (answer.ok) location.assign(`/work/${body.unit}`); else refuse(one(".refusal", form), await problemOf(answer));
+  });
+
+  if (work) {
+    ready();
+    look(false);
+    setInterval(() => look(false), POLL_MS);
+    setInterval(tick, 250);
+  } else ready();
+})();
