@@ -54,14 +54,15 @@ def _chromium() -> str:
 class Served:
     """An application on a free port of this machine, in a thread of its own."""
 
-    def __init__(self, app: Any) -> None:
-        self.server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1))
+    def __init__(self, app: Any, *, port: int = 0) -> None:
+        self.server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1))
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
         while not self.server.started:
             time.sleep(0.02)
-        self.url = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+        self.port = self.server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def _serve(self) -> None:
         self.loop.run_until_complete(self.server.serve())
@@ -369,11 +370,13 @@ def test_operator_answers_on_the_tablet(chromium: Any, network: Network, tmp_pat
         page = _page(chromium, served.url, "LEA", TABLET)
         page.wait_for_selector(".task:has-text('Take a sample')")
         page.screenshot(path=tmp_path / "tasks.png")
-        page.fill(".task input[name=answer]", "12")
-        page.click(".task button")
+        page.click(".task")
+        page.wait_for_selector(".card .ask:has-text('Take a sample')")
+        page.fill(".card input[name=answer]", "12")
+        page.click(".card .key.send")
         page.wait_for_selector(".refusal.shown:has-text('its limits are 50 to 100 %')")
-        page.fill(".task input[name=answer]", "96.5")
-        page.click(".task button")
+        page.fill(".card input[name=answer]", "96.5")
+        page.click(".card .key.send")
         page.wait_for_selector("h2:has-text('Nothing to do')")
         assert page.complaints == []
     finally:

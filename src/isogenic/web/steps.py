@@ -79,7 +79,9 @@ def step_routes(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
         """Noted; and where it was a wrong label, refused."""
         noted = desk.note(payloads, by=guest, act=act)
         if payloads and isinstance(wrong := payloads[0], ScanRefused):
-            raise NotAllowed(f"this label does not do {prompt}", why="; ".join(wrong.why), possible="scan the right label; this attempt is on record")
+            raise NotAllowed(
+                f"this label is refused at {prompt}", why="; ".join(wrong.why), possible="scan the right label; this attempt is on record"
+            )
         return noted
 
     @app.post("/api/batches/{batch}/prompts/{prompt}", responses=PROBLEMS, tags=["acting"], summary="Answer a question")
@@ -166,6 +168,7 @@ def step_routes(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
                 mint=node.mint,
             )
         against = stops(notes)
+        notes = [each for each in notes if each.check != "start_batch"]  # that it is started is not so yet
         first = [*against, *(each for each in notes if each not in against)]
         return [NoteLine(check=each.check, severity=str(each.severity), text=each.text, owner=each.owner) for each in first]
 

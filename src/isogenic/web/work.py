@@ -91,7 +91,7 @@ def work_at(desk: SiteDesk, unit: str, person: Person) -> Work:
     alarms = [f"{each.what}. {each.then}" for each in site_alarms(node)]
     title, link_up = known[UnitId(unit)].title, node.courier.state.up
     if story is None:
-        return Work(unit, title, link_up=link_up, alarms=alarms, may_answer=may_answer)
+        return Work(unit, title, link_up=link_up, alarms=alarms, may_answer=may_answer, person=person.printed_name)
     people = node.state.directory.people if node.state.directory is not None else {}
     return Work(
         unit,
@@ -109,5 +109,6 @@ def work_at(desk: SiteDesk, unit: str, person: Person) -> Work:
         link_up=link_up,
         alarms=alarms,
         may_answer=may_answer,
+        person=person.printed_name,
         others=[(name, len(each.prompts(open_only=True))) for name, each in running.items() if name != unit],
     )

@@ -30,17 +30,8 @@ EXPECTED = {
     "line": "Scan the label of the unit",
 }
 KEYS = ("7", "8", "9", "4", "5", "6", "1", "2", "3", "−", "0", ".")
+WHY = ("As planned.", "An alarm of the unit.", "A leak.", "Foam.", "Something was not as it should be.", "The supervisor asked for it.")
 REASONS = ("A slip of the finger.", "The wrong thing was scanned.", "Read from the wrong display.", "It changed after it was recorded.")
-COMMANDS = {
-    "start": "Start",
-    "hold": "Hold",
-    "restart": "Restart",
-    "pause": "Pause",
-    "resume": "Resume",
-    "stop": "Stop",
-    "abort": "Abort",
-    "reset": "Reset",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +53,7 @@ class Work:
     link_up: bool = True
     alarms: Sequence[str] = ()
     may_answer: bool = True
+    person: str = ""  # printed name of who is signed in
     others: Sequence[tuple[str, int]] = ()  # other units, and how many tasks wait there
 
     def name(self, person: str | None) -> str:
@@ -113,16 +105,37 @@ def _top(work: Work) -> Markup:
     return join(
         h(
             "header.bar",
-            h("div.where", h("h1", work.unit), h("p", ", ".join(of) if of else "free", h("span.link", link) if link else None)),
+            h("div.where", h("h1", work.unit), h("p", ", ".join(of) if of else "free")),
             h(
                 "div.buttons",
                 h("button.second", "Batch", type="button", data_dialog="#commands") if work.batch else None,
                 h("a.button.second", "All units", href="/"),
-                h("button.second", "Hand over", type="button", data_hand_over=True),
+                h(
+                    "button.second",
+                    h("span", work.person, h("small", "hand over")),
+                    type="button",
+                    data_hand_over=True,
+                    title="Sign out, and let the next person sign in",
+                ),
             ),
         ),
+        h("p.link", link) if link else None,
         h("div.progress", strip(work.phases, small=True), h("span", running.title if running else work.state)) if work.phases else None,
     )
+
+
+UNITS = {"degC": "°C", "1e6 cell/mL": "10⁶ cells/mL", "1": ""}
+
+
+def _unit(unit: str) -> str:
+    return UNITS.get(unit, unit)
+
+
+def _shown(asked: Asked, answer: str | None) -> str:
+    """An answer as people read it."""
+    if asked.kind == "confirm":
+        return "Done"
+    return f"{answer} {_unit(asked.measured_in)}".strip()
 
 
 def _words(text: str) -> tuple[str, str]:
@@ -145,7 +158,7 @@ def _card(work: Work, asked: Asked, now: str) -> Markup:
         data_signed="true" if asked.signed else None,
         data_words=words,
         data_path=f"/api/batches/{asked.batch}/prompts/{asked.prompt}",
-        data_unit=asked.measured_in,
+        data_unit=_unit(asked.measured_in),
     )
 
 
@@ -212,11 +225,11 @@ def _limits(asked: Asked) -> str:
     low, high = ("" if each is None else f"{each:g}" for each in (asked.low, asked.high))
     if not low and not high:
         return ""
-    return (f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}") + f" {plain_words(asked.measured_in)}".rstrip()
+    return (f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}") + f" {_unit(asked.measured_in)}".rstrip()
 
 
 def _number(asked: Asked) -> Markup:
-    unit = plain_words(asked.measured_in)
+    unit = _unit(asked.measured_in)
     field = h(
         "input", type="text", name="answer", inputmode="none", autocomplete="off", maxlength="20", data_number=True, aria_label=_words(asked.text)[0]
     )
@@ -266,15 +279,14 @@ def _scan(asked: Asked) -> Markup:
 
 
 def _witness(work: Work, asked: Asked) -> Markup:
-    unit = f" {plain_words(asked.measured_in)}" if asked.measured_in else ""
     return h(
         "div.way.second-person",
-        h("p.given", h("b", f"{asked.given}{unit}"), f"by {work.name(asked.given_by)}"),
+        h("p.given", h("b", _shown(asked, asked.given)), f"by {work.name(asked.given_by)}"),
         h("p.note", "A second person looks at the thing itself, then signs."),
         h("div.refusal", role="alert"),
         h(
             "div.buttons",
-            h("button.big", "It is so: sign", type="button", data_witness=f"{asked.given}{unit}"),
+            h("button.big", "It is so: sign", type="button", data_witness=_shown(asked, asked.given)),
             h("button.big.second", "It is not so", type="button", data_decline=True),
         ),
     )
@@ -322,7 +334,7 @@ def _done(work: Work) -> Markup | None:
         return None
     rows = []
     for each in list(reversed(work.done))[:DONE_SHOWN]:
-        words, unit = _words(each.text)[0], f" {plain_words(each.measured_in)}" if each.measured_in else ""
+        words = _words(each.text)[0]
         second = f", witnessed by {work.name(each.witnessed_by)}" if each.witnessed_by else ""
         put_right = f", corrected {each.corrections} ×" if each.corrections else ""
         rows.append(
@@ -330,7 +342,7 @@ def _done(work: Work) -> Markup | None:
                 "div.row.done",
                 h(
                     "div",
-                    h("b", f"{each.answer}{unit}"),
+                    h("b", _shown(each, each.answer)),
                     h("span", words),
                     h("small", f"{work.name(each.answered_by)}, ", day_time(each.answered_at), f", {each.entered}{second}{put_right}"),
                 ),
@@ -340,7 +352,7 @@ def _done(work: Work) -> Markup | None:
                     type="button",
                     data_correct=f"/api/batches/{each.batch}/prompts/{each.prompt}/correction",
                     data_words=words,
-                    data_was=f"{each.answer}{unit}",
+                    data_was=_shown(each, each.answer),
                     data_kind=each.kind,
                     data_choices="\n".join(each.choices),
                 )
@@ -439,6 +451,7 @@ def _command_dialog(work: Work) -> Markup:
             h("h2", f"Command {work.batch}"),
             h("div.refusal", role="alert"),
             h("label.field", h("span", "Why"), h("input", type="text", name="why", required=True, maxlength="300", autocomplete="off")),
+            h("div.chips", *(h("button.second.chip", each, type="button", data_reason=each) for each in WHY)),
             h("div.choices", data_slot="commands"),
             h("div.buttons", h("button.big.second", "Back", type="button", data_close=True)),
             data_path=f"/api/batches/{work.batch}/commands",
@@ -450,7 +463,7 @@ def _command_dialog(work: Work) -> Markup:
 def _hand_over_dialog() -> Markup:
     return h(
         "dialog.tall",
-        h("form", h("h2", "Who takes over?"), h("p.note", data_slot="said"), *_who("Sign in", passkey="enter")),
+        h("form", h("h2", "Sign in"), h("p.note", data_slot="said"), *_who("Sign in", passkey="enter")),
         id="enter",
     )
 

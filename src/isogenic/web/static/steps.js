@@ -21,14 +21,14 @@
   const problemOf = async (answer) => { try { return await answer.json(); } catch { return { what: "The request was refused", why: `status ${answer.status}` }; } };
   const LOST = { what: "No answer from this site", why: "its server may be starting again; nothing was recorded by this", possible: "try again in a moment" };
   const clear = (box) => { if (box) { box.replaceChildren(); box.classList.remove("shown"); } };
-  const refuse = (box, problem) => {
+  const sentence = (words) => { const said = String(words); return said.charAt(0).toUpperCase() + said.slice(1) + (/[.!?]$/.test(said) ? "" : "."); };
+  const refuse = (box, problem, title) => {
     if (!box) return;
     clear(box);
     const line = (kind, words) => { const made = document.createElement(kind); made.textContent = words; box.appendChild(made); };
-    const what = String(problem.what || "It was refused");
-    line("b", what.charAt(0).toUpperCase() + what.slice(1));
-    if (problem.why) line("span", problem.why);
-    if (problem.possible) line("span", `Possible: ${problem.possible}`);
+    line("b", title || sentence(problem.what || "It was refused"));
+    if (problem.why) line("span", sentence(problem.why));
+    if (problem.possible) line("span", sentence(`Possible: ${problem.possible}`));
     box.classList.add("shown");
     box.scrollIntoView({ block: "nearest" });
   };
@@ -53,9 +53,9 @@
     // The site's clock between two looks: it may run faster than this tablet's, and it is corrected.
     if (!steady.length) return Date.now();
     const [site, here] = steady[steady.length - 1];
-    const [site0, here0] = steady[0];
-    const rate = here > here0 + 500 ? Math.max(0, (site - site0) / (here - here0)) : 1;
-    return site + (performance.now() - here) * (steady.length > 1 ? rate : 1);
+    const rates = steady.slice(1).map(([at, seen], before) => (at - steady[before][0]) / Math.max(1, seen - steady[before][1])).sort((a, b) => a - b);
+    const rate = rates.length ? Math.max(0, rates[rates.length >> 1]) : 1; // the usual one: a correction is a step, not a speed
+    return site + (performance.now() - here) * rate;
   };
   const tick = () => {
     for (const each of all("[data-until]")) {
@@ -106,7 +106,7 @@
   };
 
   // ---- scan first: whatever is typed without a field goes to the scan field ----
-  const scanField = () => one("dialog[open]") ? null : one("[data-scan]");
+  const scanField = () => one("dialog[open]") ? (one("#correct[open] input[name=answer]") === document.activeElement ? document.activeElement : null) : one("[data-scan]");
   let strokes = [];
   const ready = () => { const field = scanField(); strokes = []; if (field && document.activeElement !== field) field.focus({ preventScroll: true }); };
   const byScanner = () => strokes.length > 3 && strokes.slice(1).every((each, at) => each - strokes[at] < WEDGE_MS);
@@ -119,6 +119,7 @@
     if (document.activeElement !== field) return;
     if (event.ctrlKey && event.key === "]") { event.preventDefault(); field.value += LABEL_GS; strokes.push(performance.now()); return; } // GS, as a wedge sends it
     if (event.key.length === 1) { if (!field.value) strokes = []; strokes.push(performance.now()); }
+    if (event.key === "Enter" && one("dialog[open]")) { act.scanned = byScanner(); event.preventDefault(); one("#correct input[name=why]").focus(); return; } // a scanner ends with it; the signature is still missing
     if (event.key === "Backspace") strokes.push(performance.now() - 10 * WEDGE_MS); // a hand was in it
   }, true);
   document.addEventListener("pointerup", (event) => { if (!event.target.closest?.("input, button, a, dialog, label")) ready(); });
@@ -136,12 +137,12 @@
       const said = await send(signed ? `${here.dataset.path}/look` : here.dataset.path, body);
       if (!said.ok) {
         const field = one("[data-scan]", here);
-        refuse(box, await problemOf(said));
+        refuse(box, await problemOf(said), here.dataset.kind === "scan" ? "This label is refused" : "Not recorded");
         if (field) { field.value = ""; strokes = []; field.focus({ preventScroll: true }); }
         return;
       }
       if (!signed) { await again(); return; }
-      sign({ title: "Sign what you did", words: here.dataset.words, answer: here.dataset.kind === "confirm" ? "done" : answer.length > 60 ? `${answer.slice(0, 60)}…` : `${answer} ${here.dataset.kind === "number" ? here.dataset.unit || "" : ""}`, path: here.dataset.path, body: { ...body, meaning: meaningOf("performed") } });
+      sign({ title: "Sign what you did", words: here.dataset.words, answer: here.dataset.kind === "confirm" ? "Done" : answer.length > 60 ? `${answer.slice(0, 60)}…` : `${answer} ${here.dataset.kind === "number" ? here.dataset.unit || "" : ""}`, path: here.dataset.path, body: { ...body, meaning: meaningOf("performed") } });
     });
   };
 
@@ -185,7 +186,8 @@
       return;
     }
     dialog.close();
-    await again();
+    if (act && act.enter) await look(false); // what was begun goes on
+    else await again();
   };
   const open = (id, slots) => {
     const dialog = one(id);
@@ -211,6 +213,7 @@
   };
   const bodyOf = (dialog) => {
     const form = one("form", dialog), body = { ...act.body };
+    if (dialog.id === "correct") body.entered = act.scanned ? "scanned" : "typed";
     for (const name of ["why", "answer"]) if (form.elements[name]) body[name] = form.elements[name].value.trim();
     return body;
   };
@@ -277,12 +280,19 @@
       one("[data-slot=choices]", dialog).replaceChildren(...choices.map((each) => { const made = document.createElement("button"); made.type = "button"; made.className = "second chip"; made.dataset.fill = each; made.textContent = each; return made; }));
       return;
     }
-    if (target.dataset.fill) { one("#correct input[name=answer]").value = target.dataset.fill; return; }
+    if (target.dataset.fill) { act.scanned = false; one("#correct input[name=answer]").value = target.dataset.fill; return; }
     if (target.dataset.reason) { one("input[name=why]", target.closest("dialog")).value = target.dataset.reason; return; }
-    if (target.dataset.dialog) { open(target.dataset.dialog); return; }
+    if (target.dataset.dialog) { act = {}; open(target.dataset.dialog); return; }
     if (target.dataset.command) {
       const dialog = target.closest("dialog"), form = one("form", dialog);
       if (!form.reportValidity()) return;
+      if (target.classList.contains("grave") && !("sure" in target.dataset)) { // a glove brushes over a screen
+        const words = target.textContent;
+        target.dataset.sure = "";
+        target.textContent = `Press again: ${words.toLowerCase()}`;
+        setTimeout(() => { delete target.dataset.sure; target.textContent = words; }, 4000);
+        return;
+      }
       await alone(dialog, async () => {
         const answer = await send(form.dataset.path, { command: target.dataset.command, why: form.elements.why.value.trim() });
         if (answer.ok) { dialog.close(); await again(); } else refuse(one(".refusal", dialog), await problemOf(answer));
