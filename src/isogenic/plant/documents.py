@@ -24,7 +24,20 @@ from isogenic.documents import Document, Table, shown
 from isogenic.errors import NotFound, NotValid
 from isogenic.ids import ModuleId, SiteId, SponsorId, UnitId
 from isogenic.plant.classes import CLASSES
-from isogenic.plant.model import Capability, EquipmentClass, Geometry, Module, OxygenTransfer, Protocol, Security, Signal, SitePlant, Unit
+from isogenic.plant.model import (
+    BoundService,
+    Capability,
+    EquipmentClass,
+    Geometry,
+    Module,
+    OxygenTransfer,
+    Protocol,
+    Security,
+    Signal,
+    SitePlant,
+    Unit,
+)
+from isogenic.plant.service_bindings import bind_services, read_manifest_name
 from isogenic.plant.settings import TEXT, Setting, SettingKind, released_number, short_text
 from isogenic.units import Quantity, converter
 
@@ -121,13 +134,16 @@ def _unit(units: Table, key: str) -> Unit:
     cls = _class(table)
     modules: dict[ModuleId, Module] = {}
     signals: dict[str, Signal] = {}
+    services: dict[str, BoundService] = {}
     all_modules = table.table("modules")
     for module_key in all_modules.names():
         module, inner = _id(all_modules, module_key, ModuleId), all_modules.table(module_key)
         protocol = inner.choice("protocol", Protocol, default=Protocol.OPCUA)
         endpoint, security = _endpoint(inner, protocol), _security(inner, protocol)
-        modules[module] = Module(module, endpoint, protocol, security, _settings(inner, unit_id, module, protocol))
-        _bind(inner.table("signals"), signals, cls=cls, unit_id=unit_id, module=modules[module])
+        manifest, module_type = read_manifest_name(inner, protocol)
+        modules[module] = Module(module, endpoint, protocol, security, _settings(inner, unit_id, module, protocol), manifest, module_type)
+        bind_services(inner, services, signals, cls=cls, unit_id=unit_id, module=modules[module])
+        _bind(inner.table("signals", needed=not inner.has("services")), signals, cls=cls, unit_id=unit_id, module=modules[module])
     return Unit(
         id=unit_id,
         cls=cls,
@@ -138,6 +154,7 @@ def _unit(units: Table, key: str) -> Unit:
         modules=modules,
         signals=signals,
         geometry=_geometry(table.table("geometry")) if table.has("geometry") else None,
+        services=services,
     )
 
 

@@ -23,6 +23,7 @@ from isogenic.plant.settings import Setting
 from isogenic.units import Quantity
 
 __all__ = [
+    "BoundService",
     "Capability",
     "EquipmentClass",
     "Geometry",
@@ -147,6 +148,26 @@ class Module:
     protocol: Protocol = Protocol.OPCUA
     security: Security | None = None  # None: the plant document asks for none
     settings: Mapping[str, Setting] = field(default_factory=dict)  # what is read back and held against the released set, by name
+    manifest: str = ""  # of an MTP module: the file that describes it, in the site's folder of modules
+    module_type: str = ""  # the digest of the module type that was released; empty: the plant document asks for none
+
+
+@dataclass(frozen=True, slots=True)
+class BoundService:
+    """One service of one unit, bound to its module's own names."""
+
+    unit_id: UnitId
+    cls: ServiceClass
+    module: ModuleId
+    theirs: str  # what the module calls it
+    procedures: Mapping[str, str]  # ours -> what the module calls it
+    parameters: Mapping[str, str]
+    native_units: Mapping[str, str]  # of parameters, where the plant document states one
+
+    @property
+    def key(self) -> str:
+        """`UNIT.service`, unique within the site."""
+        return f"{self.unit_id}.{self.cls.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +204,7 @@ class Unit:
     modules: Mapping[ModuleId, Module]
     signals: Mapping[str, Signal]  # by canonical name
     geometry: Geometry | None = None
+    services: Mapping[str, BoundService] = field(default_factory=dict)  # by the class's name for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +237,8 @@ class SitePlant:
             modules = {name: module for name, module in unit.modules.items() if module.protocol is protocol}
             if modules:
                 signals = {name: signal for name, signal in unit.signals.items() if signal.module in modules}
-                units[unit.id] = replace(unit, modules=modules, signals=signals)
+                services = {name: service for name, service in unit.services.items() if service.module in modules}
+                units[unit.id] = replace(unit, modules=modules, signals=signals, services=services)
         return replace(self, units=units)
 
     def settings(self) -> tuple[Setting, ...]:

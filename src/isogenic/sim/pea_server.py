@@ -80,6 +80,7 @@ class PeaServer:
         self.pea, self._clock = pea, clock
         self.endpoint = ""
         self.late_s = 0.0  # wall clock: answer every write so much later
+        self.further_namespaces: tuple[str, ...] = ()  # registered before its own: indexes differ from start to start
         self._server: _Ua = None
         self._nodes: dict[str, _Ua] = {}
 
@@ -106,6 +107,8 @@ class PeaServer:
         endpoint = f"opc.tcp://{HOST}:{port}"
         server.set_endpoint(endpoint)
         await server.set_application_uri(f"urn:isogenic:simulated:{definition.name}")
+        for each in self.further_namespaces:
+            await server.register_namespace(each)
         index = await server.register_namespace(definition.namespace)
         self._nodes = {}
         for key, known in self.pea.variables.items():

@@ -16,11 +16,23 @@ from dataclasses import dataclass, field
 
 from isogenic.checks import Note, Severity
 from isogenic.errors import NotValid
-from isogenic.plant.model import EquipmentClass, Role, ServiceClass, ServiceParameter, SignalClass
+from isogenic.plant.model import BoundService, EquipmentClass, Role, ServiceClass, ServiceParameter, Signal, SignalClass
 from isogenic.plant.mtp.model import Access, DataAssembly, Element, Kind, Manifest, Procedure, Service
+from isogenic.plant.services import STATE_SIGNAL
 from isogenic.units import converter
 
-__all__ = ["CONTROL_READ", "CONTROL_WRITTEN", "Names", "check_module", "check_services", "check_signals", "found_service"]
+__all__ = [
+    "CONTROL_READ",
+    "CONTROL_WRITTEN",
+    "Names",
+    "check_module",
+    "check_services",
+    "check_signals",
+    "found_parameter",
+    "found_procedure",
+    "found_service",
+    "names_of",
+]
 
 # What has to be there to drive a service at all (2658-4, tables 2, 3 and 13).
 CONTROL_READ = ("StateCur", "CommandEn", "ProcedureReq", "StateAutAct", "SrcExtAct")
@@ -37,6 +49,20 @@ class Names:
     parameters: Mapping[str, str] = field(default_factory=dict)  # "service.parameter" -> theirs
     signals: Mapping[str, str] = field(default_factory=dict)  # signal -> data assembly, or data assembly.VARIABLE
     units: Mapping[str, str] = field(default_factory=dict)  # "service.parameter" or signal -> the unit that the binding states
+
+
+def names_of(services: Iterable[BoundService], signals: Mapping[str, Signal]) -> Names:
+    """What a plant document says that a module's things are called; what it calls the same is looked for by itself."""
+    bound = tuple(services)
+    states = {f"{each.cls.name}{STATE_SIGNAL}" for each in bound}
+    return Names(
+        services={each.cls.name: each.theirs for each in bound if each.theirs != each.cls.name},
+        procedures={f"{each.cls.name}.{ours}": theirs for each in bound for ours, theirs in each.procedures.items() if ours != theirs},
+        parameters={f"{each.cls.name}.{ours}": theirs for each in bound for ours, theirs in each.parameters.items() if ours != theirs},
+        signals={name: signal.node for name, signal in signals.items() if name not in states},
+        units={f"{each.cls.name}.{ours}": unit for each in bound for ours, unit in each.native_units.items()}
+        | {name: signal.native_unit for name, signal in signals.items() if name not in states},
+    )
 
 
 def check_module(manifests: Iterable[Manifest], cls: EquipmentClass, *, names: Names | None = None) -> list[Note]:
@@ -62,7 +88,7 @@ def check_services(modules: Iterable[Manifest], cls: EquipmentClass, names: Name
 def check_signals(modules: Iterable[Manifest], cls: EquipmentClass, names: Names) -> list[Note]:
     """Every signal of the class but the states of its services, which come from the services themselves."""
     modules, notes = tuple(modules), []
-    states = {f"{each}_state" for each in cls.services}
+    states = {f"{each}{STATE_SIGNAL}" for each in cls.services}
     for wanted in cls.signals.values():
         if wanted.name in states:
             continue
@@ -95,7 +121,7 @@ def _control(service: Service, wanted: ServiceClass) -> list[Note]:
 def _procedures(service: Service, wanted: ServiceClass, names: Names) -> list[Note]:
     notes = []
     for way in wanted.procedures:
-        procedure = _procedure(service, wanted.name, way, names, only=len(wanted.procedures) == 1)
+        procedure = found_procedure(service, wanted, way, names)
         what = f"procedure {wanted.name}.{way}"
         if procedure is None:
             offered = ", ".join(each.name for each in service.procedures) or "none"
@@ -110,18 +136,26 @@ def _procedures(service: Service, wanted: ServiceClass, names: Names) -> list[No
     return notes
 
 
-def _procedure(service: Service, wanted: str, way: str, names: Names, *, only: bool) -> Procedure | None:
-    known = {each.name: each for each in service.procedures}
-    found = known.get(_matched(names.procedures.get(f"{wanted}.{way}"), way, known) or "")
-    return found or (service.procedures[0] if only and len(service.procedures) == 1 and f"{wanted}.{way}" not in names.procedures else None)
+def found_procedure(service: Service, wanted: ServiceClass, way: str, names: Names) -> Procedure | None:
+    """The procedure that is meant; where both sides have only one, that one."""
+    known, key = {each.name: each for each in service.procedures}, f"{wanted.name}.{way}"
+    found = known.get(_matched(names.procedures.get(key), way, known) or "")
+    alone = len(wanted.procedures) == 1 and len(service.procedures) == 1 and key not in names.procedures
+    return found or (service.procedures[0] if alone else None)
+
+
+def found_parameter(service: Service, procedure: Procedure, name: str, key: str, names: Names) -> Element | None:
+    """The parameter that is meant, of the procedure or of the service's configuration."""
+    known = {each.name: each for each in (*procedure.of(Kind.PARAMETER), *service.configuration)}
+    return known.get(_matched(names.parameters.get(key), name, known) or "")
 
 
 def _parameter(service: Service, procedure: Procedure, wanted: ServiceParameter, key: str, way: str, names: Names) -> list[Note]:
-    known = {each.name: each for each in (*procedure.of(Kind.PARAMETER), *service.configuration)}
     what = f"parameter {key} of {way}"
-    element: Element | None = known.get(_matched(names.parameters.get(key), wanted.name, known) or "")
+    element = found_parameter(service, procedure, wanted.name, key, names)
     if element is None or element.assembly is None:
-        return [_stop("check_services", f"{what}: {procedure.name} has no such parameter; it has {', '.join(known) or 'none'}")]
+        known = ", ".join(each.name for each in (*procedure.of(Kind.PARAMETER), *service.configuration))
+        return [_stop("check_services", f"{what}: {procedure.name} has no such parameter; it has {known or 'none'}")]
     assembly = element.assembly
     missing = [word for word in ("VExt", "VReq", "VOut") if word not in assembly.items]
     if missing:

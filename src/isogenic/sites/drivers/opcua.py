@@ -167,6 +167,14 @@ class OpcUaDriver:
         since, self._changes = self._changes, []
         return since
 
+    def session(self, module: ModuleId) -> Any:
+        """The client that is connected to a module now, None while there is none: for a driver that does more than read and write."""
+        return self._links[module]._client
+
+    def lose(self, module: ModuleId, client: Any, trouble: BaseException) -> None:
+        """From now on nothing is asked of this connection; another is made."""
+        self._links[module]._lose(client, trouble)
+
     def _refusal(self, tag: str, value: float) -> str:
         if tag not in self._where:
             return "the plant document does not name it"

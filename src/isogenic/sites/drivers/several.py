@@ -180,5 +180,12 @@ def _opcua(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) 
     return OpcUaDriver(plant, clock=clock, answer_limit_s=limit_s, trust=OpcUaTrust(folder / FOLDER) if folder is not None else None)
 
 
+def _mtp(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) -> Driver:
+    from isogenic.sites.drivers.manifests import manifests_in
+    from isogenic.sites.drivers.mtp import MtpDriver
+
+    return MtpDriver(plant, manifests_in(folder, plant), clock=clock, answer_limit_s=limit_s)
+
+
 # A kind's libraries are imported only where a module speaks it.
-_MAKERS: Mapping[Spoken, Callable[[SitePlant, Clock, float, Path | None], Driver]] = {Spoken.OPCUA: _opcua}
+_MAKERS: Mapping[Spoken, Callable[[SitePlant, Clock, float, Path | None], Driver]] = {Spoken.OPCUA: _opcua, Spoken.MTP: _mtp}
