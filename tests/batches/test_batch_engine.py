@@ -9,9 +9,9 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_floor import ANSWERS, START, Floor, control_of
+from tiny_floor import ANSWERS, START, Floor, control_of, outputs, step
 
-from isogenic.batches.engine import answer, apply, command, open_prompts, outputs, step
+from isogenic.batches.engine import answer, apply, command, open_prompts
 from isogenic.batches.facts import (
     AlarmRaised,
     BatchClosed,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
-from isogenic.batches.engine import BatchState, answer, apply, begin, open_prompts, outputs, step
+from isogenic.batches import engine
+from isogenic.batches.engine import BatchState, answer, apply, begin, open_prompts
 from isogenic.clock import Moment
 from isogenic.ids import BatchId, LotId, PersonId, SponsorId
 from isogenic.plant.documents import load_plant
@@ -20,6 +21,16 @@ from isogenic.records.facts import Actor, Fact, FactRef, Payload, decode_fact, e
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
 BAD = Reading(float("nan"), Quality.BAD)
 ANSWERS = {"MEDIUM-LOT-1": "MED-0042", "INOCULUM-LOT-1": "WCB-7-18", "INOCULUM-VIABILITY-1": "97.5", "HARVEST-READY-1": "yes"}
+
+
+def outputs(state: BatchState) -> dict[str, float]:
+    """What the only unit is told, by signal."""
+    return {tag.removeprefix(f"{state.unit}."): value for tag, value in engine.outputs(state).items()}
+
+
+def step(state: BatchState, seen: Mapping[str, Reading], now: datetime, *, noted_before: int = 0) -> list[Payload]:
+    """A step of a batch on one unit."""
+    return engine.step(state, {state.unit: seen}, now, noted_before=noted_before)
 
 
 class TinyPlant:

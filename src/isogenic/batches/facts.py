@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 from isogenic.batches.states import Command, State
-from isogenic.ids import BatchId, LotId, PersonId, ProductId, PromptId, RecipeId, SponsorId, UnitId
-from isogenic.recipes.model import MAIN, PLAIN, Answer, Ask, ControlRecipe, ControlTimer
+from isogenic.ids import BatchId, LotId, PersonId, ProductId, PromptId, RecipeId, SampleId, SponsorId, UnitId
+from isogenic.recipes.model import MAIN, PLAIN, Answer, Ask, ControlRecipe, ControlTimer, ControlUnitProcedure
 from isogenic.records.facts import fact
 from isogenic.records.signatures import Signature
 
@@ -23,22 +23,40 @@ __all__ = [
     "BatchClosed",
     "BatchManifestNoted",
     "BatchStarted",
+    "BranchChosen",
     "ClockCorrected",
     "DoseCommanded",
     "DoseNotNeeded",
     "Entered",
+    "ExceptionBegan",
+    "ExceptionEnded",
+    "FormulaChanged",
+    "Mode",
+    "ModeChanged",
+    "ParameterEntered",
     "PhaseCompleted",
     "PhaseStarted",
     "PromptAnswered",
     "PromptAsked",
     "PromptOverdue",
     "PromptWitnessed",
+    "ResultNoted",
+    "RoundEnded",
+    "SampleDue",
     "ScanRefused",
+    "ServiceCommanded",
+    "ServiceRefused",
+    "ServiceStateSeen",
     "SetpointsCommanded",
     "SignalLost",
     "SignalReturned",
     "StateChanged",
     "TotalRestarted",
+    "TransitionConfirmed",
+    "TransitionReached",
+    "UnitAllocated",
+    "UnitAsked",
+    "UnitReleased",
     "WitnessDeclined",
 ]
 
@@ -59,6 +77,14 @@ def _on_one_unit(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "control": {**control, "unit_procedures": [only], "chart": MAIN}}
 
 
+class Mode(StrEnum):
+    """Who takes a batch from one step to the next (ANSI/ISA-88.00.01: modes of procedural elements)."""
+
+    AUTOMATIC = "automatic"  # the recipe
+    SEMI_AUTOMATIC = "semi-automatic"  # the recipe says when, and a person lets it
+    MANUAL = "manual"  # a person
+
+
 @fact("batch.started", subject="batch", version=2, upgrades={1: _on_one_unit})
 @dataclass(frozen=True, slots=True)
 class BatchStarted:
@@ -76,7 +102,7 @@ class BatchStarted:
     by: PersonId | None = None  # who asked for it
 
 
-@fact("batch.phase_started", subject="batch")
+@fact("batch.phase_started", subject="batch", version=2, upgrades={1: lambda body: body})
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
     """A phase began. Its time is the phase's zero."""
@@ -84,9 +110,11 @@ class PhaseStarted:
     batch: BatchId
     phase: str
     run: int
+    by: PersonId | None = None  # who started it by hand, in manual mode
+    why: str = ""
 
 
-@fact("batch.phase_completed", subject="batch")
+@fact("batch.phase_completed", subject="batch", version=2, upgrades={1: lambda body: body})
 @dataclass(frozen=True, slots=True)
 class PhaseCompleted:
     """A phase ended, and why."""
@@ -95,6 +123,216 @@ class PhaseCompleted:
     phase: str
     run: int
     why: str
+    by: PersonId | None = None  # who completed it by hand, in manual mode
+
+
+@fact("batch.branch_chosen", subject="batch")
+@dataclass(frozen=True, slots=True)
+class BranchChosen:
+    """Of several ways through the procedure, one was taken."""
+
+    batch: BatchId
+    place: str
+    way: int  # from 0, in the order of the recipe
+    why: str
+    by: PersonId | None = None
+
+
+@fact("batch.round_ended", subject="batch")
+@dataclass(frozen=True, slots=True)
+class RoundEnded:
+    """A round of a loop is over, and whether another follows."""
+
+    batch: BatchId
+    place: str
+    round: int  # from 1
+    again: bool
+    why: str
+    by: PersonId | None = None
+
+
+@fact("batch.mode_changed", subject="batch")
+@dataclass(frozen=True, slots=True)
+class ModeChanged:
+    """The batch is run in another mode from here on."""
+
+    batch: BatchId
+    mode: Mode
+    was: Mode
+    why: str
+    by: PersonId
+
+
+@fact("batch.transition_reached", subject="batch")
+@dataclass(frozen=True, slots=True)
+class TransitionReached:
+    """In semi-automatic mode: what ends a phase, or decides a way, is so; it waits for a person."""
+
+    batch: BatchId
+    place: str  # the phase, the choice or the loop
+    run: int  # of the phase; the way of a choice; of a loop 1: another round, 0: on
+    why: str
+
+
+@fact("batch.transition_confirmed", subject="batch")
+@dataclass(frozen=True, slots=True)
+class TransitionConfirmed:
+    """A person lets the batch go on."""
+
+    batch: BatchId
+    place: str
+    run: int
+    why: str
+    by: PersonId
+
+
+@fact("batch.unit_asked", subject="batch")
+@dataclass(frozen=True, slots=True)
+class UnitAsked:
+    """The batch needs a unit in a role. Units are given in the order of these numbers, which count through the whole site."""
+
+    batch: BatchId
+    role: str
+    equipment_class: str
+    number: int
+
+
+@fact("batch.unit_allocated", subject="batch")
+@dataclass(frozen=True, slots=True)
+class UnitAllocated:
+    """A unit was given to the batch, and what it runs there with every number resolved for that unit."""
+
+    batch: BatchId
+    role: str
+    unit: UnitId
+    number: int  # of the asking
+    procedures: tuple[ControlUnitProcedure, ...]
+
+
+@fact("batch.unit_released", subject="batch")
+@dataclass(frozen=True, slots=True)
+class UnitReleased:
+    """Nothing that is left of the batch needs the unit: it is free for another."""
+
+    batch: BatchId
+    role: str
+    unit: UnitId
+
+
+@fact("batch.parameter_entered", subject="batch")
+@dataclass(frozen=True, slots=True)
+class ParameterEntered:
+    """A value that a person entered in a phase, as the recipe asks, is the parameter's value from here on."""
+
+    batch: BatchId
+    phase: str
+    run: int
+    parameter: str
+    was: float
+    now: float
+    unit: str
+    by: PersonId
+
+
+@fact("batch.formula_changed", subject="batch")
+@dataclass(frozen=True, slots=True)
+class FormulaChanged:
+    """A parameter of the running batch was changed by a person, within its limits: set-points and conditions that use it change with it."""
+
+    batch: BatchId
+    parameter: str
+    was: float
+    now: float
+    unit: str
+    why: str
+    by: PersonId
+    signature: Signature
+
+
+@fact("batch.sample_due", subject="batch")
+@dataclass(frozen=True, slots=True)
+class SampleDue:
+    """A sampling point was reached."""
+
+    batch: BatchId
+    phase: str
+    run: int
+    sample: str
+    what: str
+
+
+@fact("batch.result_noted", subject="batch")
+@dataclass(frozen=True, slots=True)
+class ResultNoted:
+    """A laboratory result of the running batch: an in-process control may steer by it."""
+
+    batch: BatchId
+    sample: SampleId
+    attribute: str
+    value: float
+    unit: str
+
+
+@fact("batch.service_commanded", subject="batch")
+@dataclass(frozen=True, slots=True)
+class ServiceCommanded:
+    """A service of a module was given an order."""
+
+    batch: BatchId
+    phase: str
+    run: int
+    unit: UnitId
+    service: str
+    command: str
+    procedure: str
+    parameters: dict[str, float]
+    number: int  # rises by one with each order of this batch to this service
+    why: str
+
+
+@fact("batch.service_state_seen", subject="batch")
+@dataclass(frozen=True, slots=True)
+class ServiceStateSeen:
+    """A service that a phase runs is in another state than before."""
+
+    batch: BatchId
+    unit: UnitId
+    service: str
+    code: float  # as the module reports it
+    state: str  # in words; empty: no state has that code
+
+
+@fact("batch.service_refused", subject="batch")
+@dataclass(frozen=True, slots=True)
+class ServiceRefused:
+    """A module did not take an order."""
+
+    batch: BatchId
+    unit: UnitId
+    service: str
+    number: int
+    why: str
+
+
+@fact("batch.exception_began", subject="batch")
+@dataclass(frozen=True, slots=True)
+class ExceptionBegan:
+    """What the recipe calls not normal is so. Nothing is done yet where it has to last."""
+
+    batch: BatchId
+    phase: str
+    name: str
+    why: str
+
+
+@fact("batch.exception_ended", subject="batch")
+@dataclass(frozen=True, slots=True)
+class ExceptionEnded:
+    """It is not so any more."""
+
+    batch: BatchId
+    phase: str
+    name: str
 
 
 @fact("batch.state_changed", subject="batch")
@@ -281,16 +519,17 @@ class SignalReturned:
     signal: str
 
 
-@fact("batch.alarm_raised", subject="batch")
+@fact("batch.alarm_raised", subject="batch", version=2, upgrades={1: lambda body: body})
 @dataclass(frozen=True, slots=True)
 class AlarmRaised:
-    """Something took too long or stayed away; what the recipe says to do follows."""
+    """Something took too long, stayed away or is not as it must be; what the recipe says to do follows."""
 
     batch: BatchId
-    phase: str
+    phase: str  # empty: the batch itself
     what: str
     signal: str = ""  # the lost signal; empty: the phase itself
-    then: str = ""  # hold, abort, complete or alarm
+    then: str = ""  # hold, abort, complete, alarm, or the operation that is run
+    about: str = ""  # exception, service, loop, choice or role, and its name
 
 
 @fact("batch.clock_corrected", subject="batch")

@@ -25,11 +25,12 @@ from isogenic.batches.talk import Said, answer_digest
 from isogenic.clock import text_of_time
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import PersonId, PromptId
-from isogenic.recipes.model import Answer, ControlPrompt
+from isogenic.recipes.model import Answer, ControlEntry, ControlPhase, ControlPrompt
 from isogenic.records.facts import Payload
 from isogenic.records.signatures import Signature
 
 __all__ = [
+    "ENTERED",
     "Signs",
     "Window",
     "answer",
@@ -43,11 +44,13 @@ __all__ = [
     "overdue",
     "prompt_id",
     "question",
+    "questions",
     "waiting_for_witness",
     "window",
     "witness",
 ]
 
+ENTERED = "in_"  # how the name of a question for a parameter begins
 ANSWER_MAX = 200  # characters
 WHY_MAX = 300
 SCAN_MAX = 400  # characters of a label
@@ -57,17 +60,26 @@ WITNESS_CLAUSE = "21 CFR 211.101(d)"
 Signs = Callable[[str], Signature]  # signs a digest, as the person who acts
 
 
-def prompt_id(state: BatchState, name: str) -> PromptId:
-    """The id of a question of the current phase, in this run of it."""
-    phase = state.control.phases[state.phase].name
+def prompt_id(state: BatchState, phase: str, name: str) -> PromptId:
+    """The id of a question of a phase, in this run of it."""
     return PromptId(f"{name.upper().replace('_', '-').strip('-')}-{state.runs.get(phase, 1)}")
+
+
+def questions(state: BatchState, phase: ControlPhase) -> tuple[ControlPrompt, ...]:
+    """What a phase asks: its questions, and the parameters that are entered in it, within their limits."""
+    return (*phase.prompts, *(_entry(state, each) for each in phase.enter))
+
+
+def _entry(state: BatchState, entry: ControlEntry) -> ControlPrompt:
+    one = next(each for each in state.control.parameters if each.name == entry.parameter)
+    return ControlPrompt(ENTERED + entry.parameter, entry.text, Answer.NUMBER, one.unit, one.low, one.high)
 
 
 def ask(state: BatchState, phase: str, prompt: ControlPrompt) -> PromptAsked:
     """The fact that asks it."""
     return PromptAsked(
         batch=state.batch,
-        prompt=prompt_id(state, prompt.name),
+        prompt=prompt_id(state, phase, prompt.name),
         phase=phase,
         text=prompt.text,
         kind=prompt.answer,
@@ -81,9 +93,12 @@ def ask(state: BatchState, phase: str, prompt: ControlPrompt) -> PromptAsked:
 
 def open_prompts(state: BatchState) -> tuple[PromptAsked, ...]:
     """The questions that wait for an answer or for a witness, oldest first."""
-    if state.state in FINAL or state.current is None:
+    if state.state in FINAL or not state.active:
         return ()
-    return tuple(asked for prompt, asked in state.asked.items() if prompt not in state.answers and asked.phase == state.current.name)
+    runs = {name: f"-{active.run}" for name, active in state.active.items()}
+    return tuple(
+        asked for prompt, asked in state.asked.items() if asked.phase in runs and prompt not in state.answers and prompt.endswith(runs[asked.phase])
+    )
 
 
 def waiting_for_witness(state: BatchState) -> dict[PromptId, Said]:

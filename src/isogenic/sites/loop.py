@@ -74,7 +74,8 @@ def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
         name, readings = batch.control.batch, seen.unit(batch.control.unit)
         watched, judgement = watch(site, batch, readings, now.at, watches)
         counted = counts(site, batch, readings)
-        stepped = step(batch, readings, now.at, noted_before=len(watched) + len(counted))
+        units = {unit: readings if unit == batch.unit else seen.unit(unit) for unit in batch.holds()}
+        stepped = step(batch, units, now.at, noted_before=len(watched) + len(counted))
         facts += [*watched, *counted, *stepped, *deviations(site, batch, judgement, stepped, now.at, mint)]
         facts += not_reconciled(site, batch, counted, stepped, now.at, mint)
         if name in watches and any(isinstance(payload, BatchClosed) for payload in stepped):
@@ -136,8 +137,7 @@ def _ended(batch: BatchId, last: Watch | None) -> MonitoringEnded:
 
 def maturity_hours(batch: BatchState, now: datetime) -> float | None:
     """Hours since the first monitored phase began; None outside the monitored phases."""
-    phase = batch.current
-    if phase is None or not phase.monitored or batch.monitored_since is None:
+    if not batch.monitored or batch.monitored_since is None:
         return None
     return (now - batch.monitored_since).total_seconds() / 3600
 

@@ -29,7 +29,7 @@ from isogenic.authority.identities import (
 from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.batches.counts import CountsNoted, Tally
 from isogenic.batches.counts import follow as count
-from isogenic.batches.engine import BatchState, outputs
+from isogenic.batches.engine import BatchState, orders, outputs
 from isogenic.batches.engine import apply as apply_to_batch
 from isogenic.batches.facts import BatchManifestNoted, BatchStarted
 from isogenic.batches.serials import LabelsAccounted, LabelsIssued, Serials
@@ -41,6 +41,7 @@ from isogenic.materials.lots import LotCreated
 from isogenic.monitoring.facts import ModelPublished, MonitoringEnded, MonitoringStarted
 from isogenic.plant.drift import BatchDrifted, BatchDriftEnded, DriftEnded, DriftFound
 from isogenic.plant.model import SitePlant
+from isogenic.plant.services import ServiceOrder
 from isogenic.plant.settings import ReleasedSet, SettingsReleased, load_settings
 from isogenic.quality.deviations import DeviationOpened
 from isogenic.quality.specifications import Specification, SpecificationPublished, read_specification
@@ -105,17 +106,33 @@ class SiteState:
 
     def on_unit(self, unit: UnitId) -> BatchState | None:
         """The batch that holds a unit now."""
-        return next((batch for batch in self.running() if batch.control.unit == unit), None)
+        return next((batch for batch in self.running() if unit in batch.holds()), None)
 
     def outputs(self) -> dict[str, float]:
         """Every set-point in force, by tag: a function of noted facts only, so nothing is ever sent that was not noted (I3).
 
-        The last set-points of a closed batch stay in force until its unit has another: an aborted batch is closed in the
-        same scan that stops its feed. Its doses do not: they are done.
+        The last set-points on a unit stay in force until another batch has it: an aborted batch is closed in the same scan
+        that stops its feed. Its doses do not: they are done.
         """
-        newest = {batch.control.unit: batch for batch in self.batches.values()}
-        told = {unit: batch.setpoints if batch.closed else outputs(batch) for unit, batch in newest.items()}
-        return {f"{unit}.{signal}": value for unit, values in told.items() for signal, value in values.items()}
+        told: dict[str, float] = {}
+        for unit, batch in self.newest_on().items():
+            values = outputs(batch) if unit in batch.holds() else batch.setpoints
+            told |= {tag: value for tag, value in values.items() if tag.startswith(f"{unit}.")}
+        return told
+
+    def newest_on(self) -> dict[UnitId, BatchState]:
+        """Of each unit the batch that has it, or had it last; whichever ledger was folded first."""
+        newest: dict[UnitId, tuple[tuple[bool, datetime, BatchId], BatchState]] = {}
+        for batch in self.batches.values():
+            for held in batch.units.values():
+                rank = (held.unit in batch.holds(), held.at, batch.batch)
+                if held.unit not in newest or newest[held.unit][0] < rank:
+                    newest[held.unit] = (rank, batch)
+        return {unit: batch for unit, (_, batch) in newest.items()}
+
+    def orders(self) -> dict[str, ServiceOrder]:
+        """What services are told, by `UNIT.service`."""
+        return {tag: order for batch in self.running() for tag, order in orders(batch).items()}
 
 
 def apply(state: SiteState, fact: Fact) -> SiteState:

@@ -229,7 +229,7 @@ class ControlDesk:
         return BatchDetail(
             **self._batch(record),
             phases=story.phases(),
-            setpoints=dict(story.state.setpoints),
+            setpoints=story.state.named_setpoints(),
             prompts=story.prompts(),
             events=[f"{time(event.at)} {event.text}" for event in story.events],
             deviations=[deviation_line(each) for each in record.deviations.values()],

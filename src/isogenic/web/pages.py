@@ -285,7 +285,7 @@ def batch_page(request: Request, batch: str) -> Response | None:
 
     def parts() -> tuple[Markup, Markup, Markup]:
         record, story = desk.story(batch)
-        setpoints = _setpoints(story.state.setpoints)
+        setpoints = _setpoints(story.state.named_setpoints())
         deviations = [deviation_line(each) for each in record.deviations.values()]
         return batch_screen(desk.batch_line(record), story.phases(), story.prompts(), deviations, story.events, setpoints)
 

@@ -164,7 +164,7 @@ class SiteDesk:
         return BatchDetail(
             **self._line(story),
             phases=story.phases(),
-            setpoints=dict(story.state.setpoints),
+            setpoints=story.state.named_setpoints(),
             prompts=story.prompts(),
             events=[f"{time(event.at)} {event.text}" for event in story.events],
             deviations=[
