@@ -12,7 +12,7 @@ from tiny_floor import Floor
 
 from asked_recipe import NAMES, PICTURE
 from isogenic.batches.facts import AnswerCorrected, Entered, PromptAnswered, PromptAsked, PromptOverdue, PromptWitnessed
-from isogenic.batches.prompts import ANSWER_MAX, answer, correct, decline, open_prompts, waiting_for_witness, window, witness
+from isogenic.batches.prompts import ANSWER_MAX, answer, correct, decline, open_prompts, waiting_for_witness, window, withdraw, witness
 from isogenic.batches.talk import answer_digest
 from isogenic.errors import NotAllowed, NotFound, NotValid, Refusal
 from isogenic.ids import PersonId, PromptId
@@ -224,3 +224,27 @@ def test_whatever_is_given_becomes_an_answer_that_can_be_recorded_or_a_refusal(t
 
 
 FLOOR = asked_floor()
+
+
+def test_what_was_not_done_after_all_is_taken_back_and_asked_again() -> None:
+    floor = asked_floor()
+    weld(floor)
+    seen(floor)
+    with pytest.raises(NotValid, match="it takes a reason"):
+        withdraw(floor.batch, WELD, why="", by=BO, signs=pen(floor, "BO", "corrected"))
+    floor.note(withdraw(floor.batch, WELD, why="Pressed by mistake.", by=BO, signs=pen(floor, "BO", "corrected")))
+    assert (str(WELD) in waits(floor), WELD in floor.batch.answers, window(floor.batch, floor.batch.asked[SETTLED]).opens) == (True, False, None)
+    floor.kill()
+    weld(floor)
+    seen(floor)
+    assert WELD in floor.batch.answers
+
+
+def test_what_the_process_went_on_upon_is_not_taken_back() -> None:
+    floor = asked_floor("              - {prompt: bag, answer: confirm, text: The bag is connected}\n")
+    bag = PromptId("BAG-1")
+    floor.note(answer(floor.batch, bag, "yes", by=ANA))
+    for _ in range(9):
+        floor.scan()
+    with pytest.raises(NotAllowed, match="its phase is over"):
+        withdraw(floor.batch, bag, why="Pressed by mistake.", by=ANA, signs=pen(floor, "ANA", "corrected"))

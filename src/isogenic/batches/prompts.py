@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from isogenic.batches.facts import AnswerCorrected, Entered, PromptAnswered, PromptAsked, PromptOverdue, PromptWitnessed, WitnessDeclined
 from isogenic.batches.state import BatchState
 from isogenic.batches.states import FINAL, possible
-from isogenic.batches.talk import Said, answer_digest
+from isogenic.batches.talk import WITHDRAWN, Said, answer_digest
 from isogenic.clock import text_of_time
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import PersonId, PromptId
@@ -38,6 +38,7 @@ __all__ = [
     "check_answer",
     "correct",
     "decline",
+    "is_current",
     "needs_signature",
     "one_line",
     "open_prompts",
@@ -47,6 +48,7 @@ __all__ = [
     "questions",
     "waiting_for_witness",
     "window",
+    "withdraw",
     "witness",
 ]
 
@@ -320,6 +322,26 @@ def correct(
     reason = _reason(why, f"correct {prompt}")
     said = AnswerCorrected(state.batch, prompt, answer_digest(old), old.answer, corrected, reason, by, entered, one_line(scanned))
     return [replace(said, signature=_sign(answer_digest(said), signs, what=prompt))]
+
+
+def withdraw(state: BatchState, prompt: PromptId, *, why: str, by: PersonId, signs: Signs | None) -> list[Payload]:
+    """It was not done after all: the question is open again, while its phase runs. Takes no witness: it claims nothing."""
+    question(state, prompt)
+    what = f"cannot take back {prompt} of {state.batch}"
+    if prompt not in state.talk.newest:
+        raise NotAllowed(what, why="it has no answer in force", possible="decline it" if prompt in state.talk.given else "answer it")
+    if prompt in state.talk.given:
+        raise NotAllowed(what, why="a correction of it waits for a witness", possible="witness it, or decline")
+    if not is_current(state, prompt):
+        raise NotAllowed(what, why="its phase is over, and the process went on upon it", possible="tell quality: it takes a deviation")
+    old = state.talk.newest[prompt]
+    said = AnswerCorrected(state.batch, prompt, answer_digest(old), old.answer, WITHDRAWN, _reason(why, f"take back {prompt}"), by)
+    return [replace(said, signature=_sign(answer_digest(said), signs, what=prompt))]
+
+
+def is_current(state: BatchState, prompt: PromptId) -> bool:
+    """Whether the phase that asked it runs."""
+    return prompt in state.asked and state.state not in FINAL and state.current is not None and state.asked[prompt].phase == state.current.name
 
 
 def _reason(why: str, what: str) -> str:

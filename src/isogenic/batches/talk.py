@@ -27,8 +27,9 @@ from isogenic.ids import PromptId
 from isogenic.records import codec
 from isogenic.records.facts import Payload
 
-__all__ = ["Said", "Talk", "answer_digest", "follow", "in_force"]
+__all__ = ["WITHDRAWN", "Said", "Talk", "answer_digest", "follow", "in_force"]
 
+WITHDRAWN = ""  # what a correction says where the thing was not done after all
 T = TypeVar("T")
 Said = PromptAnswered | AnswerCorrected
 
@@ -82,6 +83,13 @@ def follow(talk: Talk, payload: Payload, at: datetime, *, asked: Mapping[PromptI
         case PromptAsked():
             return replace(talk, asked_at={**talk.asked_at, payload.prompt: at})
         case PromptAnswered() | AnswerCorrected():
+            if payload.answer == WITHDRAWN:
+                return replace(
+                    talk,
+                    newest=_without(talk.newest, payload.prompt),
+                    answered_at=_without(talk.answered_at, payload.prompt),
+                    witnesses=_without(talk.witnesses, payload.prompt),
+                )
             known = asked.get(payload.prompt)
             if known is not None and known.how.witness:
                 return replace(talk, given={**talk.given, payload.prompt: payload}, declined=_without(talk.declined, payload.prompt))

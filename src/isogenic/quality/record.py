@@ -265,6 +265,8 @@ def _answered(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
 def _took_part(record: LotRecord, payload: Any, fact: Fact) -> LotRecord:
     """Who witnessed, declined or corrected had a hand in the batch."""
     record = replace(record, operators=record.operators | {payload.by})
+    if fact.kind == "batch.answer_corrected" and not payload.answer and payload.prompt not in record.open_prompts:  # taken back
+        return replace(record, open_prompts={**record.open_prompts, payload.prompt: payload.why}, answered=record.answered - 1)
     return _settled(record, payload) if fact.kind == "batch.prompt_witnessed" and payload.prompt in record.open_prompts else record
 
 

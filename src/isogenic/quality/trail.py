@@ -186,7 +186,7 @@ def _of_batches(payload: Payload) -> Iterator[Change]:
         case PromptAnswered():
             yield Change(str(payload.batch), f"answer to {payload.prompt}", payload.answer)
         case AnswerCorrected():
-            yield Change(str(payload.batch), f"answer to {payload.prompt}", payload.answer, old=payload.was)
+            yield Change(str(payload.batch), f"answer to {payload.prompt}", payload.answer or "taken back", old=payload.was)
         case PromptWitnessed():
             yield Change(str(payload.batch), f"{payload.prompt} witnessed by", str(payload.by))
         case ResultReported():

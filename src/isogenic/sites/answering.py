@@ -4,6 +4,7 @@
     answer_prompt    the answer, and what it means for the lot's genealogy; or a refused scan, on record
     witness_answer   a second person signs the same, or declines
     correct_answer   a new answer that names the old one
+    withdraw_answer  it was not done after all
 
 Guarantees: whoever answers or witnesses is competent on the day, by what this site holds, link or no
 link, and a refusal says who could do it instead; a wrong label is recorded as an attempt and does not
@@ -36,7 +37,17 @@ from isogenic.records.facts import Payload
 from isogenic.records.notes import Signer
 from isogenic.sites.state import SiteState
 
-__all__ = ["Scan", "answer_prompt", "batch_here", "check_competence", "correct_answer", "look_at_scan", "who_else", "witness_answer"]
+__all__ = [
+    "Scan",
+    "answer_prompt",
+    "batch_here",
+    "check_competence",
+    "correct_answer",
+    "look_at_scan",
+    "who_else",
+    "withdraw_answer",
+    "witness_answer",
+]
 
 LOT_PROMPT = "-LOT"  # how the id of a prompt that asks for a material's lot ends
 WHO_ELSE_MAX = 5
@@ -256,6 +267,15 @@ def correct_answer(
     signs = _signs(person, Act.CORRECT_ANSWER, pen, now)
     noted = prompts.correct(asking, prompt, said, why=why, by=person.id, signs=signs, entered=entered, scanned=scanned)
     return [*noted, *([] if asked.how.witness else _material(asking, asked, noted[0]))]
+
+
+def withdraw_answer(
+    state: SiteState, person: Person, *, batch: BatchId, prompt: PromptId, why: str, now: datetime, pen: Signer | Pen | None
+) -> list[Payload]:
+    """It was not done after all: the question is open again."""
+    asking = batch_here(state, batch)
+    require(person, Act.CORRECT_ANSWER, site=state.site)
+    return prompts.withdraw(asking, prompt, why=why, by=person.id, signs=_signs(person, Act.CORRECT_ANSWER, pen, now))
 
 
 def _material(batch: BatchState, asked: PromptAsked, said: Said) -> list[Payload]:

@@ -18,13 +18,13 @@ from isogenic.laboratory.results import draw, report
 from isogenic.materials.lots import LotCreated
 from isogenic.recipes.publishing import control_recipe, recipe_digest
 from isogenic.records.facts import Payload
-from isogenic.sites.answering import answer_prompt, batch_here, correct_answer, witness_answer
+from isogenic.sites.answering import answer_prompt, batch_here, correct_answer, withdraw_answer, witness_answer
 from isogenic.sites.audiences import check_works_for
 from isogenic.sites.drift import check_runs_what_is_released
 from isogenic.sites.facts import BatchRefused
 from isogenic.sites.state import SiteState
 
-__all__ = ["answer_prompt", "command_batch", "correct_answer", "person_here", "report_result", "start_batch", "witness_answer"]
+__all__ = ["answer_prompt", "command_batch", "correct_answer", "person_here", "report_result", "start_batch", "withdraw_answer", "witness_answer"]
 
 
 def person_here(state: SiteState, person: PersonId) -> Person:

@@ -355,6 +355,7 @@ class Asked(BaseModel):
     entered: str = ""
     witnessed_by: str | None = None
     corrections: int = 0
+    current: bool = Field(default=False, description="its phase runs, so an answer can be taken back")
     place: int = Field(default=0, description="in the order of asking")
 
 

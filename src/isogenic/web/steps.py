@@ -5,6 +5,7 @@
     POST /api/batches/{batch}/prompts/{prompt}/witness      a second person signs
     POST /api/batches/{batch}/prompts/{prompt}/decline      ... or did not find it so
     POST /api/batches/{batch}/prompts/{prompt}/correction   a new answer that names the old one
+    POST /api/batches/{batch}/prompts/{prompt}/withdrawal   it was not done after all
     POST /api/batches/look                                  every note of the gate; nothing is started
     GET  /pictures/{digest}                                 a picture of a recipe, from this site's disk
 
@@ -68,6 +69,12 @@ class Correction(Signing):
 
     answer: Answered
     entered: Literal["typed", "scanned", "chosen"] = "typed"
+    why: Words
+
+
+class Withdrawal(Signing):
+    """Why it was not done after all, signed."""
+
     why: Words
 
 
@@ -153,6 +160,16 @@ def step_routes(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
                 entered=Entered(body.entered),
             )
         return done(said, guest, Act.CORRECT_ANSWER, prompt)
+
+    @app.post("/api/batches/{batch}/prompts/{prompt}/withdrawal", responses=PROBLEMS, tags=["acting"], summary="Take an answer back")
+    async def withdraw(batch: BatchText, prompt: PromptText, body: Withdrawal, guest: Asker) -> Reasoned:
+        """It was not done after all: the question is open again, while its phase runs. By signature, with the reason."""
+        pen = await pens.pen(guest, body, Act.CORRECT_ANSWER)
+        with desk.asking(guest, Act.CORRECT_ANSWER):
+            said = requests.withdraw_answer(
+                node.state, guest.person, batch=BatchId(batch), prompt=PromptId(prompt), why=body.why, now=node.clock.now().at, pen=pen
+            )
+        return desk.note(said, by=guest, act=Act.CORRECT_ANSWER)
 
     @app.post("/api/batches/look", responses=PROBLEMS, tags=["acting"], summary="Whether a batch may start")
     async def gate(body: Start, guest: Asker) -> list[NoteLine]:

@@ -31,7 +31,7 @@ from isogenic.batches.facts import (
     StateChanged,
     WitnessDeclined,
 )
-from isogenic.batches.prompts import needs_signature, window
+from isogenic.batches.prompts import is_current, needs_signature, window
 from isogenic.batches.states import FINAL, NEXT
 from isogenic.ids import BatchId, PromptId
 from isogenic.monitoring.facts import MonitoringStarted
@@ -147,6 +147,7 @@ class Story:
             "declined": talk.declined[prompt].why if prompt in talk.declined else "",
             "entered": str(answer.entered) if answer else "",
             "witnessed_by": str(witnessed.by) if witnessed else None,
+            "current": is_current(self.state, prompt),
             "corrections": self.corrections.get(prompt, 0),
         }
 
@@ -216,7 +217,8 @@ def _said(story: Story, fact: Fact) -> Event | None:
         case PromptAnswered():
             return _event(fact, f"answered {payload.prompt}: {payload.answer}")
         case AnswerCorrected():
-            return _event(fact, f"corrected {payload.prompt} from {payload.was} to {payload.answer}: {payload.why}", abnormal=True)
+            to = f"corrected {payload.prompt} from {payload.was} to {payload.answer}" if payload.answer else f"took back {payload.prompt}"
+            return _event(fact, f"{to}: {payload.why}", abnormal=True)
         case PromptWitnessed():
             return _event(fact, f"witnessed {payload.prompt}")
         case WitnessDeclined():

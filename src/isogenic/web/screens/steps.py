@@ -354,9 +354,10 @@ def _done(work: Work) -> Markup | None:
                     data_words=words,
                     data_was=_shown(each, each.answer),
                     data_kind=each.kind,
+                    data_current="true" if each.current else None,
                     data_choices="\n".join(each.choices),
                 )
-                if work.may_answer and each.kind != "confirm"
+                if work.may_answer and (each.kind != "confirm" or each.current)
                 else None,
             )
         )
@@ -431,7 +432,16 @@ def _correct_dialog() -> Markup:
                 h("p.who", data_slot="was"),
                 h("p.small", "It stays on record, with your name beside the new one."),
             ),
-            h("label.field", h("span", "What is right"), h("input", type="text", name="answer", required=True, maxlength="400", autocomplete="off")),
+            h(
+                "label.field.right",
+                h("span", "What is right"),
+                h("input", type="text", name="answer", required=True, maxlength="400", autocomplete="off"),
+            ),
+            h(
+                "label.choice.tall.undo",
+                h("input", type="checkbox", name="undo"),
+                h("span", h("b", "It was not done"), "The question is open again."),
+            ),
             h("div.choices.small", data_slot="choices"),
             h("label.field", h("span", "Why"), h("input", type="text", name="why", required=True, maxlength="300", autocomplete="off")),
             h("div.chips", *reasons),

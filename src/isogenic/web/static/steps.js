@@ -119,7 +119,7 @@
     if (document.activeElement !== field) return;
     if (event.ctrlKey && event.key === "]") { event.preventDefault(); field.value += LABEL_GS; strokes.push(performance.now()); return; } // GS, as a wedge sends it
     if (event.key.length === 1) { if (!field.value) strokes = []; strokes.push(performance.now()); }
-    if (event.key === "Enter" && one("dialog[open]")) { act.scanned = byScanner(); event.preventDefault(); one("#correct input[name=why]").focus(); return; } // a scanner ends with it; the signature is still missing
+    if (event.key === "Enter" && one("dialog[open]")) { act.entered = byScanner() ? "scanned" : "typed"; event.preventDefault(); one("#correct input[name=why]").focus(); return; } // a scanner ends with it; the signature is still missing
     if (event.key === "Backspace") strokes.push(performance.now() - 10 * WEDGE_MS); // a hand was in it
   }, true);
   document.addEventListener("pointerup", (event) => { if (!event.target.closest?.("input, button, a, dialog, label")) ready(); });
@@ -211,9 +211,17 @@
     one("[data-close]", dialog).hidden = true; // nobody is signed in: there is nothing to go back to
     one("input[name=person]", dialog).focus();
   };
+  const undone = (dialog, is) => {
+    one(".right", dialog).hidden = is;
+    one("[data-slot=choices]", dialog).hidden = is;
+    one("input[name=answer]", dialog).required = !is;
+    act.path = act.path.replace(/(withdrawal|correction)$/, is ? "withdrawal" : "correction");
+  };
+  document.addEventListener("change", (event) => { if (event.target.name === "undo") undone(event.target.closest("dialog"), event.target.checked); });
   const bodyOf = (dialog) => {
     const form = one("form", dialog), body = { ...act.body };
-    if (dialog.id === "correct") body.entered = act.scanned ? "scanned" : "typed";
+    if (act.path.endsWith("/withdrawal")) return { meaning: body.meaning, why: form.elements.why.value.trim() };
+    if (dialog.id === "correct") body.entered = act.entered || "typed";
     for (const name of ["why", "answer"]) if (form.elements[name]) body[name] = form.elements[name].value.trim();
     return body;
   };
@@ -276,11 +284,15 @@
     if (target.dataset.correct) {
       const dialog = open("#correct", { words: target.dataset.words, was: target.dataset.was });
       act = { path: target.dataset.correct, body: { meaning: dialog.dataset.meaning, entered: "typed" }, signs: true };
+      const undo = one("input[name=undo]", dialog), only = target.dataset.kind === "confirm";
+      one(".undo", dialog).hidden = !target.dataset.current;
+      undo.checked = only;
+      undone(dialog, only);
       const choices = (target.dataset.choices || "").split("\n").filter(Boolean);
       one("[data-slot=choices]", dialog).replaceChildren(...choices.map((each) => { const made = document.createElement("button"); made.type = "button"; made.className = "second chip"; made.dataset.fill = each; made.textContent = each; return made; }));
       return;
     }
-    if (target.dataset.fill) { act.scanned = false; one("#correct input[name=answer]").value = target.dataset.fill; return; }
+    if (target.dataset.fill) { act.entered = "chosen"; one("#correct input[name=answer]").value = target.dataset.fill; return; }
     if (target.dataset.reason) { one("input[name=why]", target.closest("dialog")).value = target.dataset.reason; return; }
     if (target.dataset.dialog) { act = {}; open(target.dataset.dialog); return; }
     if (target.dataset.command) {
