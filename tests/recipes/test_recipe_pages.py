@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from recipe_desk import GENERAL, changed, text
+from two_units import TWO_UNITS
 
 from isogenic.errors import NotAllowed, NotValid
 from isogenic.recipes import pages
@@ -42,7 +43,9 @@ PAGES = {
     "show_site.txt": lambda: pages.show(text("porto.site.yaml"), name="porto.site.yaml"),
     "diff.txt": lambda: pages.diff(GENERAL, next_version()),
     "diff_site.txt": lambda: pages.diff(text("leeds.site.yaml"), text("porto.site.yaml")),
-    "affected.txt": lambda: pages.affected(GENERAL, changed("version: 1", "version: 2", of=faster_stirrer()), SITES),
+    "affected.txt": lambda: without_digests(pages.affected(GENERAL, changed("version: 1", "version: 2", of=faster_stirrer()), SITES)),
+    "chart.txt": lambda: pages.chart(TWO_UNITS)[0],
+    "chart.svg": lambda: pages.chart(TWO_UNITS)[1],
     "derive_leeds.txt": lambda: without_digests(pages.derive(GENERAL, text("leeds.site.yaml"), text("leeds.plant.yaml"))),
     "derive_porto.txt": lambda: without_digests(pages.derive(GENERAL, text("porto.site.yaml"), text("porto.plant.yaml"), unit="SB-200")),
 }

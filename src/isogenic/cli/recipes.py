@@ -49,6 +49,19 @@ def recipe_affected(
     print(pages.affected(read_text(old), read_text(new), [(path.name, read_text(path)) for path in sites]))
 
 
+@recipe_app.command("chart")
+def recipe_chart(path: Document, out: Annotated[Path | None, typer.Option(help="Write it as SVG to this file.", show_default=False)] = None) -> None:
+    """Show the procedure as a chart, or write it as an SVG picture."""
+    from isogenic.recipes import pages
+
+    text, picture = pages.chart(read_text(path), name=path.name)
+    if out is None:
+        print(text)
+        return
+    out.write_text(picture, encoding="utf-8")
+    print(f"{out.name}: {len(picture.encode())} bytes")
+
+
 @recipe_app.command("export")
 def recipe_export(
     path: Document,

@@ -188,8 +188,8 @@ def _place(general: GeneralRecipe, target: Target, name: str) -> str:
     """Where in the recipe a target stands."""
     if target is Target.PARAMETER:
         return f"formula.{name}.value"
-    inside, leaf = ("prompts", "text") if target is Target.QUESTION else ("phases", "title")
-    return _ends(Same(general)).get((inside, name, leaf), f"procedure.{name}")
+    places = [("prompts", name, "text")] if target is Target.QUESTION else [(where, name, "title") for where in ("phases", "on_hold", "on_restart")]
+    return next((path for each in places if (path := _ends(Same(general)).get(each))), f"procedure.{name}")
 
 
 def leaves(value: object, path: str) -> Iterator[tuple[str, str]]:

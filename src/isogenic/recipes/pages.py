@@ -21,6 +21,7 @@ from isogenic.recipes.affected import affected as reached
 from isogenic.recipes.batchml_mapping import document_of, recipe_of
 from isogenic.recipes.changes import What, changes, dose_text, prompt_text
 from isogenic.recipes.derive import CLASS_UNITS, control_digest, derivable, derive_control, derive_master
+from isogenic.recipes.drawing import as_svg, as_text
 from isogenic.recipes.general import KIND, load_general
 from isogenic.recipes.model import ControlDose, ControlPhase, ControlRecipe, DoseRule, GeneralRecipe, Parameter, Phase, SiteDocument
 from isogenic.recipes.scaling import Per
@@ -28,7 +29,7 @@ from isogenic.recipes.site import KIND as SITE_KIND
 from isogenic.recipes.site import derive_site, load_site
 from isogenic.recipes.writing import written
 
-__all__ = ["affected", "check", "control_text", "derive", "diff", "export_batchml", "import_batchml", "show"]
+__all__ = ["affected", "chart", "check", "control_text", "derive", "diff", "export_batchml", "import_batchml", "show"]
 
 PER_TEXT = {Per.UNIT: "", Per.VOLUME: " /L", Per.CELLS: " per 1e6 cells", Per.KLA: " kLa", Per.TIP_SPEED: " tip speed"}
 REACHED_MAX = 40  # lines of one master recipe: more is another process
@@ -223,6 +224,15 @@ def _affected_lines(before: GeneralRecipe, after: GeneralRecipe, found: Sequence
         yield "To renew in the sites' documents"
         for site, renew in {each.site: each.renew for each in found}.items():
             yield from (f"  {site}  {line}" for line in renew)
+
+
+# --- chart --------------------------------------------------------------------------------------
+
+
+def chart(text: str, *, name: str = "recipe") -> tuple[str, str]:
+    """The procedure of a general recipe as lines of text, and as an SVG picture."""
+    recipe = load_general(text, name=name)
+    return as_text(recipe), as_svg(recipe)
 
 
 # --- BatchML ------------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 
+from isogenic.recipes.charts import text_of
 from isogenic.recipes.comparison import Same
 from isogenic.recipes.model import Need, Parameter, SiteRecipe, UnitProcedure
 
-__all__ = ["MAIN", "Slice", "named_parameters", "slices"]
+__all__ = ["Slice", "named_parameters", "slices"]
 
-MAIN = "main"  # the role of a recipe that names one class only
 _NAMED = re.compile(r"@([a-z][a-z0-9_]*)")
 
 
@@ -29,25 +29,21 @@ class Slice:
     equipment_class: str
     needs: tuple[Need, ...]
     parts: tuple[UnitProcedure, ...]
-    chart: str
+    chart: str  # of all unit procedures: when its own begin depends on the others
     formula: Mapping[str, Parameter]  # only what is named
 
 
 def slices(recipe: SiteRecipe) -> tuple[Slice, ...]:
     """One for each role, in the order of the recipe."""
     found = []
-    for role, (equipment_class, needs) in _roles(recipe).items():
-        parts = tuple(each for each in recipe.procedure.unit_procedures if getattr(each, "role", MAIN) == role)
+    for role in recipe.general.roles.values():
+        parts = tuple(each for each in recipe.procedure.unit_procedures if each.role == role.name)
         named: frozenset[str] = frozenset()
-        for value in (*parts, *needs):
+        for value in (*parts, *role.needs):
             named |= named_parameters(value, recipe.formula)
         formula = {name: recipe.formula[name] for name in recipe.formula if name in named}
-        found.append(Slice(role, equipment_class, needs, parts, "", formula))
+        found.append(Slice(role.name, role.equipment_class, role.needs, parts, text_of(recipe.procedure.chart), formula))
     return tuple(found)
-
-
-def _roles(recipe: SiteRecipe) -> dict[str, tuple[str, tuple[Need, ...]]]:
-    return {MAIN: (recipe.general.equipment_class, recipe.general.needs)}
 
 
 # --- what names what ----------------------------------------------------------------------------
