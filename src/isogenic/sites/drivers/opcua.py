@@ -26,7 +26,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import asyncua.ua
@@ -40,6 +39,7 @@ from isogenic.plant.model import Module, Role, Signal, SitePlant
 from isogenic.plant.readings import Frame, Quality, TagIndex
 from isogenic.plant.settings import read_text
 from isogenic.sites.drivers.certificates import OpcUaTrust
+from isogenic.sites.drivers.links import Connection
 from isogenic.units import converter
 
 __all__ = ["ANSWER_LIMIT_S", "BACKOFF_MAX_S", "BACKOFF_MIN_S", "Connection", "OpcUaDriver", "overflow"]
@@ -61,14 +61,6 @@ logging.getLogger("asyncua").setLevel(logging.CRITICAL)
 
 _Ua = Any  # a value of asyncua's, whose types do not say what may be None
 ua: _Ua = asyncua.ua
-
-
-class Connection(StrEnum):
-    """Where a module's connection stands."""
-
-    CONNECTING = "connecting"  # never answered yet
-    CONNECTED = "connected"
-    LOST = "lost"
 
 
 class OpcUaDriver:

@@ -187,5 +187,15 @@ def _mtp(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) ->
     return MtpDriver(plant, manifests_in(folder, plant), clock=clock, answer_limit_s=limit_s)
 
 
+def _sila(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) -> Driver:
+    from isogenic.sites.drivers.sila import SilaDriver
+
+    return SilaDriver(plant, clock=clock, answer_limit_s=limit_s, folder=folder / "sila" if folder is not None else None)
+
+
 # A kind's libraries are imported only where a module speaks it.
-_MAKERS: Mapping[Spoken, Callable[[SitePlant, Clock, float, Path | None], Driver]] = {Spoken.OPCUA: _opcua, Spoken.MTP: _mtp}
+_MAKERS: Mapping[Spoken, Callable[[SitePlant, Clock, float, Path | None], Driver]] = {
+    Spoken.OPCUA: _opcua,
+    Spoken.MTP: _mtp,
+    Spoken.SILA: _sila,
+}
