@@ -45,6 +45,7 @@ from isogenic.plant.mtp.states import COMMANDS, FINAL, NEXT, Command, ServiceSta
 from isogenic.plant.mtp.units import unit_of
 from isogenic.plant.readings import Frame, Quality, TagIndex
 from isogenic.plant.services import STATE_SIGNAL, ServiceOrder
+from isogenic.sites.drivers.certificates import OpcUaTrust
 from isogenic.sites.drivers.opcua import ANSWER_LIMIT_S, Connection, OpcUaDriver
 from isogenic.units import converter
 
@@ -88,8 +89,9 @@ class MtpDriver:
         clock: Clock,
         answer_limit_s: float = ANSWER_LIMIT_S,
         confirm_limit_s: float = CONFIRM_LIMIT_S,
+        trust: OpcUaTrust | None = None,
     ) -> None:
-        """Refused at once, with every reason, where a manifest lacks what the plant document binds."""
+        """Refused at once, with every reason, where a manifest lacks what the plant document binds. `trust`: as for OPC UA."""
         self.index = TagIndex([signal.tag for signal in plant.signals()])
         self._answer_s, self._confirm_s = answer_limit_s, confirm_limit_s
         self._services: dict[str, _Service] = {}
@@ -100,7 +102,7 @@ class MtpDriver:
         if reasons:
             raise NotValid(f"cannot drive the modules of {plant.site}", why="; ".join(reasons[:10]), possible="isogenic module check")
         known = {unit.id: _resolved(unit, manifests, self._services) for unit in plant.units.values()}
-        self._inner = OpcUaDriver(replace(plant, units=known), clock=clock, answer_limit_s=answer_limit_s)
+        self._inner = OpcUaDriver(replace(plant, units=known), clock=clock, answer_limit_s=answer_limit_s, trust=trust)
         self._own = np.array([self._inner.index.of(tag) for tag in self.index.tags], dtype=np.intp)
         self._judged = [_Judged.of(tag, known, self.index, self._inner.index) for tag in self.index.tags]
         self._busy = {key: asyncio.Lock() for key in self._services}
@@ -237,7 +239,7 @@ class _Service:
         await self._take_control(command, state, seen, talk)
         if command in (Command.START, Command.RESTART):
             await self._prepare(order, talk)
-        await self._command(command, state, talk)
+        await self._command(command, state, seen, talk)
         if command in (Command.START, Command.RESTART):
             await self._confirm_start(order, talk)
 
@@ -323,11 +325,14 @@ class _Service:
             ):
                 raise _NotDone(f"parameters {', '.join(shut)} are not open: {actual} stays off")
 
-    async def _command(self, command: Command, state: ServiceState, talk: _Talk) -> None:
+    async def _command(self, command: Command, state: ServiceState, before: Mapping[str, Any], talk: _Talk) -> None:
         """Exactly one bit, only if it is enabled, confirmed by the state that it leads to."""
         words = {"CommandEn": self.control["CommandEn"]}
-        able = await talk.until(words, lambda seen: isinstance(seen["CommandEn"], int) and bool(seen["CommandEn"] & command))
-        if able is None:
+
+        def able(seen: Mapping[str, Any]) -> bool:
+            return isinstance(seen["CommandEn"], int) and bool(seen["CommandEn"] & command)
+
+        if not able(before) and await talk.until(words, able) is None:
             raise _NotDone(f"the module does not enable {command.name.lower()} in {_word(state)} (CommandEn)")
         await talk.write({"command": (self.control["CommandExt"], int(command))})
         current = {word: self.control[word] for word in ("StateCur", "CommandExt")}
@@ -336,9 +341,10 @@ class _Service:
         def left(seen: Mapping[str, Any]) -> bool:
             return seen["StateCur"] != state or (again and seen["CommandExt"] == 0)
 
-        if await talk.until(current, left) is None:
+        seen = await talk.until(current, left)
+        if seen is None:
             raise _NotDone(f"{command.name.lower()} was told and is not confirmed: it is still {_word(state)}")
-        now = self._state(await talk.read(current))
+        now = self._state(seen)
         if now not in _LED[command]:
             raise _NotDone(f"{command.name.lower()} was told and it is {_word(now)}")
 
@@ -356,7 +362,7 @@ class _Service:
                 raise _NotDone(f"it was started with procedure {number} and runs {runs}")
 
 
-_LOOKED_AT = ("StateCur", "ProcedureCur", "StateAutAct", "SrcExtAct", "OSLevel")
+_LOOKED_AT = ("StateCur", "CommandEn", "ProcedureCur", "StateAutAct", "SrcExtAct", "OSLevel", "CommandExt")  # the last for its type only
 
 
 def _word(state: ServiceState) -> str:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from isogenic.ids import ModuleId
 from isogenic.plant.model import Protocol as Spoken
 from isogenic.plant.model import SitePlant
 from isogenic.plant.readings import Frame, Quality, Sink, Source, TagIndex
+
+if TYPE_CHECKING:
+    from isogenic.sites.drivers.certificates import OpcUaTrust
 
 __all__ = ["Driver", "SeveralDrivers", "drivers_for"]
 
@@ -173,18 +176,23 @@ def drivers_for(plant: SitePlant, *, clock: Clock, answer_limit_s: float, folder
     return SeveralDrivers(plant, made)
 
 
-def _opcua(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) -> Driver:
+def _trust(folder: Path | None) -> OpcUaTrust | None:
     from isogenic.sites.drivers.certificates import FOLDER, OpcUaTrust
+
+    return OpcUaTrust(folder / FOLDER) if folder is not None else None
+
+
+def _opcua(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) -> Driver:
     from isogenic.sites.drivers.opcua import OpcUaDriver
 
-    return OpcUaDriver(plant, clock=clock, answer_limit_s=limit_s, trust=OpcUaTrust(folder / FOLDER) if folder is not None else None)
+    return OpcUaDriver(plant, clock=clock, answer_limit_s=limit_s, trust=_trust(folder))
 
 
 def _mtp(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) -> Driver:
     from isogenic.sites.drivers.manifests import manifests_in
     from isogenic.sites.drivers.mtp import MtpDriver
 
-    return MtpDriver(plant, manifests_in(folder, plant), clock=clock, answer_limit_s=limit_s)
+    return MtpDriver(plant, manifests_in(folder, plant), clock=clock, answer_limit_s=limit_s, trust=_trust(folder))
 
 
 def _sila(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) -> Driver:
