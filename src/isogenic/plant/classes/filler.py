@@ -18,6 +18,8 @@ REJECTED = "rejected_"  # a count of rejected containers; the rest of its name i
 
 _CONTAINERS = parameter("containers", "1", "Containers", 0.0, 100_000.0)
 
+_SAMPLES = parameter("samples", "1", "Containers set aside as samples", 0.0, 1_000.0)
+
 _SERVICES = (
     service(
         "fill",
@@ -28,7 +30,13 @@ _SERVICES = (
         procedures=("peristaltic", "gravimetric"),
     ),
     service("stopper", "Close", _CONTAINERS, procedures=("press_fit", "crimp")),
-    service("inspect", "Inspect", _CONTAINERS, procedures=("camera", "camera_and_headspace")),
+    service(
+        "inspect",
+        "Inspect",
+        _CONTAINERS,
+        _SAMPLES,
+        procedures=("camera", "camera_and_headspace"),
+    ),
     service("label", "Label", _CONTAINERS),
 )
 
