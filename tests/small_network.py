@@ -221,7 +221,9 @@ class Network:
         """The operator starts a batch, and the gate allows it."""
         node = self.nodes[site]
         person = requests.person_here(node.state, OPERATORS[site])
-        payloads, _ = requests.start_batch(node.state, person, recipe=RECIPE, version=1, unit=UNITS[site], lot=lot, mint=node.mint)
+        payloads, _ = requests.start_batch(
+            node.state, person, recipe=RECIPE, version=1, unit=UNITS[site], lot=lot, mint=node.mint, now=node.clock.now().at
+        )
         node.note(payloads, actor=Actor(str(person.id), "operator", "password"))
         return node.state.lots[lot].batch
 

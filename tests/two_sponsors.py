@@ -6,8 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
+from clear_lines import make_ready
 from isogenic.authority.rules import Act
-from isogenic.ids import BatchId, LotId, RecipeId
+from isogenic.ids import BatchId, LotId, RecipeId, SponsorId
 from isogenic.network import decisions
 from isogenic.records.facts import Actor
 from isogenic.sim.world import document
@@ -56,15 +57,19 @@ async def publish(network: Network, text: str, recipe: RecipeId) -> None:
 def start(network: Network, recipe: RecipeId, lot: LotId) -> BatchId:
     node = network.nodes[LEEDS]
     person = requests.person_here(node.state, OPERATORS[LEEDS])
-    payloads, _ = requests.start_batch(node.state, person, recipe=recipe, version=1, unit=UNITS[LEEDS], lot=lot, mint=node.mint)
+    payloads, _ = requests.start_batch(
+        node.state, person, recipe=recipe, version=1, unit=UNITS[LEEDS], lot=lot, mint=node.mint, now=node.clock.now().at
+    )
     node.note(payloads, actor=Actor(str(person.id), "operator", "password"))
     return node.state.lots[lot].batch
 
 
 async def run_and_abort(network: Network, recipe: RecipeId, lot: LotId) -> BatchId:
     """A batch that runs for some hours and is given up, so that the vessel is free for the next sponsor."""
-    batch = start(network, recipe, lot)
     node = network.nodes[LEEDS]
+    if node.state.lines:  # somebody's batch was on it before
+        await make_ready(network, lot, serial=str(lot)[-2:], recipe=recipe, sponsor=SponsorId(BORAGE if recipe == OTHER_RECIPE else ASTER))
+    batch = start(network, recipe, lot)
     for _ in range(3):
         await network.scan(hours=2)
         network.answer_all(batch)

@@ -16,11 +16,12 @@ from isogenic.checks import Severity, stops
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import BatchId, LotId, PersonId, PromptId, RecipeId, SampleId, SeededMint, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
+from isogenic.materials.clearance import LineTaken
 from isogenic.materials.lots import LotCreated, MaterialUsed
 from isogenic.sites import requests
 from isogenic.sites.facts import BatchRefused
 from isogenic.sites.state import SiteState
-from small_network import ANA, LEEDS, LOT, OPERATORS, RECIPE, UNITS, Network
+from small_network import ANA, LEEDS, LOT, OPERATORS, RECIPE, START, UNITS, Network
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def lea(state: SiteState) -> Person:
 
 
 def start(state: SiteState, person: Person, *, unit: UnitId = UNITS[LEEDS], lot: LotId = LOT, version: int = 1):  # type: ignore[no-untyped-def]
-    return requests.start_batch(state, person, recipe=RECIPE, version=version, unit=unit, lot=lot, mint=SeededMint(3))
+    return requests.start_batch(state, person, recipe=RECIPE, version=version, unit=unit, lot=lot, mint=SeededMint(3), now=START)
 
 
 # ---- starting ----
@@ -54,7 +55,7 @@ def start(state: SiteState, person: Person, *, unit: UnitId = UNITS[LEEDS], lot:
 
 def test_a_batch_starts_with_its_lot_its_recipe_and_who_started_it(ready: SiteState) -> None:
     payloads, notes = start(ready, lea(ready))
-    assert [type(each) for each in payloads] == [LotCreated, BatchStarted, StateChanged]
+    assert [type(each) for each in payloads] == [LotCreated, BatchStarted, StateChanged, LineTaken]
     assert stops(notes) == []
     assert notes[-1].severity is Severity.GOOD
     assert (payloads[1].lot, payloads[1].unit, payloads[1].by) == (LOT, UNITS[LEEDS], OPERATORS[LEEDS])
@@ -99,7 +100,7 @@ def test_what_is_not_there_is_not_found(ready: SiteState) -> None:
     with pytest.raises(NotFound, match="MAB-FB version 1"):
         start(ready, lea(ready), version=7)
     with pytest.raises(NotFound):
-        requests.start_batch(ready, lea(ready), recipe=RecipeId("X"), version=1, unit=UNITS[LEEDS], lot=LOT, mint=SeededMint(1))
+        requests.start_batch(ready, lea(ready), recipe=RecipeId("X"), version=1, unit=UNITS[LEEDS], lot=LOT, mint=SeededMint(1), now=START)
 
 
 def test_before_the_directory_is_here_nobody_can_act(ready: SiteState) -> None:

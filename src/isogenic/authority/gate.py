@@ -77,7 +77,7 @@ def check_recipe_is_accepted_here(recipe: RecipeAtSite, site: SiteId) -> list[No
     return _verdict("check_recipe_is_accepted_here", wrong, f"{site} accepted the recipe", owner=Role.PROCESS_ENGINEER)
 
 
-def check_two_people_approved(digest: str, approvals: tuple[Signature, ...], directory: Directory) -> list[Note]:
+def check_two_people_approved(digest: str, approvals: tuple[Signature, ...], directory: Directory, *, what: str = "recipe") -> list[Note]:
     """One person authored this very text and another approved it, each in a role that may, with the keys and roles on file."""
     wrong = []
     people: dict[Act, set[str]] = {act: set() for act in APPROVAL_ACTS}
@@ -88,20 +88,20 @@ def check_two_people_approved(digest: str, approvals: tuple[Signature, ...], dir
             wrong.append(str(trouble))
             continue
         if signature.digest != digest:
-            wrong.append(f"{signature.printed_name} signed another text than this recipe")
+            wrong.append(f"{signature.printed_name} signed another text than this {what}")
             continue
         done = [act for act in APPROVAL_ACTS if signature.meaning == MEANINGS[act] and signature.role in roles_that_may(act)]
         if not done:
-            wrong.append(f"{signature.printed_name} signed as {signature.role}, meaning {signature.meaning!r}: that does not approve a recipe")
+            wrong.append(f"{signature.printed_name} signed as {signature.role}, meaning {signature.meaning!r}: that does not approve a {what}")
         for act in done:
             people[act].add(signature.person)
     signed = set().union(*people.values())
     missing = [MEANINGS[act] for act, by in people.items() if not by]
     if missing:
-        wrong.append(f"nobody who may has signed the recipe as {' or as '.join(missing)}")
+        wrong.append(f"nobody who may has signed the {what} as {' or as '.join(missing)}")
     elif len(signed) < APPROVALS_NEEDED:
-        wrong.append(f"the recipe is signed by {len(signed)} of the {APPROVALS_NEEDED} people that it takes")
-    return _verdict("check_two_people_approved", wrong, f"the recipe is signed by {', '.join(sorted(signed))}", owner=Role.QUALITY)
+        wrong.append(f"the {what} is signed by {len(signed)} of the {APPROVALS_NEEDED} people that it takes")
+    return _verdict("check_two_people_approved", wrong, f"the {what} is signed by {', '.join(sorted(signed))}", owner=Role.QUALITY)
 
 
 def check_unit_is_free(unit: UnitAtSite) -> list[Note]:

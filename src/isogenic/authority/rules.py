@@ -1,7 +1,7 @@
 """Who may do what: one table of rules, each with its clause and its reason.
 
     act                     roles                              and
-    sign_recipe_as_author   process engineer
+    sign_recipe_as_author   process engineer                   (of a changeover matrix, too)
     approve_recipe          quality, qualified person          not the recipe's author
     start_batch             operator                           of this site
     answer_prompt           operator                           of this site
@@ -20,6 +20,12 @@
     revoke_key              quality, qualified person, administrator
     grant_competence        quality, qualified person          not for themselves
     withdraw_competence     quality, qualified person
+    receive_material        operator, analyst, quality         of this site
+    release_material        quality, qualified person          of this site, not who received it
+    block_material          quality, qualified person          of this site
+    install_assembly        operator                           of this site
+    assign_line             operator                           of this site
+    clear_line              operator, analyst, quality         of this site
     read                    everybody                          of this site
 
 Guarantees: `may` names every rule that is broken, not only the first; with none broken it
@@ -66,6 +72,12 @@ class Act(StrEnum):
     REVOKE_KEY = "revoke_key"
     GRANT_COMPETENCE = "grant_competence"
     WITHDRAW_COMPETENCE = "withdraw_competence"
+    RECEIVE_MATERIAL = "receive_material"
+    RELEASE_MATERIAL = "release_material"
+    BLOCK_MATERIAL = "block_material"
+    INSTALL_ASSEMBLY = "install_assembly"
+    ASSIGN_LINE = "assign_line"
+    CLEAR_LINE = "clear_line"
     READ = "read"
 
     @property
@@ -97,6 +109,12 @@ _WORDS: Mapping[Act, str] = {
     Act.REVOKE_KEY: "revoke a key",
     Act.GRANT_COMPETENCE: "grant the competence",
     Act.WITHDRAW_COMPETENCE: "withdraw the competence",
+    Act.RECEIVE_MATERIAL: "receive a material",
+    Act.RELEASE_MATERIAL: "release a material for use",
+    Act.BLOCK_MATERIAL: "reject or recall a material",
+    Act.INSTALL_ASSEMBLY: "install an assembly",
+    Act.ASSIGN_LINE: "assign a line to a lot",
+    Act.CLEAR_LINE: "clear a line",
     Act.READ: "read",
 }
 
@@ -134,6 +152,9 @@ NOT_THE_AUTHOR = Rule(
 NOT_AN_OPERATOR = Rule(
     "check_judge_did_not_run_the_batch", "21 CFR 211.22(a)", "who ran the batch does not judge it", lambda person, at: person.id not in at.operators
 )
+NOT_THE_RECEIVER = Rule(
+    "check_releaser_did_not_receive", "21 CFR 211.22(a)", "who received a material does not release it", lambda person, at: person.id != at.author
+)
 NOT_THE_HOLDER = Rule(
     "check_granter_is_not_the_holder", "21 CFR 211.25(a)", "nobody attests their own competence", lambda person, at: person.id != at.author
 )
@@ -169,10 +190,17 @@ _ROLES: Mapping[Act, tuple[Role, ...]] = {
     Act.REVOKE_KEY: (Role.QUALITY, Role.QUALIFIED_PERSON, Role.ADMINISTRATOR),
     Act.GRANT_COMPETENCE: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.WITHDRAW_COMPETENCE: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.RECEIVE_MATERIAL: (Role.OPERATOR, Role.ANALYST, Role.QUALITY),
+    Act.RELEASE_MATERIAL: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.BLOCK_MATERIAL: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.INSTALL_ASSEMBLY: (Role.OPERATOR,),
+    Act.ASSIGN_LINE: (Role.OPERATOR,),
+    Act.CLEAR_LINE: (Role.OPERATOR, Role.ANALYST, Role.QUALITY),
     Act.READ: tuple(Role),
 }
 _ALSO: Mapping[Act, tuple[Rule, ...]] = {
     Act.APPROVE_RECIPE: (NOT_THE_AUTHOR,),
+    Act.RELEASE_MATERIAL: (NOT_THE_RECEIVER,),
     Act.GRANT_COMPETENCE: (NOT_THE_HOLDER,),
     Act.DISPOSE_DEVIATION: (NOT_AN_OPERATOR,),
     Act.RELEASE_LOT: (NOT_AN_OPERATOR,),

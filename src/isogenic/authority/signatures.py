@@ -76,6 +76,8 @@ MEANINGS: Mapping[Act, str] = {
     Act.ENROL_PASSKEY: "enrolled",
     Act.ERASE_PERSON: "erasure ordered",
     Act.REVOKE_KEY: "revoked",
+    Act.RELEASE_MATERIAL: "released for use",
+    Act.BLOCK_MATERIAL: "rejected for use",
     Act.GRANT_COMPETENCE: "competence granted",
     Act.WITHDRAW_COMPETENCE: "competence withdrawn",
 }

@@ -27,8 +27,13 @@ from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.authority.revocation import KeyHistory, KeyRevoked
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteId
+from isogenic.materials.changeover import ChangeoverPublished
+from isogenic.materials.lots import MaterialUsed
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.network.facts import HeartbeatKept, PageRefused
+from isogenic.network.stocks import Stocks
+from isogenic.network.stocks import apply as apply_to_stocks
+from isogenic.network.stocks import used as used_in
 from isogenic.plant.drift import DriftEnded, DriftFound
 from isogenic.plant.settings import SettingsReleased
 from isogenic.quality.deviations import Deviation
@@ -71,6 +76,10 @@ OURS_TO_SAY = DECISIONS | {
     "authority.person_disabled",
     "authority.person_enabled",
     "authority.key_revoked",
+    "materials.assemblies_used",
+    "materials.changeover_approved",
+    "materials.changeover_published",
+    "materials.changeover_submitted",
     "monitoring.model_published",
     "network.claim_refused",
     "plant.settings_released",
@@ -164,6 +173,7 @@ class ControlState:
     refusals: Mapping[LotId, tuple[ReleaseRefused, ...]] = field(default_factory=dict)
     entitlements: Entitlements = field(default_factory=Entitlements)  # who may have which ledger
     competences: Competences = field(default_factory=Competences)  # who is trained for what
+    stocks: Stocks = field(default_factory=Stocks)  # materials at every site, and what went into what
     announced: tuple[Announced, ...] = ()  # what our house says for sites, in order
     told: Mapping[SiteId, tuple[str, ...]] = field(default_factory=dict)  # digests of such facts in the ledger written for each
 
@@ -233,6 +243,9 @@ def fold(state: ControlState, facts: Iterable[Fact], *, place: Place) -> Control
     for fact in facts:
         name = batch_of(fact)
         claim = (place.ledger, BatchId(name)) if name else None
+        if fact.kind.startswith("materials."):
+            stocks = apply_to_stocks(state.stocks, fact, site=place.site, ours=place.ours, sponsor=place.sponsor)
+            state = state if stocks is state.stocks else replace(state, stocks=stocks)
         if place.ours:
             state = _announced(state, fact, place)
             state = _of_house(state, fact) if place.site is None else _of_directed(state, fact, place.site, evidence)
@@ -245,6 +258,8 @@ def fold(state: ControlState, facts: Iterable[Fact], *, place: Place) -> Control
         elif claim is not None and (known := _claimed(evidence, fact, claim, place)) is not None:
             unseen = evidence.get(claim)
             evidence[claim] = apply_to_lot(known, fact)
+            if isinstance(fact.payload, MaterialUsed) and fact.payload.lot == evidence[claim].lot:
+                state = replace(state, stocks=used_in(state.stocks, fact))
             touched.add(claim[1])
             if (unseen is None or unseen.lot is None) and evidence[claim].lot is not None:
                 state = _decided_before(state, place.site, claim[1], before=evidence | {claim: known}, evidence=evidence, directed=directed)
@@ -320,7 +335,7 @@ def _announced(state: ControlState, fact: Fact, place: Place) -> ControlState:
     """What is said in the house for sites, and what each site was told of it."""
     payload, to = fact.payload, None
     match payload:
-        case DirectoryPublished() | SpecificationPublished() | ModelPublished():
+        case DirectoryPublished() | SpecificationPublished() | ModelPublished() | ChangeoverPublished():
             pass
         case PasskeyEnrolled() | PasskeyRemoved() | KeyReplaced() | PersonDisabled() | PersonEnabled():
             pass

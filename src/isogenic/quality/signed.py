@@ -7,6 +7,9 @@
     authority.key_revoked         revoke_key                       site, ledgers with their sizes, new key, reason
     recipe.approved               sign as author, or approve       digest of the text
     recipe.site_document_approved sign as author, or approve       digest of the site's document
+    materials.decided             release or block a material      the receipt as noted, the decision, its reason
+    materials.changeover_approved sign as author, or approve       digest of the text
+    materials.changeover_published  both, by two people            digest of the text that the fact holds
     recipe.published              both, by two people              digest of the text that the fact holds
     quality.trail_reviewed        review_trail                     which lines of which facts, with which remark
     authority.passkey_enrolled    enrol_passkey, by that person    person, passkey, domain
@@ -40,7 +43,9 @@ from isogenic.batches.facts import AnswerCorrected, BatchStarted, PromptAnswered
 from isogenic.batches.prompts import needs_signature
 from isogenic.batches.talk import answer_digest
 from isogenic.checks import Note, Severity
-from isogenic.ids import BatchId, DeviationId, PromptId
+from isogenic.ids import BatchId, DeviationId, PromptId, ReceiptId
+from isogenic.materials.changeover import ChangeoverApproved, ChangeoverPublished, digest_of_matrix
+from isogenic.materials.receipts import MaterialDecided, MaterialReceived, ReceiptCommand, decision_digest
 from isogenic.quality.deviations import DeviationDisposed, DeviationOpened, disposition_digest
 from isogenic.quality.release import LotRejected, LotReleased, noted_release_digest, rejection_digest
 from isogenic.quality.trail_review import TrailReviewed, noted_review_digest
@@ -58,6 +63,8 @@ WITH_SIGNATURES = frozenset(
     {
         "authority.key_revoked",
         "authority.passkey_enrolled",
+        "materials.changeover_approved",
+        "materials.changeover_published",
         "quality.deviation_disposed",
         "quality.lot_rejected",
         "quality.lot_released",
@@ -81,15 +88,31 @@ def check_signed_facts(facts: Sequence[Fact], keys: Sequence[Key] | None = None)
         if isinstance(fact.payload, DeviationOpened):
             opened.setdefault(fact.payload.deviation, []).append(fact.payload)
     steps = _Steps.of(facts)
+    receipts: dict[ReceiptId, list[MaterialReceived]] = {}
+    for fact in facts:
+        if isinstance(fact.payload, MaterialReceived):
+            receipts.setdefault(fact.payload.receipt, []).append(fact.payload)
     signed = [
         fact
         for fact in facts
-        if fact.kind not in _ELSEWHERE and (fact.kind in WITH_SIGNATURES or holds_signature(fact.payload) or steps.to_be_signed(fact.payload))
+        if fact.kind not in _ELSEWHERE
+        and (
+            fact.kind in WITH_SIGNATURES
+            or holds_signature(fact.payload)
+            or steps.to_be_signed(fact.payload)
+            or isinstance(fact.payload, MaterialDecided)
+        )
     ]
     wrong = [
         f"in {fact.kind} at {fact.ref}: {why}"
         for fact in signed
-        for why in (steps.wrong(fact, fact.payload) if isinstance(fact.payload, _OF_PEOPLE) else _wrong(fact, opened))
+        for why in (
+            steps.wrong(fact, fact.payload)
+            if isinstance(fact.payload, _OF_PEOPLE)
+            else _decided(fact.payload, receipts.get(fact.payload.receipt, []))  # at the site that holds it, or at the control site
+            if isinstance(fact.payload, MaterialDecided)
+            else _wrong(fact, opened)
+        )
     ]
     if wrong:
         return [Note("check_signed_facts", Severity.STOP, text) for text in wrong]
@@ -117,6 +140,10 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
         case KeyRevoked():
             site = str(payload.site)
             yield from _does(payload.signature, (Act.REVOKE_KEY,), revocation_digest(payload.site, payload.ledgers, payload.key, payload.reason))
+        case ChangeoverApproved():
+            yield from _does(payload.signature, _FOR_RECIPES, payload.digest)
+        case ChangeoverPublished():
+            yield from _both(payload.approvals, _FOR_RECIPES, digest_of_matrix(payload.text))
         case RecipeApproved():
             yield from _does(payload.signature, _FOR_RECIPES, payload.digest)
         case SiteDocumentApproved():
@@ -124,12 +151,7 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
             yield from _does(payload.signature, _FOR_RECIPES, payload.digest)
         case RecipePublished():
             site = str(payload.site)
-            for signature in payload.approvals:
-                yield from _does(signature, _FOR_RECIPES, digest_of(payload.text))
-            if {each.meaning for each in payload.approvals} != {MEANINGS[act] for act in _FOR_RECIPES}:
-                yield "an author and an approver must have signed"
-            if len({each.person for each in payload.approvals}) < len(_FOR_RECIPES):
-                yield "two different people must have signed"
+            yield from _both(payload.approvals, _FOR_RECIPES, digest_of(payload.text))
         case TrailReviewed():
             site = str(payload.site)
             yield from _does(payload.signature, (Act.REVIEW_TRAIL,), noted_review_digest(payload))
@@ -197,6 +219,33 @@ class _Steps:
                     yield "it witnesses an answer that is not in these ledgers"
                 elif first.by == payload.by:  # 21 CFR 211.101(d): one person does it, a second verifies
                     yield f"{payload.by} witnessed what {payload.by} did"
+
+
+def _both(approvals: Sequence[Signature], acts: tuple[Act, ...], digest: str) -> Iterator[str]:
+    """An author and an approver, two different people, signed it."""
+    for signature in approvals:
+        yield from _does(signature, acts, digest)
+    if {each.meaning for each in approvals} != {MEANINGS[act] for act in acts}:
+        yield "an author and an approver must have signed"
+    if len({each.person for each in approvals}) < len(acts):
+        yield "two different people must have signed"
+
+
+def _decided(decided: MaterialDecided, received: Sequence[MaterialReceived]) -> Iterator[str]:
+    """A decision on a received lot is signed over the receipt as it was noted; to use a lot up takes no signature."""
+    if decided.signature is None:
+        if decided.command is not ReceiptCommand.USE_UP:
+            yield "nobody signed it"
+        return
+    if len(received) != 1:
+        yield f"{decided.receipt} was received {len(received)} times in these ledgers, so nobody can say what was signed"
+        return
+    act = Act.RELEASE_MATERIAL if decided.command is ReceiptCommand.RELEASE else Act.BLOCK_MATERIAL
+    yield from _does(decided.signature, (act,), decision_digest(received[0], decided.command, decided.why))
+    if decided.signature.person != decided.by:
+        yield f"it is signed by {decided.signature.person}, and says that {decided.by} did it"
+    if act is Act.RELEASE_MATERIAL and received[0].by == decided.by:
+        yield f"{decided.by} released what {decided.by} received"
 
 
 def _does(signature: Signature, acts: tuple[Act, ...], digest: str) -> Iterator[str]:

@@ -92,6 +92,7 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
 
     from isogenic.network.control import SILENT_S
     from isogenic.network.home import publish_documents
+    from isogenic.network.materials import Telling
     from isogenic.network.server import node_server, quiet_server, started
     from isogenic.records.beacon import BEACON_S
     from isogenic.records.scrub import scrub_for_ever
@@ -130,6 +131,8 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
         )
     )
 
+    telling = Telling()
+
     async def watch() -> None:
         since = 0.0
         while True:
@@ -137,6 +140,7 @@ async def _run_control(home: ControlHome, *, clock: Clock, ready: Path | None, s
                 node.watch_clock()
                 node.note_withheld()
                 node.note_silence(clock.now().at, silent_s=SILENT_S * speed)
+                telling.look(node)
                 node.close_talk()
                 since += 1.0
                 if since >= BEACON_S:

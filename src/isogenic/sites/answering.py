@@ -35,6 +35,7 @@ from isogenic.materials.lots import use
 from isogenic.recipes.model import Answer
 from isogenic.records.facts import Payload
 from isogenic.records.notes import Signer
+from isogenic.sites.materials import check_material_scan, check_typed_lot, patient_of, received_as, used_by
 from isogenic.sites.state import SiteState
 
 __all__ = [
@@ -118,6 +119,7 @@ def look_at_scan(state: SiteState, batch: BatchState, asked: PromptAsked, text: 
         *_of_somebody_else(state, batch, label),
         *_elsewhere(state, batch, label, expects),
         *_used(state, batch, asked, label),
+        *(note.text for note in check_material_scan(state, batch, label, expects, material=asked.how.material, now=now)),
     ]
     stop = [Note("check_scan", Severity.STOP, text, "operator") for text in wrong]
     return Scan(label, stop or [Note("check_scan", Severity.GOOD, label.words)])
@@ -143,7 +145,7 @@ def _of_somebody_else(state: SiteState, batch: BatchState, label: Label) -> Iter
     """One patient's material never joins another's batch (I5): the first patient that a batch names is its patient."""
     if label.batch is not None and label.batch != batch.batch:
         yield f"it is of {label.batch}, this is {batch.batch}"
-    known = next((other.patient for other in _labels(batch) if other.patient is not None), None)
+    known = patient_of(state, batch.lot) or next((other.patient for other in _labels(batch) if other.patient is not None), None)
     if label.patient is not None and known is not None and label.patient != known:
         yield "it is another patient's"
 
@@ -217,13 +219,14 @@ def answer_prompt(
         if scan.label is None or scan.against:
             return [_refused(asking, prompt, scan, answer, entered=entered, by=person.id)]
         said, scanned = scan.label.id, answer
+    _require_received(state, asking, asked, said, now)
     if look_only:
         prompts.check_answer(asking, prompt, said, now=now)
         return []
     noted = prompts.answer(
         asking, prompt, said, by=person.id, entered=entered, scanned=scanned, now=now, signs=_signs(person, Act.ANSWER_PROMPT, pen, now)
     )
-    return [*noted, *([] if asked.how.witness else _material(asking, asked, noted[0]))]
+    return [*noted, *([] if asked.how.witness else _material(state, asking, asked, noted[0], now))]
 
 
 def witness_answer(
@@ -238,7 +241,7 @@ def witness_answer(
         return prompts.decline(asking, prompt, by=person.id, why=declined)
     _require_competence(state, person, Act.WITNESS_ANSWER, asked, now=now, but=given.by if given else person.id)
     witnessed = prompts.witness(asking, prompt, by=person.id, signs=_signs(person, Act.WITNESS_ANSWER, pen, now))
-    return [*witnessed, *(_material(asking, asked, given) if given else [])]
+    return [*witnessed, *(_material(state, asking, asked, given, now) if given else [])]
 
 
 def correct_answer(
@@ -264,9 +267,10 @@ def correct_answer(
         if scan.label is None or scan.against:
             return [_refused(asking, prompt, scan, answer, entered=entered, by=person.id)]
         said, scanned = scan.label.id, answer
+    _require_received(state, asking, asked, said, now)
     signs = _signs(person, Act.CORRECT_ANSWER, pen, now)
     noted = prompts.correct(asking, prompt, said, why=why, by=person.id, signs=signs, entered=entered, scanned=scanned)
-    return [*noted, *([] if asked.how.witness else _material(asking, asked, noted[0]))]
+    return [*noted, *([] if asked.how.witness else _material(state, asking, asked, noted[0], now))]
 
 
 def withdraw_answer(
@@ -278,13 +282,22 @@ def withdraw_answer(
     return prompts.withdraw(asking, prompt, why=why, by=person.id, signs=_signs(person, Act.CORRECT_ANSWER, pen, now))
 
 
-def _material(batch: BatchState, asked: PromptAsked, said: Said) -> list[Payload]:
+def _require_received(state: SiteState, batch: BatchState, asked: PromptAsked, said: str, now: datetime) -> None:
+    """A lot number that was typed is that of a lot that may be used, where stock is kept."""
+    if asked.kind is Answer.SCAN or not asked.prompt.rpartition("-")[0].endswith(LOT_PROMPT):
+        return
+    against = stops(check_typed_lot(state, batch, said, now=now))
+    if against:
+        raise NotAllowed(f"cannot take {said[:40]!r} for {asked.prompt}", why="; ".join(note.text for note in against), possible="use a released lot")
+
+
+def _material(state: SiteState, batch: BatchState, asked: PromptAsked, said: Said, now: datetime) -> list[Payload]:
     """Which lot went in: by a scan of a material, or by a prompt called `medium_lot`. A corrected lot joins the genealogy; the wrong one stays."""
     answered: PromptAnswered = in_force(said)
     name, _, _run = asked.prompt.rpartition("-")
     if asked.kind is Answer.SCAN and asked.how.expects == Expects.MATERIAL:
         label = read_label(answered.scanned)
-        return [use(batch.lot, batch=batch.batch, material=asked.how.material or name.lower(), used_lot=label.lot or label.id)]
+        return [use(batch.lot, batch=batch.batch, material=asked.how.material or name.lower(), used_lot=received_as(state, batch, label, now=now))]
     if not name.endswith(LOT_PROMPT):
         return []
-    return [use(batch.lot, batch=batch.batch, material=name.removesuffix(LOT_PROMPT).lower(), used_lot=answered.answer)]
+    return [use(batch.lot, batch=batch.batch, material=name.removesuffix(LOT_PROMPT).lower(), used_lot=used_by(state, answered.answer))]

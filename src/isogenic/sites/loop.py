@@ -38,6 +38,7 @@ from isogenic.plant.readings import Frame, Quality, Reading
 from isogenic.quality.deviations import RECONCILIATION, DeviationOpened, Origin, Severity, open_from_finding
 from isogenic.records.facts import Payload
 from isogenic.sites.acceptance import answer_publication
+from isogenic.sites.materials import lines_due
 from isogenic.sites.state import SiteState
 
 __all__ = ["INDICATOR", "Scan", "Site", "deviations", "maturity_hours", "monitored_values", "scan", "watch"]
@@ -68,7 +69,7 @@ class Scan:
 def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
     """One scan: everything that the site does of its own accord, as facts. Pure."""
     state = site.state
-    facts: list[Payload] = answer_publications(state)
+    facts: list[Payload] = [*answer_publications(state), *lines_due(state)]
     watches, judgements = dict(site.watches), {}
     for batch in state.running():
         name, readings = batch.control.batch, seen.unit(batch.control.unit)

@@ -6,6 +6,8 @@ The node notes the payloads with the person as actor.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from isogenic.authority.gate import RecipeAtSite, UnitAtSite, may_start
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, require
@@ -13,8 +15,9 @@ from isogenic.batches import engine
 from isogenic.batches.states import Command
 from isogenic.checks import Note, Severity, stops
 from isogenic.errors import NotAllowed, NotFound, NotValid
-from isogenic.ids import BatchId, LotId, Mint, PersonId, RecipeId, SampleId, UnitId
+from isogenic.ids import BatchId, IdentityCode, LotId, Mint, PersonId, RecipeId, SampleId, UnitId
 from isogenic.laboratory.results import draw, report
+from isogenic.materials.changeover import Occupant
 from isogenic.materials.lots import LotCreated
 from isogenic.recipes.publishing import control_recipe, recipe_digest
 from isogenic.records.facts import Payload
@@ -22,6 +25,7 @@ from isogenic.sites.answering import answer_prompt, batch_here, correct_answer, 
 from isogenic.sites.audiences import check_works_for
 from isogenic.sites.drift import check_runs_what_is_released
 from isogenic.sites.facts import BatchRefused
+from isogenic.sites.materials import check_materials_allow, product_of, start_on_line
 from isogenic.sites.state import SiteState
 
 __all__ = ["answer_prompt", "command_batch", "correct_answer", "person_here", "report_result", "start_batch", "withdraw_answer", "witness_answer"]
@@ -42,7 +46,16 @@ def check_there_is_room(state: SiteState) -> list[Note]:
 
 
 def start_batch(
-    state: SiteState, person: Person, *, recipe: RecipeId, version: int, unit: UnitId, lot: LotId, mint: Mint
+    state: SiteState,
+    person: Person,
+    *,
+    recipe: RecipeId,
+    version: int,
+    unit: UnitId,
+    lot: LotId,
+    mint: Mint,
+    now: datetime,
+    patient: IdentityCode | None = None,
 ) -> tuple[list[Payload], list[Note]]:
     """The gate (I2), then the batch: its facts, or one `BatchRefused`, and every note of every check."""
     asked = state.plant.unit(unit)
@@ -75,13 +88,17 @@ def start_batch(
     )
     notes += check_there_is_room(state)
     notes += check_runs_what_is_released(state, unit)
+    occupant = Occupant(lot, product_of(publication.text), sponsor, patient)
+    if holder is None:  # else it is said already that the unit is taken
+        notes += check_materials_allow(state, unit, occupant, now=now)
     against = stops(notes)
     if against or control is None:
         reasons = tuple(note.text for note in against)
         return [BatchRefused(lot, recipe, unit, person.id, reasons)], notes
-    created = LotCreated(lot=lot, product=control.product, batch=batch, site=state.site)
+    created = LotCreated(lot=lot, product=control.product, batch=batch, site=state.site, patient=patient)
     begun = engine.begin(control, sponsor=sponsor, recipe_digest=publication.digest, by=person.id)
-    return [created, *begun], [*notes, Note("start_batch", notes[0].severity, f"{batch} started on {asked.id}")]
+    taken = start_on_line(state, unit, occupant, batch=batch)
+    return [created, *begun, *taken], [*notes, Note("start_batch", notes[0].severity, f"{batch} started on {asked.id}")]
 
 
 def command_batch(state: SiteState, person: Person, *, batch: BatchId, command: Command, why: str) -> list[Payload]:

@@ -37,7 +37,12 @@ from isogenic.batches.serials import follow as follow_labels
 from isogenic.errors import NotValid
 from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SampleId, SiteId, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
-from isogenic.materials.lots import LotCreated
+from isogenic.materials import clearance, lots, stock
+from isogenic.materials.assemblies import AssembliesUsed
+from isogenic.materials.changeover import ChangeoverPublished
+from isogenic.materials.clearance import Line
+from isogenic.materials.lots import Genealogy, LotCreated
+from isogenic.materials.stock import Stock
 from isogenic.monitoring.facts import ModelPublished, MonitoringEnded, MonitoringStarted
 from isogenic.plant.drift import BatchDrifted, BatchDriftEnded, DriftEnded, DriftFound
 from isogenic.plant.model import SitePlant
@@ -92,6 +97,11 @@ class SiteState:
     released_settings: ReleasedSet | None = None  # what the control site says this site's modules must be set to, the newest
     drifts: Mapping[str, DriftFound] = field(default_factory=dict)  # that stand, by `MODULE.setting`
     batch_drifts: Mapping[BatchId, Mapping[str, BatchDrifted]] = field(default_factory=dict)  # of each batch: that stand
+    stock: Stock = field(default_factory=Stock)  # received lots, assemblies, and what other sites used
+    genealogy: Genealogy = field(default_factory=Genealogy)
+    lines: Mapping[UnitId, Line] = field(default_factory=dict)  # from the house
+    changeover: ChangeoverPublished | None = None  # from the control ledger, the newest
+
     disk_full: bool = False
     locked: tuple[tuple[datetime, AccountLocked], ...] = ()  # when, and which: until somebody has looked, at most `LOCKED_MAX`
 
@@ -143,6 +153,8 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
         folded = apply_to_batch(state.batches.get(batch), fact)
         if folded is not None:
             state = replace(state, batches={**state.batches, batch: folded})
+    if fact.kind.startswith("materials."):
+        return _of_materials(state, fact)
     match payload:
         case DiskFilled() | DiskFreed():
             return replace(state, disk_full=isinstance(payload, DiskFilled))
@@ -221,3 +233,20 @@ def apply(state: SiteState, fact: Fact) -> SiteState:
         case HouseReadingsSealed():
             return replace(state, house_sealed={**state.house_sealed, UnitId(payload.unit): payload})
     return state
+
+
+def _of_materials(state: SiteState, fact: Fact) -> SiteState:
+    """What came in, what was done with it, and where the lines stand. What other sites used and the matrix count from the control site only."""
+    ours = written_by(fact.ref.ledger) != CONTROL
+    match fact.payload:
+        case ChangeoverPublished() as published:
+            newer = state.changeover is None or state.changeover.version <= published.version
+            return replace(state, changeover=published) if newer and not ours else state
+        case AssembliesUsed() if ours:
+            return state
+    return replace(
+        state,
+        stock=stock.apply(state.stock, fact),
+        genealogy=lots.apply(state.genealogy, fact),
+        lines=clearance.apply(state.lines, fact),
+    )

@@ -135,6 +135,7 @@ class Start(Body):
     version: Version
     unit: UnitText
     lot: LotText
+    patient: Annotated[str, Field(max_length=40, description="identity code, of a lot that is made for one patient")] = ""
 
 
 class Command(Body):

@@ -18,7 +18,7 @@ from isogenic.authority.identities import AttemptsAcknowledged
 from isogenic.authority.rules import Act
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound
-from isogenic.ids import BatchId, LotId, NodeId, RecipeId, SampleId, SiteId, UnitId
+from isogenic.ids import BatchId, IdentityCode, LotId, NodeId, RecipeId, SampleId, SiteId, UnitId
 from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.ledger import Ledger, Stage
 from isogenic.sites import requests
@@ -314,6 +314,8 @@ def _acting(app: FastAPI, desk: SiteDesk, door: Door) -> None:
                 unit=UnitId(body.unit),
                 lot=LotId(body.lot),
                 mint=node.mint,
+                now=node.clock.now().at,
+                patient=IdentityCode(body.patient) if body.patient else None,
             )
         done = desk.note(payloads, by=guest, act=Act.START_BATCH)
         if against := stops(notes):  # the refusal itself is on record, with every reason

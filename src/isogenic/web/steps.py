@@ -26,7 +26,7 @@ from isogenic.batches.facts import Entered, ScanRefused
 from isogenic.batches.prompts import needs_signature, question
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound
-from isogenic.ids import BatchId, LotId, PromptId, RecipeId, UnitId
+from isogenic.ids import BatchId, IdentityCode, LotId, PromptId, RecipeId, UnitId
 from isogenic.records.facts import Payload
 from isogenic.sites import requests
 from isogenic.sites.answering import batch_here
@@ -183,6 +183,8 @@ def step_routes(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
                 unit=UnitId(body.unit),
                 lot=LotId(body.lot),
                 mint=node.mint,
+                now=node.clock.now().at,
+                patient=IdentityCode(body.patient) if body.patient else None,
             )
         against = stops(notes)
         notes = [each for each in notes if each.check != "start_batch"]  # that it is started is not so yet

@@ -146,7 +146,9 @@ class People:
             lot = lot_name(machine.site, len(node.state.lots) + 1)
             if lot in node.state.lots:
                 continue
-            payloads, _ = requests.start_batch(node.state, operator, recipe=RECIPE, version=VERSION, unit=unit, lot=lot, mint=node.mint)
+            payloads, _ = requests.start_batch(
+                node.state, operator, recipe=RECIPE, version=VERSION, unit=unit, lot=lot, mint=node.mint, now=node.clock.now().at
+            )
             noted = node.note(payloads, actor=_actor(operator, Act.START_BATCH))
             if taken:
                 assert isinstance(noted[0].payload, BatchRefused), "a batch was started on a unit that is taken"
