@@ -13,6 +13,7 @@ from isogenic.errors import NotAllowed, NotValid
 from isogenic.recipes import pages
 from isogenic.recipes.changes import Change, ChangeKind, changes
 from isogenic.recipes.general import load_general
+from isogenic.recipes.master_record import as_text
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -46,6 +47,10 @@ PAGES = {
     "affected.txt": lambda: without_digests(pages.affected(GENERAL, changed("version: 1", "version: 2", of=faster_stirrer()), SITES)),
     "chart.txt": lambda: pages.chart(TWO_UNITS)[0],
     "chart.svg": lambda: pages.chart(TWO_UNITS)[1],
+    "master_record.txt": lambda: as_text(pages.record_of(TWO_UNITS)),
+    "master_record_leeds.txt": lambda: without_digests(
+        as_text(pages.record_of(GENERAL, site=text("leeds.site.yaml"), plant=text("leeds.plant.yaml"), unit="BR-50"))
+    ),
     "derive_leeds.txt": lambda: without_digests(pages.derive(GENERAL, text("leeds.site.yaml"), text("leeds.plant.yaml"))),
     "derive_porto.txt": lambda: without_digests(pages.derive(GENERAL, text("porto.site.yaml"), text("porto.plant.yaml"), unit="SB-200")),
 }

@@ -62,6 +62,28 @@ def recipe_chart(path: Document, out: Annotated[Path | None, typer.Option(help="
     print(f"{out.name}: {len(picture.encode())} bytes")
 
 
+@recipe_app.command("record")
+def recipe_record(
+    path: Document,
+    site: Annotated[Path | None, typer.Option(help="The site's recipe document, for a record of one site.", show_default=False)] = None,
+    plant: Annotated[Path | None, typer.Option(help="The site's plant document.", show_default=False)] = None,
+    unit: Annotated[str, typer.Option(help="For which unit. Default: the first of the class.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write it as PDF to this file.", show_default=False)] = None,
+) -> None:
+    """The master batch record: the procedure on paper, with room for entries and signatures."""
+    from isogenic.clock import SystemClock
+    from isogenic.recipes import master_record, pages
+
+    general = read_text(path)
+    record = pages.record_of(general, site=read_text(site) if site else "", plant=read_text(plant) if plant else "", unit=unit)
+    if out is None:
+        print(master_record.as_text(record))
+        return
+    data = master_record.as_pdf(record, document=general, at=SystemClock().now().at)
+    out.write_bytes(data)
+    print(f"{out.name}: {len(data)} bytes")
+
+
 @recipe_app.command("export")
 def recipe_export(
     path: Document,

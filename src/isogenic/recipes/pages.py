@@ -23,13 +23,14 @@ from isogenic.recipes.changes import What, changes, dose_text, prompt_text
 from isogenic.recipes.derive import CLASS_UNITS, control_digest, derivable, derive_control, derive_master
 from isogenic.recipes.drawing import as_svg, as_text
 from isogenic.recipes.general import KIND, load_general
+from isogenic.recipes.master_record import MasterRecord, master_record
 from isogenic.recipes.model import ControlDose, ControlPhase, ControlRecipe, DoseRule, GeneralRecipe, Parameter, Phase, SiteDocument
-from isogenic.recipes.scaling import Per
+from isogenic.recipes.scaling import Per, values_for
 from isogenic.recipes.site import KIND as SITE_KIND
 from isogenic.recipes.site import derive_site, load_site
 from isogenic.recipes.writing import written
 
-__all__ = ["affected", "chart", "check", "control_text", "derive", "diff", "export_batchml", "import_batchml", "show"]
+__all__ = ["affected", "chart", "check", "control_text", "derive", "diff", "export_batchml", "import_batchml", "record_of", "show"]
 
 PER_TEXT = {Per.UNIT: "", Per.VOLUME: " /L", Per.CELLS: " per 1e6 cells", Per.KLA: " kLa", Per.TIP_SPEED: " tip speed"}
 REACHED_MAX = 40  # lines of one master recipe: more is another process
@@ -233,6 +234,25 @@ def chart(text: str, *, name: str = "recipe") -> tuple[str, str]:
     """The procedure of a general recipe as lines of text, and as an SVG picture."""
     recipe = load_general(text, name=name)
     return as_text(recipe), as_svg(recipe)
+
+
+# --- master batch record ------------------------------------------------------------------------
+
+
+def record_of(general: str, *, site: str = "", plant: str = "", unit: str = "") -> MasterRecord:
+    """The master batch record of a general recipe, or of a site's unit with its numbers; `NotAllowed` where the unit cannot run it."""
+    recipe = load_general(general)
+    if not (site and plant):
+        if site or plant or unit:
+            raise NotValid("cannot make the record", why="a record for a site takes its site document and its plant document")
+        return master_record(recipe)
+    there = load_plant(plant, name="plant document")
+    master = derive_master(derive_site(recipe, load_site(site)), there)
+    name = UnitId(unit) if unit else master.units[0]
+    failed = stops(derivable(master, there.unit(name)))
+    if failed:
+        raise NotAllowed(f"cannot make the record for {name}", why="; ".join(note.text for note in failed))
+    return master_record(master, values=values_for(master.formula, there.unit(name)), unit=str(name))
 
 
 # --- BatchML ------------------------------------------------------------------------------------
