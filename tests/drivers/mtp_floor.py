@@ -132,7 +132,6 @@ class Floor:
         """Another controller behind the same wire, as if nothing had been told yet: a server costs more than a test."""
         self.pea = self.server.pea = pea
         self.server.late_s = 0.0
-        self.driver._given.clear()
         self.driver.changes()
         await self.server.follow()
 

@@ -96,17 +96,6 @@ def test_a_service_that_is_over_is_not_started_before_it_is_reset():
     run(test)
 
 
-def test_an_order_that_was_carried_out_is_not_carried_out_twice_even_if_the_service_is_idle_again():
-    async def test():
-        async with floor() as site:
-            assert await site.told("start", 1) == ""
-            site.pea.decide("Cell_Fill", Command.RESET)  # somebody at the module
-            assert await site.told("start", 1) == ""
-            assert site.pea.run("Cell_Fill").state is S.IDLE
-
-    run(test)
-
-
 REFUSED = [
     ({"command": "dance"}, "'dance' is no command; possible are reset, start, stop, hold, unhold, pause, resume, abort, restart, complete"),
     ({"command": "resume"}, "it is idle: resume is not possible; possible are start, stop, abort"),
@@ -249,8 +238,7 @@ def test_a_controller_that_restarts_cold_is_idle_and_is_taken_control_of_again()
             assert await site.told("start", 1) == ""
             await site.again(Pea(DEFINITION, {"Cell_Fill": Stands(S.EXECUTE)}))
             await site.settled("fill_state", (float(S.IDLE), "good"))
-            assert await site.told("start", 1) == ""  # it was carried out: whoever decides has to decide anew
-            assert site.pea.run("Cell_Fill").state is S.IDLE
+            assert site.pea.values["Cell_Fill.StateOffAct"] is True
             assert await site.told("start", 2) == ""
             assert site.pea.run("Cell_Fill").state is S.EXECUTE
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from isogenic.plant.mtp.states import AFTER, COMMANDS, NEXT, ServiceState
 
-__all__ = ["STATE_SIGNAL", "ServiceOrder", "explained"]
+__all__ = ["STATE_SIGNAL", "ServiceOrder", "Unheard", "explained"]
 
 STATE_SIGNAL = "_state"
 
@@ -29,6 +29,12 @@ class ServiceOrder:
     procedure: str = ""  # with a start; empty: the service's default
     parameters: dict[str, float] = field(default_factory=dict)  # with a start
     number: int = 0  # rises by one with each order of a batch to this service
+
+
+class Unheard(str):
+    """Why an order did not reach its module, or was not answered in time: no refusal, and to be told again."""
+
+    __slots__ = ()
 
 
 def explained(was: ServiceState, now: ServiceState, *, told: Collection[str]) -> bool:

@@ -64,6 +64,7 @@ from isogenic.sites.live import Thinned
 from isogenic.sites.loop import Site, scan
 from isogenic.sites.manifests import manifests_due
 from isogenic.sites.mending import Mending
+from isogenic.sites.ordering import Ordering, refusals
 from isogenic.sites.readings import Readings, ReadingsPlan
 from isogenic.sites.room import Room
 from isogenic.sites.state import SiteState, apply
@@ -139,6 +140,7 @@ class SiteNode:
         self.ledgers, self.control, self.blobs, self.hot = dict(ledgers), control, blobs, hot
         self.readings = Readings(hot, blobs, readings or ReadingsPlan(), state=lambda: self.state, note=self.note)
         self.clock, self.mint, self.equipment, self.software = clock, mint, equipment, software
+        self.ordering = Ordering(equipment)
         self.site = Site(state)
         self.actor = Actor.node(state.site)
         self.time = ClockWatch(clock, str(state.site))
@@ -347,6 +349,7 @@ class SiteNode:
         for unit, values in self._seen().items():
             self._thinned.see(unit, values)
         await self._write()
+        self.note(refusals(self.state.running(), await self.ordering.give(self.state.orders())))
         for payload in decided.facts:
             if isinstance(payload, BatchClosed):
                 self.readings.close(payload.batch)
@@ -491,6 +494,7 @@ class SiteNode:
                 tasks.create_task(self._witness_for_ever())
                 tasks.create_task(scrub_for_ever(self.mending.scrub, self.mending.look, self.mending.mend_once))
         finally:
+            await self.ordering.close()
             self._close_talk(self.journal.open() if self.journal else [])
             self.readings.flush()
             if not self.returning.waits:

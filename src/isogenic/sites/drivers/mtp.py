@@ -44,7 +44,7 @@ from isogenic.plant.mtp.model import DataAssembly, Item, Kind, Manifest
 from isogenic.plant.mtp.states import COMMANDS, FINAL, NEXT, Command, ServiceState, state_of
 from isogenic.plant.mtp.units import unit_of
 from isogenic.plant.readings import Frame, Quality, TagIndex
-from isogenic.plant.services import STATE_SIGNAL, ServiceOrder
+from isogenic.plant.services import STATE_SIGNAL, ServiceOrder, Unheard
 from isogenic.sites.drivers.certificates import OpcUaTrust
 from isogenic.sites.drivers.opcua import ANSWER_LIMIT_S, Connection, OpcUaDriver
 from isogenic.units import converter
@@ -106,7 +106,6 @@ class MtpDriver:
         self._own = np.array([self._inner.index.of(tag) for tag in self.index.tags], dtype=np.intp)
         self._judged = [_Judged.of(tag, known, self.index, self._inner.index) for tag in self.index.tags]
         self._busy = {key: asyncio.Lock() for key in self._services}
-        self._given: dict[str, ServiceOrder] = {}  # the newest order that was carried out
         self._spaces: dict[ModuleId, tuple[Any, tuple[str, ...]]] = {}  # of which session, its namespaces
 
     async def start(self) -> None:
@@ -165,11 +164,9 @@ class MtpDriver:
         if service is None:
             return "no module of the plant document has this service"
         async with self._busy[key]:
-            if self._given.get(key) == order and order.number:
-                return ""
             client = self._inner.session(service.module)
             if client is None:
-                return f"module {service.module} is {self._inner.connections()[service.module]}: nothing is known of its service"
+                return Unheard(f"module {service.module} is {self._inner.connections()[service.module]}: nothing is known of its service")
             try:
                 talk = _Talk(client, await self._namespaces(service.module, client), self._answer_s, self._confirm_s)
                 await service.carry_out(order, talk)
@@ -179,8 +176,7 @@ class MtpDriver:
                 return f"module {service.module} refused a request: {type(trouble).__name__}"
             except Exception as trouble:  # asyncua raises many unrelated types on a broken link or a malformed answer
                 self._inner.lose(service.module, client, trouble)
-                return f"module {service.module} did not answer; it may have been told"
-            self._given[key] = order
+                return Unheard(f"module {service.module} did not answer; it may have been told")
             return ""
 
     async def _namespaces(self, module: ModuleId, client: _Ua) -> tuple[str, ...]:

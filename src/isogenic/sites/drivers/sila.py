@@ -31,7 +31,7 @@ from isogenic.clock import Clock
 from isogenic.errors import NotFound, NotValid, Refusal
 from isogenic.plant.model import Module, Role, SitePlant
 from isogenic.plant.readings import Frame, TagIndex
-from isogenic.plant.services import ServiceOrder
+from isogenic.plant.services import ServiceOrder, Unheard
 from isogenic.plant.settings import read_text
 from isogenic.records import codec
 from isogenic.records.durable import write_whole
@@ -327,7 +327,7 @@ class _Device:
         """One order to an observable command; why it was refused."""
         client, address = self._client, channel.signal.node
         if client is None:
-            return f"module {self.module.id} is {self._comings.state(self.module.id)}"
+            return Unheard(f"module {self.module.id} is {self._comings.state(self.module.id)}")
         kind, command = self._find(client, address)
         if kind != "command" or not _observable(command):
             return f"the device has no observable command {address}"
