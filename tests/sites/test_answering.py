@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asked_recipe import ASKED, control_with, person
+from asked_recipe import ASKED, PICTURE, control_with, person
 from isogenic.authority.competence import CompetenceGranted, Competences
 from isogenic.authority.people import Directory, NodeKeys, Person
 from isogenic.authority.signatures import verify_signature
 from isogenic.batches import engine
 from isogenic.batches.facts import AnswerCorrected, Entered, PromptAnswered, PromptWitnessed, ScanRefused
 from isogenic.batches.prompts import open_prompts
+from isogenic.checks import stops
 from isogenic.clock import Moment
 from isogenic.errors import NotAllowed, NotValid, Refusal
 from isogenic.ids import BatchId, IdentityCode, LotId, PersonId, PromptId, SeededMint, SiteId, SponsorId
@@ -25,7 +26,7 @@ from isogenic.plant.documents import load_plant
 from isogenic.records.facts import Actor, FactRef, Payload, decode_fact, encode_fact
 from isogenic.records.signatures import Signature
 from isogenic.sim.world import document
-from isogenic.sites.answering import answer_prompt, correct_answer, witness_answer
+from isogenic.sites.answering import answer_prompt, check_pictures_are_here, correct_answer, witness_answer
 from isogenic.sites.state import SiteState, apply
 
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -231,3 +232,9 @@ def test_a_corrected_scan_is_looked_at_as_at_first_and_both_lots_are_in_the_gene
     assert (said.was, said.answer, used.used_lot) == ("MED-7", "MED-8", "MED-8")
     with pytest.raises(NotValid, match="signed by who gives it"):
         correct_answer(state, who(BO), answer=other, **{**how, "pen": None})
+
+
+def test_a_batch_whose_picture_has_not_arrived_is_not_started() -> None:
+    notes = check_pictures_are_here(control_with(), {PICTURE})
+    assert [note.text for note in stops(notes)] == ["the picture of bag_seen has not arrived at this site yet"]
+    assert check_pictures_are_here(control_with(), ()) == []

@@ -258,7 +258,7 @@ def _phases(book: SiteBook, control: ControlRecipe, start: datetime, *, until: d
                 text = "Take a sample and report the viability by Trypan blue"
                 book.note(
                     until - timedelta(hours=1),
-                    PromptAsked(control.batch, PromptId("DAILY-SAMPLE-6"), phase.name, text, Answer.NUMBER, "%", 50.0, 100.0),
+                    PromptAsked(control.batch, PromptId("DAILY-SAMPLE-1"), phase.name, text, Answer.NUMBER, "%", 50.0, 100.0),
                 )
             return
         book.note(ends, PhaseCompleted(control.batch, phase.name, 1, phase.until))

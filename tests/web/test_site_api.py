@@ -67,7 +67,7 @@ def test_operator_answers_a_question_within_its_limits(network: Network, leeds: 
 
 def test_analyst_may_not_answer_and_the_attempt_is_noted(network: Network, leeds: SiteNode) -> None:
     async def walk(guest: AsyncClient) -> Any:
-        return await guest.post("/api/batches/BAT-A2/prompts/DAILY-SAMPLE-6", json={"answer": "96.5"})
+        return await guest.post("/api/batches/BAT-A2/prompts/DAILY-SAMPLE-1", json={"answer": "96.5"})
 
     answer = walk_as(network, leeds, "ANA", walk)
     assert (answer.status_code, answer.json()["title"]) == (403, "NotAllowed")

@@ -341,7 +341,8 @@ def withdraw(state: BatchState, prompt: PromptId, *, why: str, by: PersonId, sig
 
 def is_current(state: BatchState, prompt: PromptId) -> bool:
     """Whether the phase that asked it runs."""
-    return prompt in state.asked and state.state not in FINAL and state.current is not None and state.asked[prompt].phase == state.current.name
+    active = state.active.get(state.asked[prompt].phase) if prompt in state.asked and state.state not in FINAL else None
+    return active is not None and prompt.endswith(f"-{active.run}")
 
 
 def _reason(why: str, what: str) -> str:

@@ -598,8 +598,9 @@ def _entered(state: BatchState, fact: ParameterEntered, at: datetime) -> BatchSt
 def _said(state: BatchState, fact: Payload, at: datetime) -> BatchState:
     """An answer counts once it is in force: where it wants a witness, not before one has signed."""
     said = state.talk.newest.get(fact.prompt)
-    others = {name: each for name, each in state.answers.items() if name != fact.prompt}
-    return replace(state, answers=others if said is None else {**others, fact.prompt: in_force(said)})
+    if said is None:
+        return replace(state, answers={name: each for name, each in state.answers.items() if name != fact.prompt})
+    return replace(state, answers={**state.answers, fact.prompt: in_force(said)})
 
 
 # --- units and services -------------------------------------------------------------------------

@@ -14,7 +14,7 @@ Leaves to others: noting (node), proving who signs (web), what a label's text sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,7 +32,7 @@ from isogenic.errors import NotAllowed, NotFound, Refusal
 from isogenic.ids import BatchId, PersonId, PromptId
 from isogenic.materials.labels import Expects, Label, LabelKind, read_label
 from isogenic.materials.lots import use
-from isogenic.recipes.model import Answer
+from isogenic.recipes.model import Answer, ControlRecipe
 from isogenic.records.facts import Payload
 from isogenic.records.notes import Signer
 from isogenic.sites.materials import check_material_scan, check_typed_lot, patient_of, received_as, used_by
@@ -60,6 +60,14 @@ def batch_here(state: SiteState, batch: BatchId) -> BatchState:
         running = ", ".join(each.control.batch for each in state.running()) or "none is running"
         raise NotFound(f"no batch {batch} at {state.site}", why="no fact of this site names it", possible=running)
     return state.batches[batch]
+
+
+def check_pictures_are_here(control: ControlRecipe | None, missing: Collection[str]) -> list[Note]:
+    """Every picture that the batch will show is on this site's disk: it may have no link by then."""
+    parts = control.unit_procedures if control is not None else ()
+    asked = [prompt for part in parts for phase in part.phases for prompt in phase.prompts if prompt.how.picture in missing]
+    text = "the picture of {} has not arrived at this site yet"
+    return [Note("check_pictures_are_here", Severity.STOP, text.format(each.name), "process engineer") for each in asked]
 
 
 # ---- competence ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ The node notes the payloads with the person as actor.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from isogenic.authority.gate import RecipeAtSite, UnitAtSite, may_start
@@ -21,7 +22,7 @@ from isogenic.materials.changeover import Occupant
 from isogenic.materials.lots import LotCreated
 from isogenic.recipes.publishing import control_recipe, recipe_digest
 from isogenic.records.facts import Payload
-from isogenic.sites.answering import answer_prompt, batch_here, correct_answer, withdraw_answer, witness_answer
+from isogenic.sites.answering import answer_prompt, batch_here, check_pictures_are_here, correct_answer, withdraw_answer, witness_answer
 from isogenic.sites.audiences import check_works_for
 from isogenic.sites.drift import check_runs_what_is_released
 from isogenic.sites.facts import BatchRefused
@@ -56,6 +57,7 @@ def start_batch(
     mint: Mint,
     now: datetime,
     patient: IdentityCode | None = None,
+    missing_pictures: Collection[str] = (),
 ) -> tuple[list[Payload], list[Note]]:
     """The gate (I2), then the batch: its facts, or one `BatchRefused`, and every note of every check."""
     asked = state.plant.unit(unit)
@@ -87,6 +89,7 @@ def start_batch(
         directory=state.directory,
     )
     notes += check_there_is_room(state)
+    notes += check_pictures_are_here(control, missing_pictures)
     notes += check_runs_what_is_released(state, unit)
     occupant = Occupant(lot, product_of(publication.text), sponsor, patient)
     if holder is None:  # else it is said already that the unit is taken

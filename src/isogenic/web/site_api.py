@@ -316,6 +316,7 @@ def _acting(app: FastAPI, desk: SiteDesk, door: Door) -> None:
                 mint=node.mint,
                 now=node.clock.now().at,
                 patient=IdentityCode(body.patient) if body.patient else None,
+                missing_pictures=node.missing_pictures(),
             )
         done = desk.note(payloads, by=guest, act=Act.START_BATCH)
         if against := stops(notes):  # the refusal itself is on record, with every reason

@@ -185,6 +185,7 @@ def step_routes(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
                 mint=node.mint,
                 now=node.clock.now().at,
                 patient=IdentityCode(body.patient) if body.patient else None,
+                missing_pictures=node.missing_pictures(),
             )
         against = stops(notes)
         notes = [each for each in notes if each.check != "start_batch"]  # that it is started is not so yet

@@ -31,7 +31,7 @@ from isogenic.batches.facts import (
     StateChanged,
     WitnessDeclined,
 )
-from isogenic.batches.prompts import is_current, needs_signature, window
+from isogenic.batches.prompts import is_current, needs_signature, open_prompts, waiting_for_witness, window
 from isogenic.batches.states import FINAL, NEXT
 from isogenic.ids import BatchId, PromptId
 from isogenic.monitoring.facts import MonitoringStarted
@@ -100,18 +100,22 @@ class Story:
     def phases(self) -> list[PhaseLine]:
         """Every phase of the recipe in order: done, running or planned."""
         newest = {each.phase: each for each in self.runs}
-        return [_phase_line(phase.name, phase.title, newest.get(phase.name)) for phase in self.state.control.phases]
+        every = [phase for part in self.state.parts.values() for phase in part.phases]
+        return [_phase_line(phase.name, phase.title, newest.get(phase.name)) for phase in every]
 
     def prompts(self, *, open_only: bool = False) -> list[Asked]:
         """Questions and answers, oldest first."""
         lines = [self._asked(prompt, asked).model_copy(update={"place": at}) for at, (prompt, asked) in enumerate(self.state.asked.items())]
-        return [line for line in lines if (line.answer is None or line.given) and not self.over] if open_only else lines
+        if not open_only:
+            return lines
+        waiting = {asked.prompt for asked in open_prompts(self.state)} | waiting_for_witness(self.state).keys()
+        return [line for line in lines if line.prompt in waiting and not self.over]
 
     def _asked(self, prompt: PromptId, asked: PromptAsked) -> Asked:
         answer = self.state.answers.get(prompt)
         return Asked(
             batch=self.batch,
-            unit=self.state.control.unit,
+            unit=self.state.unit_of(asked.phase),
             prompt=prompt,
             phase=asked.phase,
             text=asked.text,

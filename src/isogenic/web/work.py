@@ -85,7 +85,7 @@ def work_at(desk: SiteDesk, unit: str, person: Person) -> Work:
     known = {str(each.id): each for each in node.state.plant.units.values()}
     if unit not in known:
         raise NotFound(f"no unit {unit[:40]} at {node.state.site}", why="its plant document names none", possible=", ".join(known))
-    running = {str(story.state.control.unit): story for story in desk.all_stories() if not story.over}
+    running = {str(held.unit): story for story in desk.all_stories() if not story.over for held in story.state.units.values() if not held.released}
     story = running.get(unit)
     may_answer = not stops(may(person, Act.ANSWER_PROMPT, site=node.state.site))
     alarms = [f"{each.what}. {each.then}" for each in site_alarms(node)]
@@ -101,8 +101,8 @@ def work_at(desk: SiteDesk, unit: str, person: Person) -> Work:
         product=str(story.state.control.product),
         state=str(story.state.state),
         phases=story.phases(),
-        tasks=list(story.prompts(open_only=True)),
-        done=[each for each in story.prompts() if each.answer is not None and not each.given],
+        tasks=[each for each in story.prompts(open_only=True) if each.unit == unit],
+        done=[each for each in story.prompts() if each.answer is not None and not each.given and each.unit == unit],
         possible=story.possible(),
         printed={str(name): each.printed_name for name, each in people.items()},
         pictures_here=frozenset(node.state.pictures) - node.missing_pictures(),
@@ -110,5 +110,5 @@ def work_at(desk: SiteDesk, unit: str, person: Person) -> Work:
         alarms=alarms,
         may_answer=may_answer,
         person=person.printed_name,
-        others=[(name, len(each.prompts(open_only=True))) for name, each in running.items() if name != unit],
+        others=[(name, sum(task.unit == name for task in each.prompts(open_only=True))) for name, each in running.items() if name != unit],
     )
