@@ -19,7 +19,7 @@ from isogenic.web.screens.markup import Child, Markup, h, join
 from isogenic.web.screens.parts import count_of, day_second, day_time, mark, strip
 from isogenic.web.screens.words import plain_words
 
-__all__ = ["Work", "choose_task", "start_screen", "work_page", "work_part"]
+__all__ = ["Work", "choose_task", "limits_of", "start_screen", "work_page", "work_part"]
 
 DONE_SHOWN = 8  # newest answers
 EXPECTED = {
@@ -221,7 +221,8 @@ def _choices(asked: Asked) -> Markup:
     return h("div.way.choices", *(h("button.big.second", each, type="button", data_answer=each, data_entered="chosen") for each in asked.choices))
 
 
-def _limits(asked: Asked) -> str:
+def limits_of(asked: Asked) -> str:
+    """The limits of a number, in words; empty where it has none."""
     low, high = ("" if each is None else f"{each:g}" for each in (asked.low, asked.high))
     if not low and not high:
         return ""
@@ -233,7 +234,7 @@ def _number(asked: Asked) -> Markup:
     field = h(
         "input", type="text", name="answer", inputmode="none", autocomplete="off", maxlength="20", data_number=True, aria_label=_words(asked.text)[0]
     )
-    limits = _limits(asked)
+    limits = limits_of(asked)
     pad = [h("button.key.second", each, type="button", data_key=each) for each in KEYS]
     return h(
         "form.way.number",
