@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import example, given, settings
@@ -228,7 +229,7 @@ TEXTS = st.sampled_from(
 
 def _nodes(tag: str, depth: int) -> st.SearchStrategy[Node]:
     if tag not in INSIDE:
-        return TEXTS.map(lambda text: Node(tag, text.strip()))
+        return TEXTS.map(lambda text: Node(tag, normalize("NFC", text).strip()))
     if depth == 0:
         return st.just(Node(tag))
     order = INSIDE[tag]

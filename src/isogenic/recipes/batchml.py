@@ -14,6 +14,7 @@ Leaves to others: meaning (batchml_mapping), reading files (command line).
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -125,7 +126,7 @@ class _Reader:
         here = f"{path}/{tag}" if path else tag
         for name in element.attrib:  # type: ignore[attr-defined]
             self.missed.append(f"{here}@{str(name).rpartition('}')[2]}")
-        text = (element.text or "").strip()  # type: ignore[attr-defined]
+        text = unicodedata.normalize("NFC", element.text or "").strip()  # type: ignore[attr-defined]
         if tag not in INSIDE:
             for each in element:  # type: ignore[attr-defined]
                 self.missed.append(f"{here}/{_local(each)}")

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -473,11 +474,11 @@ def _texts(value: object, depth: int) -> Plain:
     if depth > 12:
         raise ValueError("too deep")
     if isinstance(value, dict):
-        return {str(key): _texts(inner, depth + 1) for key, inner in value.items()}
+        return {str(_texts(key, depth)): _texts(inner, depth + 1) for key, inner in value.items()}
     if isinstance(value, list):
         return [_texts(inner, depth + 1) for inner in value]
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str) and value.isprintable():
+        return unicodedata.normalize("NFC", value)
     raise ValueError("no text")
 
 
