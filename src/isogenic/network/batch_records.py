@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isogenic.errors import NotFound
 from isogenic.ids import BatchId
-from isogenic.network.control import ControlNode
+from isogenic.network.control import HOUSE, ControlNode
 from isogenic.quality.executed.model import ExecutedRecord
 from isogenic.quality.executed.source import record_of
 
@@ -17,4 +17,5 @@ def batch_record(node: ControlNode, batch: BatchId, *, readings: bool = True) ->
     if record is None or record.site is None or not record.ledger:
         raise NotFound(f"no executed record of {batch}", why="no site has told of it")
     directed = node.ledgers[str(record.site)]
-    return record_of(batch, [node.ledger(record.ledger)], lambda ledger: directed, node.blobs.get if readings else None)
+    house = next((copy for origin, (site, copy) in node.copies.items() if site == record.site and origin.endswith(f"/{HOUSE}")), None)
+    return record_of(batch, [node.ledger(record.ledger)], lambda ledger: directed, lambda ledger: house, node.blobs.get if readings else None)

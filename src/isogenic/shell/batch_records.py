@@ -22,8 +22,11 @@ def record_in(folder: Path, batch: BatchId, *, readings: bool = True) -> Execute
     import isogenic.shell.kinds  # noqa: F401 (registers every kind of fact)
 
     theirs, control_of = _of_control(folder) if (folder / "directory.json").exists() else _of_site(folder)
+    houses = {each.origin.rpartition("/")[0]: each for each in theirs if each.origin.endswith(f"/{HOUSE}")}
     try:
-        return record_of(batch, theirs, lambda ledger: control_of.get(ledger.origin), _bytes_in(folder) if readings else None)
+        sponsors = [each for each in theirs if not each.origin.endswith(f"/{HOUSE}")]
+        blocks = _bytes_in(folder) if readings else None
+        return record_of(batch, sponsors, lambda each: control_of.get(each.origin), lambda each: houses.get(each.origin.rpartition("/")[0]), blocks)
     finally:
         for each in {id(found): found for found in (*theirs, *control_of.values())}.values():
             each.store.close()

@@ -13,4 +13,4 @@ __all__ = ["batch_record"]
 def batch_record(node: SiteNode, batch: BatchId, *, readings: bool = True) -> ExecutedRecord:
     """The record of one batch, or `NotFound`. `readings`: compare set-points with the blocks kept here, which reads all of them."""
     sponsors = [ledger for audience, ledger in node.ledgers.items() if audience != HOUSE]
-    return record_of(batch, sponsors, lambda ledger: node.control, node.blobs.get if readings else None)
+    return record_of(batch, sponsors, lambda ledger: node.control, lambda ledger: node.ledgers[HOUSE], node.blobs.get if readings else None)

@@ -13,7 +13,7 @@ its judgement, and the count of what was not judged is noted when the batch is c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from isogenic.batches.engine import BatchState, step
 from isogenic.batches.facts import AlarmRaised, BatchClosed, PromptOverdue
 from isogenic.batches.serials import Serials, unaccounted
 from isogenic.clock import Moment
-from isogenic.ids import BatchId, DeviationId, LotId, Mint, SiteId
+from isogenic.ids import BatchId, DeviationId, LotId, Mint, SiteId, UnitId
 from isogenic.monitoring.explanation import Finding
 from isogenic.monitoring.facts import MonitoringEnded, MonitoringStarted
 from isogenic.monitoring.judging import Judgement, judge
@@ -74,8 +74,8 @@ def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
     for batch in state.running():
         name, readings = batch.control.batch, seen.unit(batch.control.unit)
         watched, judgement = watch(site, batch, readings, now.at, watches)
-        counted = counts(site, batch, readings)
         units = {unit: readings if unit == batch.unit else seen.unit(unit) for unit in batch.holds()}
+        counted = counts(site, batch, units)
         stepped = step(batch, units, now.at, noted_before=len(watched) + len(counted))
         facts += [*watched, *counted, *stepped, *deviations(site, batch, judgement, stepped, now.at, mint)]
         facts += not_reconciled(site, batch, counted, stepped, now.at, mint)
@@ -212,13 +212,19 @@ def _from_alarm(alarm: AlarmRaised, about: Subject, now: datetime, mint: Mint) -
     )
 
 
-def counts(site: Site, batch: BatchState, readings: Mapping[str, Reading]) -> list[CountsNoted]:
-    """What the unit's modules show as counted, while nothing of it moves."""
-    unit = site.state.plant.units.get(batch.control.unit)
-    if unit is None or COUNTS.isdisjoint(unit.signals):
-        return []
-    modules = {name: str(signal.module) for name, signal in unit.signals.items()}
-    return due(batch.batch, unit.id, site.state.tallies.get(batch.batch, Tally()), readings, modules=modules)
+def counts(site: Site, batch: BatchState, seen: Mapping[UnitId, Mapping[str, Reading]]) -> list[CountsNoted]:
+    """What the modules of the batch's units show as counted, while nothing of them moves."""
+    tally, found = site.state.tallies.get(batch.batch, Tally()), []
+    for unit in _counting(site, batch.holds()):
+        modules = {name: str(signal.module) for name, signal in unit.signals.items()}
+        found += due(batch.batch, unit.id, tally, seen[unit.id], modules=modules)
+    return found
+
+
+def _counting(site: Site, units: Iterable[UnitId]) -> list[Unit]:
+    """Those of the units that count containers or labels."""
+    known = [site.state.plant.units[each] for each in units if each in site.state.plant.units]
+    return [unit for unit in known if not COUNTS.isdisjoint(unit.signals)]
 
 
 def not_reconciled(
@@ -231,9 +237,8 @@ def not_reconciled(
     for each in counted:
         tally = follow(tally, each)
     findings = [*reconcile(tally).findings, *unaccounted(site.state.serials.get(batch.batch, Serials()))]
-    unit = site.state.plant.units.get(batch.control.unit)
-    if unit is not None and not COUNTS.isdisjoint(unit.signals) and unit.id not in tally.shown:
-        findings.append(f"the counts of {unit.id} were never read while nothing moved")
+    used = _counting(site, [held.unit for held in batch.units.values()])
+    findings += [f"the counts of {unit.id} were never read while nothing moved" for unit in used if unit.id not in tally.shown]
     if not findings:
         return []
     about = Subject(batch.control.batch, batch.control.lot, site.state.site)

@@ -30,7 +30,9 @@ from isogenic.batches.facts import (
     PromptOverdue,
     PromptWitnessed,
     ScanRefused,
+    ServiceCommanded,
     SetpointsCommanded,
+    UnitAllocated,
     WitnessDeclined,
 )
 from isogenic.batches.serials import LabelsAccounted, LabelsIssued, Serials, unaccounted
@@ -38,8 +40,10 @@ from isogenic.batches.serials import follow as follow_labels
 from isogenic.batches.talk import answer_digest
 from isogenic.clock import ClockQuality
 from isogenic.errors import NotFound, Refusal
-from isogenic.ids import BatchId
+from isogenic.ids import BatchId, LotId, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
+from isogenic.materials.assemblies import AssemblyInstalled
+from isogenic.materials.clearance import LineAssigned, LineLeft, LineStepDone
 from isogenic.materials.lots import MaterialUsed
 from isogenic.quality.deviations import Deviation, DeviationDisposed, DeviationOpened
 from isogenic.quality.executed.model import (
@@ -60,7 +64,7 @@ from isogenic.quality.executed.words import say
 from isogenic.quality.record import batch_of
 from isogenic.quality.specifications import Specification, SpecificationPublished, Verdict, judge, read_specification
 from isogenic.recipes.approval import RecipeApproved, RecipePublished
-from isogenic.recipes.model import Answer, ControlRecipe
+from isogenic.recipes.model import MAIN, Answer, ControlPhase, ControlUnitProcedure
 from isogenic.records.blocks import ReadingsSealed
 from isogenic.records.facts import Fact
 from isogenic.records.gaps import ReadingsGap
@@ -123,6 +127,9 @@ class _Reading:
         self.tally = Tally()
         self.serials = Serials()
         self.counted: Line | None = None
+        self.changeovers: set[tuple[UnitId, int]] = set()
+        self.procedures: dict[str, ControlUnitProcedure] = {}  # as resolved for their units, by name
+        self.service_of: dict[tuple[str, str], int] = {}  # unit and service -> the step that ordered it last
         self.recipes: dict[tuple[str, int], list[SignedLine]] = {}
         self.directory: Directory | None = None
         self.closed: tuple[BatchClosed, Line] | None = None
@@ -145,6 +152,7 @@ class _Reading:
                 self.early.append(fact)
                 return
             self.batch, self.started = payload.batch, (payload, fact)
+            self.procedures = {each.name: each for each in payload.control.unit_procedures}
             self.marks.setdefault(fact.ref.ledger, "")
             self.first = fact.position
             early, self.early = self.early, []
@@ -157,8 +165,16 @@ class _Reading:
 
     def _is_ours(self, fact: Fact) -> bool:
         assert self.started is not None
-        named = batch_of(fact)
-        return named == self.batch or (not named and str(getattr(fact.payload, "lot", "")) == self.started[0].lot)
+        payload = fact.payload
+        if isinstance(payload, LineStepDone):
+            return (payload.unit, payload.change) in self.changeovers
+        if isinstance(payload, LineLeft):
+            return payload.left_by == self.batch
+        named, lot = batch_of(fact), getattr(payload, "lot", None)
+        ours = named == self.batch or (not named and isinstance(lot, LotId) and lot == self.started[0].lot)
+        if ours and isinstance(payload, LineAssigned):
+            self.changeovers.add((payload.unit, payload.change))
+        return ours
 
     def _add(self, fact: Fact) -> None:
         assert self.started is not None
@@ -192,8 +208,12 @@ class _Reading:
         return f"{self.marks[ledger]}{fact.position}"
 
     def _step_of(self, payload: Any) -> int | None:
+        """The step that a fact is about: the newest run of its phase, or the one that ordered its service."""
         phase = getattr(payload, "phase", "")
-        return self.newest.get(phase) if phase else None
+        if phase:
+            return self.newest.get(phase)
+        service = getattr(payload, "service", "")
+        return self.service_of.get((str(payload.unit), service)) if service else None
 
     def _recipe(self, payload: Any, fact: Fact) -> None:
         signed = [payload.signature] if isinstance(payload, RecipeApproved) else list(payload.approvals)
@@ -213,6 +233,17 @@ class _Reading:
         at = self._step_of(payload)
         if at is not None:
             self.steps[at].ended, self.steps[at].why = line.at, payload.why
+
+    def _allocated(self, payload: UnitAllocated, line: Line) -> None:
+        self.procedures |= {each.name: each for each in payload.procedures}
+
+    def _ordered(self, payload: ServiceCommanded, line: Line) -> None:
+        at = self._step_of(payload)
+        if at is not None:
+            self.service_of[str(payload.unit), payload.service] = at
+
+    def _installed(self, payload: AssemblyInstalled, line: Line) -> None:
+        self.materials.append(Material(payload.item, payload.serial, f"receipt {payload.receipt}, at {payload.position} of {payload.unit}", line))
 
     def _setpoints(self, payload: SetpointsCommanded, line: Line) -> None:
         at = self._step_of(payload)
@@ -334,7 +365,9 @@ class _Reading:
             lines.append(
                 Line(lines[-1].at, where, "", f"{self.poor} facts were noted under a clock not known to be good", Part.BATCH, Exceptional.CLOCK)
             )
-        steps = tuple(_step(each, payload.control, until=self.closed[1].at if self.closed else None) for each in self.steps)
+        steps = tuple(
+            _step(each, self.procedures.values(), str(payload.unit), until=self.closed[1].at if self.closed else None) for each in self.steps
+        )
         return ExecutedRecord(
             started=payload,
             started_at=fact.at,
@@ -420,6 +453,9 @@ _TABLES: Mapping[type, Callable[[_Reading, Any, Line], Line | None]] = {
     ScanRefused: _Reading._about_a_question,
     PromptOverdue: _Reading._about_a_question,
     MaterialUsed: _Reading._material,
+    AssemblyInstalled: _Reading._installed,
+    UnitAllocated: _Reading._allocated,
+    ServiceCommanded: _Reading._ordered,
     SampleDrawn: _Reading._sample,
     ResultReported: _Reading._result,
     DeviationOpened: _Reading._opened,
@@ -465,15 +501,16 @@ def _signatures(payload: Any, depth: int = SIGNATURE_DEPTH) -> Iterator[Signatur
             yield from _signatures(part, depth - 1)
 
 
-def _step(running: _Running, control: ControlRecipe, *, until: datetime | None) -> Step:
-    phase = next((each for each in control.phases if each.name == running.started.phase), None)
+def _step(running: _Running, procedures: Iterable[ControlUnitProcedure], unit: str, *, until: datetime | None) -> Step:
+    found = ((part, each) for part in procedures for each in part.phases if each.name == running.started.phase)
+    part, phase = next(found, (None, None))
     end = running.ended or until
     started = running.started
     return Step(
         phase=started.phase,
         run=started.run,
-        unit=str(control.unit),
-        unit_procedure=phase.operation if phase is not None else "",
+        unit=str(part.unit) if part is not None and part.unit is not None else unit,
+        unit_procedure=part.name if part is not None and part.name != MAIN else "",
         recipe=phase,
         began=running.at,
         where=running.where,
@@ -485,7 +522,7 @@ def _step(running: _Running, control: ControlRecipe, *, until: datetime | None) 
     )
 
 
-def _setpoint_runs(running: _Running, phase: Any, end: datetime | None) -> list[SetpointRun]:
+def _setpoint_runs(running: _Running, phase: ControlPhase | None, end: datetime | None) -> list[SetpointRun]:
     """What was in force in a step: what its recipe or anybody asked for in it, from when to when."""
     named = [*(phase.setpoints if phase is not None else ()), *(name for name, *_ in running.commanded)]
     runs: list[SetpointRun] = []

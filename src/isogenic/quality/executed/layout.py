@@ -35,6 +35,11 @@ __all__ = ["TITLE", "layout"]
 TITLE = "Executed batch record"
 WORST_MAX = 5  # lines of one kind on the page of exceptions; all of them follow it
 LINES_MAX = 2_000  # lines of one table: 40 pages; what is left out is said, with its range
+WHOSE = {
+    "": "Ledger of the site for this sponsor",
+    "C": "Ledger of the control site for this site",
+    "H": "House ledger of the site, of which only the clearance of the line is read",
+}
 VERIFY = (
     "This page is a view of the record. The record is the ledger: ask for the lot's dossier and run isogenic verify DOSSIER; "
     "sizes and roots must be those above."
@@ -52,6 +57,7 @@ def layout(record: ExecutedRecord) -> tuple[Block, ...]:
         *_steps(record),
         *_states(record),
         *_materials(record),
+        *_line(record),
         *_laboratory(record),
         *_counts(record),
         *_deviations(record),
@@ -72,7 +78,7 @@ def _head(record: ExecutedRecord) -> Iterator[Block]:
         (
             ("Batch", cell(started.batch, Tone.STRONG)),
             ("Lot and product", cell(f"{started.lot} of {started.product}, made for {started.sponsor}")),
-            ("Made at", cell(f"{started.control.site}, unit {started.unit}")),
+            ("Made at", cell(f"{started.control.site}, {'units' if len(record.units) > 1 else 'unit'} {', '.join(record.units)}")),
             ("Process", cell(f"{started.recipe} version {started.version}, {one_line(started.control.title)}")),
             ("Started", cell(f"{_at(record.started_at)}{f' by {_who(record, record.started_by)}' if record.started_by else ''}")),
             ("Ended", _ended(record)),
@@ -174,7 +180,9 @@ def _steps(record: ExecutedRecord) -> Iterator[Block]:
 
 
 def _step(record: ExecutedRecord, number: int, step: Step) -> Iterator[Block]:
-    place = ", ".join(each for each in (step.unit_procedure.replace("_", " "), step.unit, f"run {step.run}" if step.run > 1 else "") if each)
+    operation = step.recipe.operation if step.recipe is not None else ""
+    parts = (step.unit_procedure.replace("_", " "), operation.replace("_", " "), step.unit, f"run {step.run}" if step.run > 1 else "")
+    place = ", ".join(each for each in parts if each)
     yield Heading(f"{number}  {one_line(step.title)}", level=2, aside=place)
     ended = f"{_at(step.ended)} ({_length(step.began, step.ended)}): {one_line(step.why)}" if step.ended is not None else "not ended"
     yield Pairs((("Began", cell(_at(step.began))), ("Ended", cell(ended, Tone.PLAIN if step.ended is not None else Tone.STOP))))
@@ -324,6 +332,14 @@ def _materials(record: ExecutedRecord) -> Iterator[Block]:
         for each in record.materials
     )
     yield Table((Column("Time, UTC", 1.5), Column("What", 2.4), Column("Lot", 2.6), Column("By", 1.1), _WHERE), rows)
+
+
+def _line(record: ExecutedRecord) -> Iterator[Block]:
+    """Clearance before, as the house ledger tells it (21 CFR 211.130(e), 211.188(b)(6))."""
+    lines = [line for line in record.lines if line.part is Part.LINE]
+    if lines:
+        yield Heading("Line clearance")
+        yield from _cut(_lines_table(record, lines, "Changeover"), lines)
 
 
 def _laboratory(record: ExecutedRecord) -> Iterator[Block]:
@@ -484,7 +500,7 @@ def _completeness(record: ExecutedRecord) -> Iterator[Block]:
                 ("Name", cell(each.ledger, Tone.MONO)),
                 ("Facts", cell(f"{each.size}")),
                 ("Root", cell(each.root, Tone.MONO)),
-                ("Witnessed", _witnessed(record, each.witnessed, site=not each.mark)),
+                *(() if each.mark else (("Witnessed", _witnessed(record, each.witnessed)),)),
             )
         )
     if not record.held:
@@ -522,9 +538,7 @@ def _claims(record: ExecutedRecord) -> Iterator[tuple[str, Cell]]:
     yield "Lines", cell(f"{len(record.lines)} told in this record")
 
 
-def _witnessed(record: ExecutedRecord, size: int, *, site: bool) -> Cell:
-    if not site:
-        return cell(f"{size} facts")
+def _witnessed(record: ExecutedRecord, size: int) -> Cell:
     if size >= record.stop:
         return cell(f"{size} facts: all of this record", Tone.GOOD)
     return cell(f"{size} facts: NOT all of this record, which ends at {record.stop - 1}", Tone.STOP)

@@ -69,6 +69,7 @@ class Part(StrEnum):
     DOSE = "dose"
     SERVICE = "service"
     MATERIAL = "material"
+    LINE = "line"  # clearance and changeover
     COUNTED = "counted"
     SAMPLE = "sample"
     READINGS = "readings"
@@ -239,6 +240,11 @@ class ExecutedRecord:
     def batch(self) -> BatchId:
         """Which batch."""
         return self.started.batch
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Where it ran, in the order of its steps."""
+        return tuple(dict.fromkeys(step.unit for step in self.steps if step.unit)) or (str(self.started.unit),)
 
     def exceptions(self, kind: Exceptional) -> tuple[Line, ...]:
         """The lines of one kind of exception."""

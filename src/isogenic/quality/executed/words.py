@@ -123,11 +123,85 @@ def _prompt_answered(f: Any) -> Said:
     return Said(f"answer to {f.prompt}: {f.answer}, by {f.by}", Part.TOLD)
 
 
+def _by(f: Any) -> str:
+    """What a person did by hand that the recipe would have done."""
+    return f", by hand, by {f.by}" if f.by else ""
+
+
+def _hand(f: Any) -> Exceptional | None:
+    return Exceptional.OVERRIDE if f.by else None
+
+
+def _service_commanded(f: Any) -> Said:
+    given = ", ".join(f"{name.replace('_', ' ')} {amount(value)}" for name, value in f.parameters.items())
+    how = f" as {f.procedure}" if f.procedure else ""
+    return Said(f"{f.service} of {f.unit}: {f.command}{how}{f' with {given}' if given else ''}; {f.why}", Part.SERVICE)
+
+
+def _service_seen(f: Any) -> Said:
+    return Said(f"{f.service} of {f.unit} is {f.state or f'in a state that does not exist ({amount(f.code)})'}", Part.SERVICE)
+
+
+def _formula(f: Any) -> Said:
+    told = f"{f.parameter.replace('_', ' ')} changed from {amount(f.was, f.unit)} to {amount(f.now, f.unit)} by {f.by}: {f.why}"
+    return Said(told, Part.BATCH, Exceptional.FORMULA)
+
+
+def _entered(f: Any) -> Said:
+    return Said(f"{f.parameter.replace('_', ' ')} entered as {amount(f.now, f.unit)} by {f.by}, it was {amount(f.was, f.unit)}", Part.STEP)
+
+
+def _installed(f: Any) -> Said:
+    patient = f", for {f.patient}" if f.patient else ""
+    return Said(f"{f.item} number {f.serial} of receipt {f.receipt} installed at {f.position} of {f.unit} by {f.by}{patient}", Part.MATERIAL)
+
+
+def _line_step(f: Any) -> Said:
+    result = f", {amount(f.value, f.unit_of_value)}" if f.value is not None else ""
+    ticked = f", {len(f.ticked)} points ticked" if f.ticked else ""
+    evidence = f", evidence {f.evidence}" if f.evidence else ""
+    return Said(f"changeover of {f.unit}: {f.step} done by {f.by}{ticked}{result}{evidence}", Part.LINE)
+
+
+def _drifted(f: Any) -> Said:
+    return Said(f"{f.setting} of {f.module} on {f.unit} was {f.found}, released is {f.released}", Part.BATCH, Exceptional.DRIFT)
+
+
 # By name, so that this room states in one place which facts it can tell; the test of completeness compares it with all that are registered.
 SAYS: Mapping[str, Callable[[Any], Said]] = {
     "batch.started": lambda f: Said(f"started on {f.unit} with {f.recipe} version {f.version}", Part.BATCH),
-    "batch.phase_started": lambda f: Said(f"{f.phase} began, run {f.run}", Part.TOLD),
-    "batch.phase_completed": lambda f: Said(f"{f.phase} ended: {f.why}", Part.TOLD),
+    "batch.phase_started": lambda f: Said(f"{f.phase} began, run {f.run}{_by(f)}{f': {f.why}' if f.why else ''}", Part.TOLD, _hand(f)),
+    "batch.phase_completed": lambda f: Said(f"{f.phase} ended{_by(f)}: {f.why}", Part.TOLD, _hand(f)),
+    "batch.branch_chosen": lambda f: Said(f"{f.place}: way {f.way + 1} was taken{_by(f)}: {f.why}", Part.BATCH, _hand(f)),
+    "batch.round_ended": lambda f: Said(
+        f"{f.place}: round {f.round} is over, {'another follows' if f.again else 'none follows'}{_by(f)}: {f.why}", Part.BATCH, _hand(f)
+    ),
+    "batch.mode_changed": lambda f: Said(f"{f.was} to {f.mode} by {f.by}: {f.why}", Part.BATCH, Exceptional.MODE),
+    "batch.transition_reached": lambda f: Said(f"{f.place}, run {f.run}: waits for a person: {f.why}", Part.BATCH),
+    "batch.transition_confirmed": lambda f: Said(f"{f.place}, run {f.run}: let on by {f.by}{f': {f.why}' if f.why else ''}", Part.BATCH),
+    "batch.unit_asked": lambda f: Said(f"needs a {f.equipment_class.replace('_', ' ')} as {f.role}, number {f.number} in the line", Part.BATCH),
+    "batch.unit_allocated": lambda f: Said(f"{f.unit} was given to it as {f.role}", Part.BATCH),
+    "batch.unit_released": lambda f: Said(f"{f.unit} is not needed any more as {f.role}", Part.BATCH),
+    "batch.parameter_entered": _entered,
+    "batch.formula_changed": _formula,
+    "batch.sample_due": lambda f: Said(f"sampling point {f.sample} reached: {f.what}", Part.STEP),
+    "batch.result_noted": lambda f: Said(f"{f.attribute} of {f.sample} is {amount(f.value, f.unit)}: the batch may steer by it", Part.SAMPLE),
+    "batch.service_commanded": _service_commanded,
+    "batch.service_state_seen": _service_seen,
+    "batch.service_refused": lambda f: Said(f"{f.service} of {f.unit} did not take order {f.number}: {f.why}", Part.SERVICE, Exceptional.REFUSED),
+    "batch.exception_began": lambda f: Said(f"{f.name}: {f.why}", Part.STEP, Exceptional.ALARM),
+    "batch.exception_ended": lambda f: Said(f"{f.name} is over", Part.STEP),
+    "plant.batch_drifted": _drifted,
+    "plant.batch_drift_ended": lambda f: Said(f"{f.setting} of {f.module} on {f.unit} is as released again", Part.BATCH),
+    "materials.assembly_installed": _installed,
+    "materials.assembly_removed": lambda f: Said(f"{f.piece} taken off {f.unit} by {f.by}: {f.why}", Part.MATERIAL),
+    "materials.line_assigned": lambda f: Said(f"changeover {f.change} of {f.unit} began for {f.lot} of {f.product}, by {f.by}", Part.LINE),
+    "materials.line_step_done": _line_step,
+    "materials.line_taken": lambda f: Said(f"{f.unit} taken by {f.taken_by} for {f.lot}", Part.LINE),
+    "materials.line_left": lambda f: Said(f"{f.unit} left by {f.left_by}", Part.LINE),
+    "network.claim_refused": lambda f: Said(
+        f"{f.site} claimed it a second time in {f.ledger}: it stays with {f.held_by}", Part.DECISION, Exceptional.RECORD
+    ),
     "batch.state_changed": _state,
     "batch.prompt_asked": _prompt_asked,
     "batch.prompt_answered": _prompt_answered,
