@@ -33,6 +33,7 @@ from isogenic.quality.deviations import Disposition
 from isogenic.records.facts import Actor, Fact
 from isogenic.records.link import Answer
 from isogenic.records.notes import Signer
+from isogenic.sim.authorising import authorise
 from isogenic.sim.facility import Facility
 from isogenic.sim.lines import DirectLine
 from isogenic.sim.world import build_world, document, person_signer
@@ -213,6 +214,7 @@ class Network:
             decisions.approve_recipe(self.control, self.person(ADA), signer_of(ADA), recipe=RECIPE, version=1, act=Act.SIGN_RECIPE_AS_AUTHOR)
             decisions.approve_recipe(self.control, self.person(BEN), signer_of(BEN), recipe=RECIPE, version=1, act=Act.APPROVE_RECIPE)
             decisions.publish_recipe(self.control, self.person(BEN), recipe=RECIPE, version=1)
+            authorise(self.control, signer_of)
         await self.carry(site)
         await self.scan(site)
         await self.carry(site)
@@ -222,7 +224,7 @@ class Network:
         node = self.nodes[site]
         person = requests.person_here(node.state, OPERATORS[site])
         payloads, _ = requests.start_batch(
-            node.state, person, recipe=RECIPE, version=1, unit=UNITS[site], lot=lot, mint=node.mint, now=node.clock.now().at
+            node.state, person, recipe=RECIPE, version=1, unit=UNITS[site], lot=lot, mint=node.mint, now=node.clock.now()
         )
         node.note(payloads, actor=Actor(str(person.id), "operator", "password"))
         return node.state.lots[lot].batch

@@ -10,7 +10,9 @@ from clear_lines import make_ready
 from isogenic.authority.rules import Act
 from isogenic.ids import BatchId, LotId, RecipeId, SponsorId
 from isogenic.network import decisions
+from isogenic.recipes.general import load_general
 from isogenic.records.facts import Actor
+from isogenic.sim.authorising import authorise
 from isogenic.sim.world import document
 from isogenic.sites import requests
 from small_network import ADA, BEN, GENERAL, LEEDS, OPERATORS, RECIPE, UNITS, Network, signer_of, world_folder
@@ -42,6 +44,13 @@ async def publish_both(network: Network) -> None:
         await publish(network, general_of(sponsor, recipe), recipe)
 
 
+def file_of(general: str, recipe: RecipeId) -> str:
+    """The master file of a recipe, of the sponsor that the recipe names."""
+    sponsor = load_general(general).sponsor
+    text = document("mab-a.master-file.yaml").replace("recipe: MAB-FB", f"recipe: {recipe}")
+    return text.replace("master_file: MF-MAB-A", f"master_file: MF-{recipe}" + (f"\nsponsor: {sponsor}" if sponsor else ""))
+
+
 async def publish(network: Network, text: str, recipe: RecipeId) -> None:
     node = network.control
     node.site_documents[LEEDS] = document("leeds.site.yaml").replace("recipe: MAB-FB", f"recipe: {recipe}")
@@ -49,6 +58,7 @@ async def publish(network: Network, text: str, recipe: RecipeId) -> None:
     decisions.approve_recipe(node, network.person(ADA), signer_of(ADA), recipe=recipe, version=1, act=Act.SIGN_RECIPE_AS_AUTHOR)
     decisions.approve_recipe(node, network.person(BEN), signer_of(BEN), recipe=recipe, version=1, act=Act.APPROVE_RECIPE)
     decisions.publish_recipe(node, network.person(BEN), recipe=recipe, version=1)
+    authorise(node, signer_of, text=file_of(text, recipe))
     await network.carry()
     await network.scan()
     await network.carry()
@@ -57,9 +67,7 @@ async def publish(network: Network, text: str, recipe: RecipeId) -> None:
 def start(network: Network, recipe: RecipeId, lot: LotId) -> BatchId:
     node = network.nodes[LEEDS]
     person = requests.person_here(node.state, OPERATORS[LEEDS])
-    payloads, _ = requests.start_batch(
-        node.state, person, recipe=recipe, version=1, unit=UNITS[LEEDS], lot=lot, mint=node.mint, now=node.clock.now().at
-    )
+    payloads, _ = requests.start_batch(node.state, person, recipe=recipe, version=1, unit=UNITS[LEEDS], lot=lot, mint=node.mint, now=node.clock.now())
     node.note(payloads, actor=Actor(str(person.id), "operator", "password"))
     return node.state.lots[lot].batch
 

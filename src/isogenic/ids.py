@@ -22,7 +22,9 @@ __all__ = [
     "DeviationId",
     "Id",
     "IdentityCode",
+    "LicenceId",
     "LotId",
+    "MasterFileId",
     "Mint",
     "ModuleId",
     "NodeId",
@@ -131,6 +133,18 @@ class DeviationId(Id):
     """A departure from what was approved, to be disposed of by a person."""
 
     prefix = "DEV-"
+
+
+class MasterFileId(Id):
+    """The file by which a product is made at its sites, for example `MF-MAB-A`."""
+
+    prefix = "MF-"
+
+
+class LicenceId(Id):
+    """A site's licence to work by a master file, for example `LIC-LEEDS-MAB-A`."""
+
+    prefix = "LIC-"
 
 
 class IdentityCode(Id):

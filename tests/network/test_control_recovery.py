@@ -175,7 +175,7 @@ def test_a_witness_that_lost_its_memory_cosigns_no_other_history(tmp_path: Path)
     answer = asyncio.run(net.control.desk.handle(NodeId("LEEDS"), "POST", "/v1/pages", page.to_bytes()))
     refusal = refusal_of(answer)
     assert isinstance(refusal, NotTrusted)
-    assert "its writer has signed another root for 1 facts before" in str(refusal)
+    assert "its writer has signed another root for 2 facts before" in str(refusal)
     net.lines[LEEDS].up = False  # as it is while a node is started again
     with pytest.raises(NotReachable):
         asyncio.run(net.nodes[LEEDS].courier.heartbeat({}))

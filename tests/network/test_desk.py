@@ -296,7 +296,7 @@ def test_a_fact_that_cannot_be_read_is_held_and_counted_and_stops_nothing(tmp_pa
     assert [record.lot for record in net.control.state.lots.values()] == [LOT]
     derived = net.control.derived
     assert derived is not None
-    assert [ref.position for ref, _ in derived.unreadable()] == [1]
+    assert [ref.position for ref, _ in derived.unreadable()] == [2]
     lived = net.control.state
     assert net.restart_control().state == lived
 

@@ -73,7 +73,7 @@ def test_a_site_sends_nothing_more_of_a_ledger_to_which_the_control_site_is_no_l
     mine = {ledger.origin: ledger.size for ledger in node.ledgers.values()}
     assert held[LEEDS_ASTER] == mine[LEEDS_ASTER]
     assert held["aster/LEEDS/HOUSE"] == mine["aster/LEEDS/HOUSE"]
-    assert held[f"aster/LEEDS/{BORAGE}"] == 1 < mine[f"aster/LEEDS/{BORAGE}"]  # its answer to the recipe, from before
+    assert held[f"aster/LEEDS/{BORAGE}"] == 2 < mine[f"aster/LEEDS/{BORAGE}"]  # its answers to recipe and master file, from before
     assert f"aster/LEEDS/{BORAGE}" not in net.control.desk.live[NodeId("LEEDS")].noted
     (block,) = node.state.sealed[node.state.lots[OF_BORAGE].batch]
     sealed = block.digest

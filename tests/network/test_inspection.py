@@ -84,10 +84,10 @@ def test_a_forger_who_signs_everything_anew_fails_against_a_list(tmp_path: Path)
 NEWEST = "WHERE size = (SELECT max(size) FROM checkpoint)"
 ENDLESS = "CREATE VIEW log AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS pos, x'' AS body FROM n"
 CHANGES: list[tuple[list[str], tuple[int, int] | None, str]] = [
-    (["UPDATE log SET body = CAST(body AS TEXT) WHERE pos = 7"], (0, 7), "is not a number and bytes"),
-    (["UPDATE log SET body = CAST(body || ' ' AS BLOB) WHERE pos = 7"], (5, 20), "what is stored is not what was signed"),
-    (["DELETE FROM log WHERE pos = 7"], (7, 7), "facts 7 to 7 of aster/LEEDS/ASTER-BIO are missing"),
-    ([f"UPDATE log SET pos = {new} WHERE pos = {old}" for old, new in ((7, -1), (8, 7), (-1, 8))], (7, 7), "says in its own bytes"),
+    (["UPDATE log SET body = CAST(body AS TEXT) WHERE pos = 8"], (0, 8), "is not a number and bytes"),
+    (["UPDATE log SET body = CAST(body || ' ' AS BLOB) WHERE pos = 8"], (5, 20), "what is stored is not what was signed"),
+    (["DELETE FROM log WHERE pos = 8"], (8, 8), "facts 8 to 8 of aster/LEEDS/ASTER-BIO are missing"),
+    ([f"UPDATE log SET pos = {new} WHERE pos = {old}" for old, new in ((8, -1), (9, 8), (-1, 9))], (8, 8), "says in its own bytes"),
     (["INSERT INTO log SELECT 1 + max(pos), (SELECT body FROM log WHERE pos = 3) FROM log"], None, "under no checkpoint that can be believed"),
     (["DELETE FROM log WHERE pos >= 50"], None, "what is stored is not what was signed"),
     (["DELETE FROM log WHERE pos >= 50", "DELETE FROM checkpoint WHERE size > 50"], None, "the end of it was taken away"),
@@ -111,18 +111,18 @@ def test_a_changed_ledger_file_is_named_with_the_range_at_fault(
     assert about, found
     if span is not None and about[0].first is not None:
         assert about[0].ledger == SPONSOR
-        assert span[0] <= about[0].first <= 7 <= (about[0].last or 7) <= span[1]
+        assert span[0] <= about[0].first <= 8 <= (about[0].last or 8) <= span[1]
 
 
 def test_the_range_is_that_of_one_commit_and_later_facts_are_judged_by_themselves(tmp_path: Path) -> None:
     folder = copy_of("net/LEEDS", tmp_path)
-    change = 'UPDATE log SET body = CAST(replace(CAST(body AS TEXT), \'"role":"node"\', \'"role":"nodf"\') AS BLOB) WHERE pos IN (20, 40)'
+    change = 'UPDATE log SET body = CAST(replace(CAST(body AS TEXT), \'"role":"node"\', \'"role":"nodf"\') AS BLOB) WHERE pos IN (21, 41)'
     spoil(folder / LEDGER, change)
     found = [each for each in stops(inspect(folder)) if each.check == "check_facts"]
     db = apsw.Connection(str(folder / LEDGER))
     sizes = [0, *(row[0] for row in db.execute("SELECT size FROM checkpoint ORDER BY size").fetchall())]
     db.close()
-    wanted = [(low, high - 1) for low, high in pairwise(sizes) if low <= 20 < high or low <= 40 < high]
+    wanted = [(low, high - 1) for low, high in pairwise(sizes) if low <= 21 < high or low <= 41 < high]
     assert [(each.ledger, each.first, each.last) for each in found] == [(SPONSOR, *span) for span in wanted]
 
 
@@ -219,12 +219,12 @@ def test_the_command_prints_for_people_and_for_programs(tmp_path: Path) -> None:
     run = CliRunner()
     good = run.invoke(app, ["verify", str(folder)])
     assert (good.exit_code, good.stdout.startswith("VERIFIED: folder LEEDS is whole and unaltered.")) == (0, True)
-    spoil(folder / LEDGER, "DELETE FROM log WHERE pos = 7")
+    spoil(folder / LEDGER, "DELETE FROM log WHERE pos = 8")
     bad = run.invoke(app, ["verify", str(folder), "--json"])
     said = json.loads(bad.stdout)
     assert (bad.exit_code, said["verified"], said["format"]) == (4, False, "isogenic verification 1")
-    missing = {"check": "check_facts", "severity": "stop", "ledger": SPONSOR, "first": 7, "last": 7}
-    text = f"{LEDGER}: facts 7 to 7 of {SPONSOR} are missing"
+    missing = {"check": "check_facts", "severity": "stop", "ledger": SPONSOR, "first": 8, "last": 8}
+    text = f"{LEDGER}: facts 8 to 8 of {SPONSOR} are missing"
     assert {**missing, "text": text} in said["findings"]
     assert run.invoke(app, ["verify", str(tmp_path / "none")]).exit_code != 0
 

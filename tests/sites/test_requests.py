@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from isogenic.batches import engine
 from isogenic.batches.facts import BatchStarted, PromptAnswered, StateChanged
 from isogenic.batches.states import Command, State
 from isogenic.checks import Severity, stops
+from isogenic.clock import ManualClock
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import BatchId, LotId, PersonId, PromptId, RecipeId, SampleId, SeededMint, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
@@ -22,6 +24,8 @@ from isogenic.sites import requests
 from isogenic.sites.facts import BatchRefused
 from isogenic.sites.state import SiteState
 from small_network import ANA, LEEDS, LOT, OPERATORS, RECIPE, START, UNITS, Network
+
+NOW = ManualClock(START + timedelta(hours=12)).now()
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def lea(state: SiteState) -> Person:
 
 
 def start(state: SiteState, person: Person, *, unit: UnitId = UNITS[LEEDS], lot: LotId = LOT, version: int = 1):  # type: ignore[no-untyped-def]
-    return requests.start_batch(state, person, recipe=RECIPE, version=version, unit=unit, lot=lot, mint=SeededMint(3), now=START)
+    return requests.start_batch(state, person, recipe=RECIPE, version=version, unit=unit, lot=lot, mint=SeededMint(3), now=NOW)
 
 
 # ---- starting ----
@@ -100,7 +104,7 @@ def test_what_is_not_there_is_not_found(ready: SiteState) -> None:
     with pytest.raises(NotFound, match="MAB-FB version 1"):
         start(ready, lea(ready), version=7)
     with pytest.raises(NotFound):
-        requests.start_batch(ready, lea(ready), recipe=RecipeId("X"), version=1, unit=UNITS[LEEDS], lot=LOT, mint=SeededMint(1), now=START)
+        requests.start_batch(ready, lea(ready), recipe=RecipeId("X"), version=1, unit=UNITS[LEEDS], lot=LOT, mint=SeededMint(1), now=NOW)
 
 
 def test_before_the_directory_is_here_nobody_can_act(ready: SiteState) -> None:

@@ -52,7 +52,7 @@ def asked_to_start(net: Network, lot: str) -> list[str]:
     node = net.nodes[LEEDS]
     person = requests.person_here(node.state, OPERATORS[LEEDS])
     payloads, notes = requests.start_batch(
-        node.state, person, recipe=RECIPE, version=1, unit=UNITS[LEEDS], lot=LotId(lot), mint=node.mint, now=node.clock.now().at
+        node.state, person, recipe=RECIPE, version=1, unit=UNITS[LEEDS], lot=LotId(lot), mint=node.mint, now=node.clock.now()
     )
     node.note(payloads)
     return [note.text for note in stops(notes)]

@@ -40,6 +40,7 @@ class Role(StrEnum):
     ANALYST = "analyst"  # reports results
     PLANNER = "planner"  # gives lots to sites
     PRIVACY_OFFICER = "privacy_officer"  # answers for personal data, and erases it
+    REGULATORY = "regulatory_affairs"  # answers to the authorities: master files, licences, commitments
     INSPECTOR = "inspector"  # reads everything, changes nothing
     ADMINISTRATOR = "administrator"  # keeps accounts and nodes
 

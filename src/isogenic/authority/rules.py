@@ -26,6 +26,17 @@
     install_assembly        operator                           of this site
     assign_line             operator                           of this site
     clear_line              operator, analyst, quality         of this site
+    author_master_file      regulatory affairs, process engineer
+    approve_master_file     quality, qualified person          not its author
+    publish_commitments     regulatory affairs
+    apply_licence           regulatory affairs
+    qualify_licence         quality, qualified person          not who applied
+    activate_licence        qualified person                   not who applied
+    pause_licence           planner, quality, qualified person, regulatory affairs
+    resume_licence          quality, qualified person
+    suspend_licence         quality, qualified person, regulatory affairs
+    reinstate_licence       quality, qualified person          not who applied
+    cease_licence           qualified person, regulatory affairs
     read                    everybody                          of this site
 
 Guarantees: `may` names every rule that is broken, not only the first; with none broken it
@@ -78,6 +89,17 @@ class Act(StrEnum):
     INSTALL_ASSEMBLY = "install_assembly"
     ASSIGN_LINE = "assign_line"
     CLEAR_LINE = "clear_line"
+    AUTHOR_MASTER_FILE = "author_master_file"
+    APPROVE_MASTER_FILE = "approve_master_file"
+    PUBLISH_COMMITMENTS = "publish_commitments"
+    APPLY_LICENCE = "apply_licence"
+    QUALIFY_LICENCE = "qualify_licence"
+    ACTIVATE_LICENCE = "activate_licence"
+    PAUSE_LICENCE = "pause_licence"
+    RESUME_LICENCE = "resume_licence"
+    SUSPEND_LICENCE = "suspend_licence"
+    REINSTATE_LICENCE = "reinstate_licence"
+    CEASE_LICENCE = "cease_licence"
     READ = "read"
 
     @property
@@ -115,6 +137,17 @@ _WORDS: Mapping[Act, str] = {
     Act.INSTALL_ASSEMBLY: "install an assembly",
     Act.ASSIGN_LINE: "assign a line to a lot",
     Act.CLEAR_LINE: "clear a line",
+    Act.AUTHOR_MASTER_FILE: "sign the master file as its author",
+    Act.APPROVE_MASTER_FILE: "approve the master file",
+    Act.PUBLISH_COMMITMENTS: "say what was committed to the authorities",
+    Act.APPLY_LICENCE: "apply for the licence",
+    Act.QUALIFY_LICENCE: "qualify the site under the licence",
+    Act.ACTIVATE_LICENCE: "activate the licence",
+    Act.PAUSE_LICENCE: "pause the licence",
+    Act.RESUME_LICENCE: "resume the licence",
+    Act.SUSPEND_LICENCE: "suspend the licence",
+    Act.REINSTATE_LICENCE: "reinstate the licence",
+    Act.CEASE_LICENCE: "cease the licence",
     Act.READ: "read",
 }
 
@@ -158,6 +191,18 @@ NOT_THE_RECEIVER = Rule(
 NOT_THE_HOLDER = Rule(
     "check_granter_is_not_the_holder", "21 CFR 211.25(a)", "nobody attests their own competence", lambda person, at: person.id != at.author
 )
+NOT_THE_APPLICANT = Rule(
+    "check_judge_is_not_the_applicant",
+    "EU GMP 2.5",
+    "who applied for a licence does not decide on it",
+    lambda person, at: person.id != at.author,
+)
+NOT_THE_FILES_AUTHOR = Rule(
+    "check_approver_is_not_the_author",
+    "EU GMP 4.3",
+    "its author does not approve a master file",
+    lambda person, at: person.id != at.author,
+)
 
 
 def _role(*roles: Role) -> Rule:
@@ -196,12 +241,27 @@ _ROLES: Mapping[Act, tuple[Role, ...]] = {
     Act.INSTALL_ASSEMBLY: (Role.OPERATOR,),
     Act.ASSIGN_LINE: (Role.OPERATOR,),
     Act.CLEAR_LINE: (Role.OPERATOR, Role.ANALYST, Role.QUALITY),
+    Act.AUTHOR_MASTER_FILE: (Role.REGULATORY, Role.PROCESS_ENGINEER),
+    Act.APPROVE_MASTER_FILE: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.PUBLISH_COMMITMENTS: (Role.REGULATORY,),
+    Act.APPLY_LICENCE: (Role.REGULATORY,),
+    Act.QUALIFY_LICENCE: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.ACTIVATE_LICENCE: (Role.QUALIFIED_PERSON,),
+    Act.PAUSE_LICENCE: (Role.QUALITY, Role.QUALIFIED_PERSON, Role.REGULATORY, Role.PLANNER),
+    Act.RESUME_LICENCE: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.SUSPEND_LICENCE: (Role.QUALITY, Role.QUALIFIED_PERSON, Role.REGULATORY),
+    Act.REINSTATE_LICENCE: (Role.QUALITY, Role.QUALIFIED_PERSON),
+    Act.CEASE_LICENCE: (Role.QUALIFIED_PERSON, Role.REGULATORY),
     Act.READ: tuple(Role),
 }
 _ALSO: Mapping[Act, tuple[Rule, ...]] = {
     Act.APPROVE_RECIPE: (NOT_THE_AUTHOR,),
     Act.RELEASE_MATERIAL: (NOT_THE_RECEIVER,),
     Act.GRANT_COMPETENCE: (NOT_THE_HOLDER,),
+    Act.APPROVE_MASTER_FILE: (NOT_THE_FILES_AUTHOR,),
+    Act.QUALIFY_LICENCE: (NOT_THE_APPLICANT,),
+    Act.ACTIVATE_LICENCE: (NOT_THE_APPLICANT,),
+    Act.REINSTATE_LICENCE: (NOT_THE_APPLICANT,),
     Act.DISPOSE_DEVIATION: (NOT_AN_OPERATOR,),
     Act.RELEASE_LOT: (NOT_AN_OPERATOR,),
     Act.REJECT_LOT: (NOT_AN_OPERATOR,),

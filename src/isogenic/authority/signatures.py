@@ -80,6 +80,17 @@ MEANINGS: Mapping[Act, str] = {
     Act.BLOCK_MATERIAL: "rejected for use",
     Act.GRANT_COMPETENCE: "competence granted",
     Act.WITHDRAW_COMPETENCE: "competence withdrawn",
+    Act.AUTHOR_MASTER_FILE: "file authored",
+    Act.APPROVE_MASTER_FILE: "file approved",
+    Act.PUBLISH_COMMITMENTS: "commitments stated",
+    Act.APPLY_LICENCE: "licence applied for",
+    Act.QUALIFY_LICENCE: "site qualified",
+    Act.ACTIVATE_LICENCE: "licence activated",
+    Act.PAUSE_LICENCE: "licence paused",
+    Act.RESUME_LICENCE: "licence resumed",
+    Act.SUSPEND_LICENCE: "licence suspended",
+    Act.REINSTATE_LICENCE: "licence reinstated",
+    Act.CEASE_LICENCE: "licence ceased",
 }
 
 MEANING_MAX = 120  # characters; a meaning is a few words, reasons belong into the thing that is signed

@@ -20,6 +20,7 @@ from datetime import datetime
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from isogenic.authority.leases import LEASE_H
 from isogenic.clock import Clock, passed_s
 from isogenic.errors import NotFound, NotTrusted, NotValid, Refusal
 from isogenic.ids import BatchId, Mint, NodeId, SiteId, UnitId
@@ -28,6 +29,7 @@ from isogenic.network.disclosing import Leaving
 from isogenic.network.facts import ControlStarted, ControlStopped, PageRefused, SiteSilent
 from isogenic.network.folding import Folding
 from isogenic.network.inbox import Inbox
+from isogenic.network.leasing import Leasing
 from isogenic.network.mending import Mending
 from isogenic.network.processes import Processes
 from isogenic.network.publishing import Publishing
@@ -110,10 +112,11 @@ class ControlNode:
         mirror: Copy | None = None,
         processes: Processes | None = None,
         stores: int = 1,
+        lease_h: float = LEASE_H,
     ) -> None:
         """`ledgers` by audience: `HOUSE` and one for each site. `copies` by origin, with the site that writes it. `journal`: of what leaves.
 
-        `processes`: this process's place among several; None where it is the only one.
+        `processes`: this process's place among several; None where it is the only one. `lease_h`: how long a lease lasts.
         """
         self.ledgers, self.copies = dict(ledgers), dict(copies)
         self.blobs, self.clock, self.mint, self.software = blobs, clock, mint, software
@@ -142,6 +145,9 @@ class ControlNode:
             ledgers=self.ledgers, copies=self.copies, mirror=mirror, blobs=blobs, clock=clock, note=self.note, named_by=self._named_by
         )
         self.publishing = Publishing(state=lambda: self.state, sites=self.sites, waits=self._waits, note=self.note)
+        self.leasing = Leasing(
+            state=lambda: self.folding.state, ledger=lambda site: self.ledgers[str(site)], clock=clock, note=self.note, lease_h=lease_h
+        )
         self.witnessing = Witnessing(self.ledgers[HOUSE], copies=self.copies, witnesses=witnesses, outgoing=self.ledgers, stop=self._stop_house)
         inbox = Inbox(
             {origin: copy for origin, (_, copy) in copies.items()},
@@ -303,6 +309,13 @@ class ControlNode:
             with self.deciding():
                 self.publishing.complete()  # what was published while it waited
             self.folding.tell()
+        self.renew_leases(SiteId(peer))
+
+    def renew_leases(self, site: SiteId) -> None:
+        """Grant the leases that a site is to have; nothing while the ledger written for it waits."""
+        if self._running and not self._waits(site) and self.leasing.due(site):
+            with self.deciding():  # another process may have granted them already
+                self.leasing.renew(site)
 
     def _waits(self, site: SiteId) -> bool:
         return self.ledgers[str(site)].origin in self.returning.waits

@@ -63,6 +63,7 @@ __all__ = [
     "submit_picture",
     "submit_recipe",
     "witness_of",
+    "works_for",
 ]
 
 
@@ -198,7 +199,7 @@ def publish_recipe(node: ControlNode, person: Person, *, recipe: RecipeId, versi
     held_back = []
     for document in documents_at_hand(node, person, recipe, version):
         site = document.site
-        if (recipe, version) in node.state.site(site).published or not _works_for(node, site, sponsor):
+        if (recipe, version) in node.state.site(site).published or not works_for(node, site, sponsor):
             continue
         if any((each.recipe, each.version, each.site) == (recipe, version, site) for each in said):
             continue  # decided before, and on its way
@@ -227,7 +228,7 @@ def _pictures(node: ControlNode, submitted: RecipeSubmitted) -> list[tuple[str, 
     return [(digest, node.state.pictures[digest].media, node.state.pictures[digest].bytes) for digest in named]
 
 
-def _works_for(node: ControlNode, site: SiteId, sponsor: SponsorId | None) -> bool:
+def works_for(node: ControlNode, site: SiteId, sponsor: SponsorId | None) -> bool:
     """Whether a site keeps a ledger for the sponsor: nobody else's recipe reaches it (I7)."""
     return sponsor is None or any(owner == site and audience_of(origin) == sponsor for origin, (owner, _) in node.copies.items())
 

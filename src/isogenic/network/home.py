@@ -30,6 +30,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
+from isogenic.authority.leases import LEASE_H, LEASE_MAX_H
 from isogenic.authority.people import Directory
 from isogenic.authority.revocation import KeyHistory, history_in
 from isogenic.clock import Clock
@@ -89,6 +90,7 @@ class ControlSettings(NodeSettings):
     passkey_domain: str = "localhost"  # the WebAuthn RP ID: the name under which people open the screens, or what it ends in
     session_minutes: Annotated[float, Field(gt=0, le=24 * 60, allow_inf_nan=False)] = 15.0  # without a sign of life, a session is over
     password_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 365.0  # after which a password is renewed: 21 CFR 11.300(b)
+    lease_h: Annotated[float, Field(gt=0, le=LEASE_MAX_H, allow_inf_nan=False)] = LEASE_H  # of a site's lease
     audiences: dict[str, list[str]]  # which ledgers each site writes: the house and its sponsors
     store: SecretStr = SecretStr("")  # where ledgers are kept: the folder, or postgresql://...; it may name a password
     nats: SecretStr = SecretStr("")  # where several processes tell one another live values: nats://...
@@ -194,6 +196,7 @@ class ControlHome:
             else None,
             processes=processes,
             stores=self.settings.stores,
+            lease_h=self.settings.lease_h,
         )
         kept = self.settings.vault_passphrase_file
         passphrase = read_file(Path(kept)).decode().strip() if kept else ""

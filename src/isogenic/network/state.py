@@ -18,11 +18,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 
+from isogenic.authority.commitments import CommitmentsPublished
 from isogenic.authority.competence import CompetenceGranted, Competences, CompetenceWithdrawn
 from isogenic.authority.competence import apply as grant
 from isogenic.authority.entitlements import EntitlementEnded, EntitlementGranted, Entitlements
 from isogenic.authority.entitlements import apply as entitle
 from isogenic.authority.identities import KeyReplaced, PasskeyEnrolled, PasskeyRemoved, PersonDisabled, PersonEnabled, follow
+from isogenic.authority.leases import LeaseGranted
+from isogenic.authority.licences import LicenceApplied, LicenceChanged
+from isogenic.authority.master_file import MasterFileAnswered, MasterFileApproved, MasterFilePublished, MasterFileSubmitted
 from isogenic.authority.people import Directory, DirectoryPublished
 from isogenic.authority.revocation import KeyHistory, KeyRevoked
 from isogenic.errors import NotAllowed, NotFound
@@ -30,6 +34,7 @@ from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteI
 from isogenic.materials.changeover import ChangeoverPublished
 from isogenic.materials.lots import MaterialUsed
 from isogenic.monitoring.facts import ModelPublished
+from isogenic.network.authority_view import AuthorityView
 from isogenic.network.facts import HeartbeatKept, PageRefused
 from isogenic.network.stocks import Stocks
 from isogenic.network.stocks import apply as apply_to_stocks
@@ -61,10 +66,12 @@ __all__ = ["Announced", "ClaimRefused", "ControlState", "Place", "SiteView", "ap
 
 CONTROL = "CONTROL"
 # By name: this room does not know the sites' room.
+BATCH_REFUSED = "sites.batch_refused"
 NODE_STARTED, LINK_LOST, DISK_FILLED, DISK_FREED = "sites.node_started", "sites.link_lost", "sites.disk_filled", "sites.disk_freed"
 FOREIGN_SHOWN = 100  # of each ledger: enough to see what is going on, whatever a site writes
 # What only the control site says; the words of a site on these are kept as foreign.
 OURS_TO_SAY = DECISIONS | {
+    "authority.commitments_published",
     "authority.competence_granted",
     "authority.competence_withdrawn",
     "authority.directory_published",
@@ -80,6 +87,12 @@ OURS_TO_SAY = DECISIONS | {
     "materials.changeover_approved",
     "materials.changeover_published",
     "materials.changeover_submitted",
+    "authority.lease_granted",
+    "authority.licence_applied",
+    "authority.licence_changed",
+    "authority.master_file_approved",
+    "authority.master_file_published",
+    "authority.master_file_submitted",
     "monitoring.model_published",
     "network.claim_refused",
     "plant.settings_released",
@@ -174,6 +187,7 @@ class ControlState:
     entitlements: Entitlements = field(default_factory=Entitlements)  # who may have which ledger
     competences: Competences = field(default_factory=Competences)  # who is trained for what
     stocks: Stocks = field(default_factory=Stocks)  # materials at every site, and what went into what
+    authority: AuthorityView = field(default_factory=AuthorityView)  # master files, licences, leases, commitments
     announced: tuple[Announced, ...] = ()  # what our house says for sites, in order
     told: Mapping[SiteId, tuple[str, ...]] = field(default_factory=dict)  # digests of such facts in the ledger written for each
 
@@ -343,6 +357,8 @@ def _announced(state: ControlState, fact: Fact, place: Place) -> ControlState:
             pass
         case KeyRevoked() | RecipePublished() | SiteDocumentApproved() | PicturePublished() | SettingsReleased():
             to = payload.site
+        case MasterFilePublished() | LicenceApplied() | LicenceChanged():
+            to = payload.site
         case EntitlementGranted() | EntitlementEnded() if payload.signature is not None and (site := _writer(payload.ledger)) is not None:
             to = site
         case _:
@@ -388,6 +404,8 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
             return replace(state, released_settings={**state.released_settings, payload.site: payload})
         case CompetenceGranted() | CompetenceWithdrawn():
             return replace(state, competences=grant(state.competences, payload))
+        case MasterFileSubmitted() | MasterFileApproved() | MasterFilePublished() | LicenceApplied() | LicenceChanged() | CommitmentsPublished():
+            return replace(state, authority=state.authority.after(fact))
         case EntitlementGranted() | EntitlementEnded():
             return replace(state, entitlements=entitle(state.entitlements, fact))
         case HeartbeatKept():
@@ -410,6 +428,8 @@ def _with_directory(state: ControlState, payload: records.Payload) -> ControlSta
 def _of_directed(state: ControlState, fact: Fact, site: SiteId, evidence: Mapping[Claim, LotRecord]) -> ControlState:
     payload = fact.payload
     match payload:
+        case LeaseGranted():
+            return replace(state, authority=state.authority.leased(fact))
         case RecipePublished():
             view = state.site(site)
             view = replace(view, published={**view.published, (payload.recipe, payload.version): payload})
@@ -435,6 +455,10 @@ def _of_site(state: ControlState, fact: Fact, place: Place) -> ControlState:
             payload, RecipeNotAccepted
         ):  # for a sponsor without a ledger: in the house
             view = replace(view, answers={**view.answers, (payload.recipe, payload.version): payload})
+        case _ if fact.kind == BATCH_REFUSED:
+            return replace(state, authority=state.authority.refusal(place.site, fact.at))
+        case MasterFileAnswered() if payload.site == place.site:
+            return replace(state, authority=state.authority.answered(payload))
         case _ if fact.kind == NODE_STARTED and not place.sponsor:
             view = replace(view, started=fact.at, starts=view.starts + 1)
         case _ if place.sponsor:  # what follows is said in the house only

@@ -153,6 +153,7 @@ def _unit(units: Table, key: str) -> Unit:
         capabilities=_capabilities(table.table("capabilities"), cls),
         modules=modules,
         signals=signals,
+        location=table.text("location", default=""),
         geometry=_geometry(table.table("geometry")) if table.has("geometry") else None,
         services=services,
     )

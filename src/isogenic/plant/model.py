@@ -205,6 +205,7 @@ class Unit:
     signals: Mapping[str, Signal]  # by canonical name
     geometry: Geometry | None = None
     services: Mapping[str, BoundService] = field(default_factory=dict)  # by the class's name for it
+    location: str = ""  # where it stands; held against the master file at every start
 
 
 @dataclass(frozen=True, slots=True)

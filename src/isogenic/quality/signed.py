@@ -38,7 +38,7 @@ from isogenic.authority.passkeys import passkey_digest
 from isogenic.authority.revocation import KeyRevoked, revocation_digest
 from isogenic.authority.rules import Act, roles_that_may
 from isogenic.authority.signatures import MEANINGS, holds_signature
-from isogenic.authority.signed import KINDS, signed_in
+from isogenic.authority.signed import KINDS, signed_in, two_signed
 from isogenic.batches.facts import AnswerCorrected, BatchStarted, PromptAnswered, PromptAsked, PromptWitnessed
 from isogenic.batches.prompts import needs_signature
 from isogenic.batches.talk import answer_digest
@@ -165,10 +165,11 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
             yield from _does(signature, (Act.DECIDE_ENTITLEMENT,), entitlement_digest("end", ledger=ledger, party=party, why=why))
         case _ if fact.kind in KINDS and not isinstance(payload, UnknownPayload):
             site = str(getattr(payload, "site", ""))
+            yield from two_signed(payload)
             for each in signed_in(payload):
-                yield from _does(each.signature, (each.act,), each.digest)
+                yield from _does(each.signature, each.acts, each.digest)
                 if each.author is not None and each.signature.person == each.author:
-                    yield f"{each.author} may not {each.act.words}: it is their own work"
+                    yield f"{each.author} may not {each.acts[0].words}: it is their own work"
         case UnknownPayload():
             yield f"version {payload.version} of its form is not known here, so what was signed cannot be checked"
         case _:

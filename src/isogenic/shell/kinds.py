@@ -6,8 +6,13 @@ Leaves to others: what a fact means (its room).
 
 from __future__ import annotations
 
+import isogenic.authority.commitments
+import isogenic.authority.competence
 import isogenic.authority.entitlements
 import isogenic.authority.identities
+import isogenic.authority.leases
+import isogenic.authority.licences
+import isogenic.authority.master_file
 import isogenic.authority.people
 import isogenic.authority.revocation
 import isogenic.batches.counts

@@ -56,6 +56,7 @@ PEOPLE = (
     Character(PersonId("ADA"), "Ada Lindqvist", (Role.PROCESS_ENGINEER,)),
     Character(PersonId("BEN"), "Benedict Okafor", (Role.QUALITY,)),
     Character(PersonId("QUI"), "Quillon Marsh", (Role.QUALIFIED_PERSON,)),
+    Character(PersonId("RIA"), "Ria Castellan", (Role.REGULATORY,)),
     Character(PersonId("INA"), "Ina Sorel", (Role.INSPECTOR,)),
     Character(PersonId("OSK"), "Oskar Brandt", (Role.ADMINISTRATOR,)),
     Character(PersonId("LEA"), "Lea Hargreave", (Role.OPERATOR,), (SITES[0],)),

@@ -39,6 +39,8 @@ from isogenic.quality.deviations import RECONCILIATION, DeviationOpened, Origin,
 from isogenic.records.facts import Payload
 from isogenic.sites.acceptance import answer_publication
 from isogenic.sites.materials import lines_due
+from isogenic.sites.safe_completion import safe_completion
+from isogenic.sites.standing import answer_master_files
 from isogenic.sites.state import SiteState
 
 __all__ = ["INDICATOR", "Scan", "Site", "deviations", "maturity_hours", "monitored_values", "scan", "watch"]
@@ -69,9 +71,12 @@ class Scan:
 def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
     """One scan: everything that the site does of its own accord, as facts. Pure."""
     state = site.state
-    facts: list[Payload] = [*answer_publications(state), *lines_due(state)]
+    facts: list[Payload] = [*answer_publications(state), *answer_master_files(state), *lines_due(state)]
     watches, judgements = dict(site.watches), {}
     for batch in state.running():
+        if ended := safe_completion(state, batch, now):  # noted, and then in force; the engine goes on with the next scan
+            facts += ended
+            continue
         name, readings = batch.control.batch, seen.unit(batch.control.unit)
         watched, judgement = watch(site, batch, readings, now.at, watches)
         units = {unit: readings if unit == batch.unit else seen.unit(unit) for unit in batch.holds()}

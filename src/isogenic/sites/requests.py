@@ -7,14 +7,15 @@ The node notes the payloads with the person as actor.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
 
 from isogenic.authority.gate import RecipeAtSite, UnitAtSite, may_start
 from isogenic.authority.people import Person
+from isogenic.authority.permission import may_be_made
 from isogenic.authority.rules import Act, require
 from isogenic.batches import engine
 from isogenic.batches.states import Command
 from isogenic.checks import Note, Severity, stops
+from isogenic.clock import Moment
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import BatchId, IdentityCode, LotId, Mint, PersonId, RecipeId, SampleId, UnitId
 from isogenic.laboratory.results import draw, report
@@ -27,6 +28,8 @@ from isogenic.sites.audiences import check_works_for
 from isogenic.sites.drift import check_runs_what_is_released
 from isogenic.sites.facts import BatchRefused
 from isogenic.sites.materials import check_materials_allow, product_of, start_on_line
+from isogenic.sites.safe_completion import check_may_restart
+from isogenic.sites.standing import standing_of
 from isogenic.sites.state import SiteState
 
 __all__ = ["answer_prompt", "command_batch", "correct_answer", "person_here", "report_result", "start_batch", "withdraw_answer", "witness_answer"]
@@ -55,7 +58,7 @@ def start_batch(
     unit: UnitId,
     lot: LotId,
     mint: Mint,
-    now: datetime,
+    now: Moment,
     patient: IdentityCode | None = None,
     missing_pictures: Collection[str] = (),
 ) -> tuple[list[Payload], list[Note]]:
@@ -88,12 +91,13 @@ def start_batch(
         unit=UnitAtSite(unit, occupied_by=holder.control.batch if holder else "", misfits=tuple(note.text for note in stops(misfits))),
         directory=state.directory,
     )
+    notes += may_be_made(standing_of(state, publication, unit=unit, now=now), person=person.id)
     notes += check_there_is_room(state)
     notes += check_pictures_are_here(control, missing_pictures)
     notes += check_runs_what_is_released(state, unit)
     occupant = Occupant(lot, product_of(publication.text), sponsor, patient)
     if holder is None:  # else it is said already that the unit is taken
-        notes += check_materials_allow(state, unit, occupant, now=now)
+        notes += check_materials_allow(state, unit, occupant, now=now.at)
     against = stops(notes)
     if against or control is None:
         reasons = tuple(note.text for note in against)
@@ -104,12 +108,15 @@ def start_batch(
     return [created, *begun, *taken], [*notes, Note("start_batch", notes[0].severity, f"{batch} started on {asked.id}")]
 
 
-def command_batch(state: SiteState, person: Person, *, batch: BatchId, command: Command, why: str) -> list[Payload]:
+def command_batch(state: SiteState, person: Person, *, batch: BatchId, command: Command, why: str, now: Moment | None = None) -> list[Payload]:
     """A command of the ISA-88 state table, with the person's reason."""
     asked = batch_here(state, batch)
     require(person, Act.COMMAND_BATCH, site=state.site)
     if not why.strip():
         raise NotValid(f"cannot {command} {batch}", why="a command by a person needs a reason", possible="say why")
+    against = stops(check_may_restart(state, batch, now)) if command is Command.RESTART and now is not None else []
+    if against:
+        raise NotAllowed(f"cannot {command} {batch}", why="; ".join(note.text for note in against), possible="stop, abort; the control site decides")
     return engine.command(asked, command, why=why.strip())
 
 

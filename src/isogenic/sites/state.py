@@ -58,6 +58,7 @@ from isogenic.records.facts import Fact
 from isogenic.records.gaps import ReadingsGap
 from isogenic.records.signatures import Signature
 from isogenic.sites.facts import DiskFilled, DiskFreed, WatermarkReceived
+from isogenic.sites.permissions import Permissions
 
 __all__ = ["SiteState", "apply"]
 
@@ -93,6 +94,7 @@ class SiteState:
     house_sealed: Mapping[UnitId, HouseReadingsSealed] = field(default_factory=dict)  # the newest of each unit, while no batch was on it
     entitlements: Entitlements = field(default_factory=Entitlements)  # those that the control site told this site of
     competences: Competences = field(default_factory=Competences)  # from the control ledger
+    permission: Permissions = field(default_factory=Permissions)  # master files, licences, leases, and the clock to hold them against
 
     released_settings: ReleasedSet | None = None  # what the control site says this site's modules must be set to, the newest
     drifts: Mapping[str, DriftFound] = field(default_factory=dict)  # that stand, by `MODULE.setting`
@@ -148,11 +150,14 @@ class SiteState:
 def apply(state: SiteState, fact: Fact) -> SiteState:
     """The state after one more fact. A batch counts every fact about it; the site keeps what it needs of each kind."""
     payload = fact.payload
+    permission, batches = state.permission.after(fact), state.batches
     if isinstance(payload, BatchStarted) or fact.subject in state.batches:
         batch = BatchId(fact.subject)
         folded = apply_to_batch(state.batches.get(batch), fact)
         if folded is not None:
-            state = replace(state, batches={**state.batches, batch: folded})
+            batches = {**state.batches, batch: folded}
+    if batches is not state.batches or permission is not state.permission:
+        state = replace(state, batches=batches, permission=permission)
     if fact.kind.startswith("materials."):
         return _of_materials(state, fact)
     match payload:

@@ -30,6 +30,7 @@ from isogenic.network.reviewing import review_trail
 from isogenic.network.statements import StatementKind, export_statement
 from isogenic.records.derived import Tables
 from isogenic.records.facts import Actor, Payload
+from isogenic.web.authority_api import authority_routes
 from isogenic.web.batch_records import record_routes
 from isogenic.web.control_desk import ControlDesk, signature_line
 from isogenic.web.control_messages import LotLine, Network, PictureLine, RecipeLine, ReleasePage, SignatureLine, SiteDetail
@@ -141,6 +142,7 @@ def control_app(
         vault_routes(app, node, pens, node.keeper, noting=noting_refusals)
     disclosure_routes(app, node.journal)
     entitlement_routes(app, node, pens, noting=noting_refusals)
+    authority_routes(app, node, pens, noting=noting_refusals)
     revocation_routes(app, node, pens, known=desk.known, noting=noting_refusals)
 
     async def tables() -> Tables | None:

@@ -314,7 +314,7 @@ def _acting(app: FastAPI, desk: SiteDesk, door: Door) -> None:
                 unit=UnitId(body.unit),
                 lot=LotId(body.lot),
                 mint=node.mint,
-                now=node.clock.now().at,
+                now=node.clock.now(),
                 patient=IdentityCode(body.patient) if body.patient else None,
                 missing_pictures=node.missing_pictures(),
             )
@@ -327,7 +327,7 @@ def _acting(app: FastAPI, desk: SiteDesk, door: Door) -> None:
     async def command(batch: BatchText, body: Command, guest: Asker) -> Reasoned:
         """A command that the batch's state takes, with the reason."""
         with desk.asking(guest, Act.COMMAND_BATCH):
-            told = requests.command_batch(node.state, guest.person, batch=BatchId(batch), command=body.command, why=body.why)
+            told = requests.command_batch(node.state, guest.person, batch=BatchId(batch), command=body.command, why=body.why, now=node.clock.now())
         return desk.note(told, by=guest, act=Act.COMMAND_BATCH)
 
     @app.post("/api/results", status_code=201, responses=PROBLEMS, tags=["acting"], summary="Report a result")

@@ -183,7 +183,7 @@ def step_routes(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
                 unit=UnitId(body.unit),
                 lot=LotId(body.lot),
                 mint=node.mint,
-                now=node.clock.now().at,
+                now=node.clock.now(),
                 patient=IdentityCode(body.patient) if body.patient else None,
                 missing_pictures=node.missing_pictures(),
             )

@@ -23,13 +23,15 @@ from isogenic.laboratory.results import ResultReported
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
 from isogenic.network.revoking import revoke_site_key
+from isogenic.network.site_documents import approve_documents
 from isogenic.quality.deviations import Disposition
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import CHECKS
 from isogenic.quality.specifications import Specification
 from isogenic.recipes.model import Answer
 from isogenic.records.facts import Actor
-from isogenic.sim.rehearsal.scene import ADA, ANA, BEN, NETWORK, PRODUCT, QUI, RECIPE, VERSION, lot_name, operator_of, recipe_text
+from isogenic.sim.authorising import next_step
+from isogenic.sim.rehearsal.scene import ADA, ANA, BEN, NETWORK, PRODUCT, QUI, RECIPE, VERSION, file_text, lot_name, operator_of, recipe_text
 from isogenic.sim.world import person_signer
 from isogenic.sites import requests
 from isogenic.sites.facts import BatchRefused
@@ -77,7 +79,11 @@ class People:
         elif MEANINGS[Act.APPROVE_RECIPE] not in signed:
             decisions.approve_recipe(node, ben, self._key(BEN), recipe=RECIPE, version=VERSION, act=Act.APPROVE_RECIPE)
         elif any(key not in node.state.site(site).published for site in node.sites()):
+            for person, act in ((ada, Act.SIGN_RECIPE_AS_AUTHOR), (ben, Act.APPROVE_RECIPE)):  # what a power cut left unsigned
+                approve_documents(node, person, self._key(person.id), recipe=RECIPE, version=VERSION, act=act)
             decisions.publish_recipe(node, ben, recipe=RECIPE, version=VERSION)
+        else:
+            next_step(node, self._key, text=file_text(tuple(node.sites())))
 
     def judge(self, node: ControlNode) -> None:
         """Dispose of deviations, release what can be released, reject what cannot; sometimes ask too early."""
@@ -147,7 +153,7 @@ class People:
             if lot in node.state.lots:
                 continue
             payloads, _ = requests.start_batch(
-                node.state, operator, recipe=RECIPE, version=VERSION, unit=unit, lot=lot, mint=node.mint, now=node.clock.now().at
+                node.state, operator, recipe=RECIPE, version=VERSION, unit=unit, lot=lot, mint=node.mint, now=node.clock.now()
             )
             noted = node.note(payloads, actor=_actor(operator, Act.START_BATCH))
             if taken:

@@ -19,6 +19,7 @@ from isogenic.monitoring.fitting import fit
 from isogenic.monitoring.tables import BatchTable, Variable
 from isogenic.plant.documents import load_plant
 from isogenic.plant.model import SitePlant
+from isogenic.sim.authorising import master_file_text
 from isogenic.sim.history import good_batches
 from isogenic.sim.world import PEOPLE, SITES, Character, document
 
@@ -32,6 +33,7 @@ __all__ = [
     "RECIPE",
     "VERSION",
     "cast",
+    "file_text",
     "lot_name",
     "many_plants",
     "model_bytes",
@@ -96,6 +98,12 @@ def recipe_text() -> str:
         assert text.count(long) == 1, f"the recipe document no longer says {long!r} once"
         text = text.replace(long, short)
     return text
+
+
+@lru_cache(maxsize=4)
+def file_text(sites: tuple[SiteId, ...]) -> str:
+    """The master file of these sites."""
+    return master_file_text({site: plants()[site] if site in SITES else many_plants(int(site[1:]))[site] for site in sites})
 
 
 @lru_cache(maxsize=1)

@@ -9,14 +9,16 @@ import asyncio
 import contextlib
 import sys
 import zipfile
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress, TaskID
 
+from isogenic.clock import text_of_time
 from isogenic.ids import PersonId
 from isogenic.records import codec
+from isogenic.sim.authorising import COMMITMENTS
 from isogenic.sim.story.stage import BATCH_DAYS, FOUL_SITE, POLL_S, NotTold, Person, Site, Story, until
 from isogenic.sim.world import SITES, document
 
@@ -42,6 +44,7 @@ async def tell_recipe(story: Story) -> str:
         raise NotTold("the author of the recipe could approve it")
     await ben.post(f"{path}/signatures", {"act": "approve_recipe", **ben.signs("approved")})
     await ben.post(f"{path}/publication", {})
+    await authorise(story, ben)
 
     async def accepted() -> bool:
         line = next(each for each in await ada.get("/api/recipes") if (each["recipe"], each["version"]) == (RECIPE, VERSION))
@@ -51,6 +54,35 @@ async def tell_recipe(story: Story) -> str:
     assert story.world is not None
     units = ", ".join(f"{site} ({unit.make}, {unit.working_volume})" for site, plant in story.world.plants.items() for unit in plant.units.values())
     return f"{RECIPE} version {VERSION} signed by Ada Lindqvist and Benedict Okafor; derived for {units}"
+
+
+async def authorise(story: Story, ben: Person) -> None:
+    """The master file is signed and published, each site's licence is applied for and activated, operators are trained."""
+    ria, qui = await story.sign_in(PersonId("RIA"), story.screens), await story.sign_in(PersonId("QUI"), story.screens)
+    said = await ria.post("/api/master-files", {"text": document("mab-a.master-file.yaml")})
+    path = f"/api/master-files/{said['master_file']}/{said['version']}"
+    await ria.post(f"{path}/signatures", {"act": "author_master_file", **ria.signs("file authored")})
+    await ben.post(f"{path}/signatures", {"act": "approve_master_file", **ben.signs("file approved")})
+    await ben.post(f"{path}/publication", {})
+    for name in COMMITMENTS:
+        await ria.post("/api/commitments", {"text": document(name), **ria.signs("commitments stated")})
+    for site in story.where:
+        ends = text_of_time(story.clock.now().at + timedelta(days=730))
+        trained = {"competence": "fed_batch_culture", "until": ends, "basis": "training file TR-014"}
+        await ben.post(f"/api/people/{story.sites[site].operator}/competences", {**trained, **ben.signs("competence granted")})
+    for site in story.where:
+        licence = f"LIC-{site}-MAB-A"
+        about = {"licence": licence, "site": str(site), "master_file": said["master_file"], "reference": "application 2026", "why": "it is equipped"}
+        await ria.post("/api/licences", {**about, **ria.signs("licence applied for")})
+        for person, command, meaning in ((ben, "qualify", "site qualified"), (qui, "activate", "licence activated")):
+            await person.post(f"/api/licences/{licence}/commands", {"command": command, "why": "as qualified", **person.signs(meaning)})
+
+    async def taken() -> bool:
+        """Each site's answer to the master file is here, and it has its lease."""
+        page = await ria.get("/api/authority")
+        return all(each["lease_taken"] for each in page["licences"])
+
+    await until(taken, what="every site to have its lease")
 
 
 async def run_batch(story: Story, site: Site, progress: Progress, bar: TaskID) -> None:
