@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -32,7 +32,7 @@ from isogenic.errors import NotValid
 from isogenic.ids import Id
 from isogenic.units import Quantity, same_dimension
 
-__all__ = ["BYTES_MAX", "DEPTH_MAX", "NODES_MAX", "Complaint", "Document", "Plain", "Table", "Value"]
+__all__ = ["BYTES_MAX", "DEPTH_MAX", "NODES_MAX", "Complaint", "Document", "Node", "Plain", "Table", "Value"]
 
 BYTES_MAX = 262_144  # a master recipe has about 10 kB; 256 KiB is read in seconds even on a small machine
 DEPTH_MAX = 16  # people stop reading at 6
@@ -58,14 +58,14 @@ class Complaint:
 
 
 @dataclass(slots=True)
-class _Node:
+class Node:
     """A scalar (text), a list (items) or a table (entries, in order)."""
 
     line: int
     text: str | None = None
     quoted: bool = False
-    items: list[_Node] | None = None
-    entries: dict[str, _Node] | None = None
+    items: list[Node] | None = None
+    entries: dict[str, Node] | None = None
 
     @property
     def shape(self) -> str:
@@ -79,7 +79,7 @@ class _Node:
 Plain: TypeAlias = "str | dict[str, Plain] | list[Plain]"
 
 
-def _plain(node: _Node) -> Plain:
+def _plain(node: Node) -> Plain:
     if node.entries is not None:
         return {key: _plain(inner) for key, inner in node.entries.items()}
     if node.items is not None:
@@ -95,7 +95,7 @@ def shown(text: str) -> str:
 class Document:
     """One document and the complaints about it."""
 
-    def __init__(self, root: _Node, *, what: str) -> None:
+    def __init__(self, root: Node, *, what: str) -> None:
         self.what = what
         self.complaints: list[Complaint] = []
         self._tables: list[Table] = []
@@ -122,6 +122,20 @@ class Document:
         document.root.asked(key)
         return document
 
+    def rebuilt(self, by: Callable[[Node], Node]) -> None:
+        """Put another tree in the place of the one that was read, before anything is asked for: reusable parts written out."""
+        asked = self._tables[0]
+        self._root = by(self._root)
+        self._tables.clear()
+        self.root = self._table(self._root, "")
+        for key in asked.asked_for():
+            self.root.asked(key)
+
+    @property
+    def tree(self) -> Node:
+        """What was read, for rooms that look at it whole."""
+        return self._root
+
     def plain_table(self) -> dict[str, Plain]:
         """All of it as tables, lists and texts, before anything is asked for: for documents that are carried on as they are."""
         return {key: _plain(inner) for key, inner in (self._root.entries or {}).items()}
@@ -141,7 +155,7 @@ class Document:
         more = f"; and {len(lines) - COMPLAINTS_SHOWN} more" if len(lines) > COMPLAINTS_SHOWN else ""
         raise NotValid(f"cannot use {self.what}", why="; ".join(lines[:COMPLAINTS_SHOWN]) + more)
 
-    def _table(self, node: _Node, path: str) -> Table:
+    def _table(self, node: Node, path: str) -> Table:
         table = Table(self, node, path)
         self._tables.append(table)
         return table
@@ -159,7 +173,7 @@ class Value:
 class Table:
     """A table of a document. Every method that reads a key complains by itself where it must."""
 
-    def __init__(self, document: Document, node: _Node, path: str) -> None:
+    def __init__(self, document: Document, node: Node, path: str) -> None:
         self.document, self.path, self.line = document, path, node.line
         self._entries = node.entries or {}
         self._asked: dict[str, None] = {}
@@ -194,6 +208,10 @@ class Table:
     def complain(self, key: str, text: str) -> None:
         """Complain about the value of a key."""
         self.document.complain(self.line_of(key), f"{self.name_of(key)}: {text}")
+
+    def asked_for(self) -> tuple[str, ...]:
+        """The keys that were asked for."""
+        return tuple(self._asked)
 
     def complain_of_unknown(self) -> None:
         """Complain about every key that nobody asked for."""
@@ -323,7 +341,7 @@ class Table:
         if node is not None and node.entries is None:
             self.complain(key, f"{node.shape} is not a table")
             node = None
-        return self.document._table(node or _Node(self.line_of(key), entries={}), self.name_of(key))
+        return self.document._table(node or Node(self.line_of(key), entries={}), self.name_of(key))
 
     def tables(self, key: str, *, needed: bool = True) -> tuple[Table, ...]:
         """A list of tables."""
@@ -343,7 +361,7 @@ class Table:
             if node.items is None:
                 self.document.complain(node.line, f"{path}: {node.shape} is not a list")
             else:
-                found.append(self.document._table(_Node(node.line, entries={"do": node}), path))
+                found.append(self.document._table(Node(node.line, entries={"do": node}), path))
         return tuple(found)
 
     def named_tables(self, key: str, *, needed: bool = True) -> dict[str, Table]:
@@ -353,7 +371,7 @@ class Table:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _get(self, key: str, *, needed: bool) -> _Node | None:
+    def _get(self, key: str, *, needed: bool) -> Node | None:
         self.asked(key)
         node = self._entries.get(key)
         if node is None and needed:
@@ -369,7 +387,7 @@ class Table:
             return None
         return node.text.strip()
 
-    def _items(self, key: str, *, needed: bool) -> list[_Node]:
+    def _items(self, key: str, *, needed: bool) -> list[Node]:
         node = self._get(key, needed=needed)
         if node is None:
             return []
@@ -396,7 +414,7 @@ def _text(text: str | bytes, what: str) -> str:
     return text
 
 
-def _compose(text: str, complaints: list[Complaint], what: str) -> _Node | None:
+def _compose(text: str, complaints: list[Complaint], what: str) -> Node | None:
     """The tree of the only document in `text`, built from parser events without recursion."""
     try:
         return _build(_events(text), complaints)
@@ -418,9 +436,9 @@ def _events(text: str) -> Iterator[Any]:
         raise NotValid(f"{where}not YAML: {str(said)[:120]}") from trouble
 
 
-def _build(events: Iterator[Any], complaints: list[Complaint]) -> _Node | None:
-    root: _Node | None = None
-    open_nodes: list[tuple[_Node, list[_Node]]] = []  # container and, for a table, its pending key
+def _build(events: Iterator[Any], complaints: list[Complaint]) -> Node | None:
+    root: Node | None = None
+    open_nodes: list[tuple[Node, list[Node]]] = []  # container and, for a table, its pending key
     count = 0
     for event in events:
         kind = type(event).__name__
@@ -442,7 +460,7 @@ def _build(events: Iterator[Any], complaints: list[Complaint]) -> _Node | None:
     return root
 
 
-def _node(event: Any, kind: str, *, count: int, depth: int) -> _Node:
+def _node(event: Any, kind: str, *, count: int, depth: int) -> Node:
     line = event.start_mark.line + 1
     if kind == "AliasEvent" or getattr(event, "anchor", None) is not None:
         raise NotValid(f"line {line}: anchors and aliases are not read; write the value out")
@@ -453,16 +471,16 @@ def _node(event: Any, kind: str, *, count: int, depth: int) -> _Node:
     if depth >= DEPTH_MAX:
         raise NotValid(f"line {line}: nested deeper than {DEPTH_MAX}")
     if kind == "MappingStartEvent":
-        return _Node(line, entries={})
+        return Node(line, entries={})
     if kind == "SequenceStartEvent":
-        return _Node(line, items=[])
+        return Node(line, items=[])
     text = event.value
     if not unicodedata.is_normalized("NFC", text) or any("\ud800" <= sign <= "\udfff" or (sign < " " and sign not in "\n\t") for sign in text):
         raise NotValid(f"line {line}: the text has signs that cannot be recorded")  # written as escapes, so `_text` did not see them
-    return _Node(line, text=text, quoted=bool(event.style))
+    return Node(line, text=text, quoted=bool(event.style))
 
 
-def _place(node: _Node, container: _Node, pending: list[_Node], complaints: list[Complaint]) -> None:
+def _place(node: Node, container: Node, pending: list[Node], complaints: list[Complaint]) -> None:
     if container.items is not None:
         container.items.append(node)
         return

@@ -49,6 +49,22 @@ def recipe_affected(
     print(pages.affected(read_text(old), read_text(new), [(path.name, read_text(path)) for path in sites]))
 
 
+@recipe_app.command("assemble")
+def recipe_assemble(
+    path: Document,
+    library: Annotated[list[Path], typer.Option(help="A library of blocks (isogenic: blocks/1). May be given several times.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Where to write it. Default: on the screen.", show_default=False)] = None,
+) -> None:
+    """Paste the blocks that a recipe uses out of libraries into it, so that what is signed is whole."""
+    from isogenic.recipes.blocks import assembled
+
+    text = assembled(read_text(path), {each.name: read_text(each) for each in library})
+    if out is None:
+        print(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
 @recipe_app.command("chart")
 def recipe_chart(path: Document, out: Annotated[Path | None, typer.Option(help="Write it as SVG to this file.", show_default=False)] = None) -> None:
     """Show the procedure as a chart, or write it as an SVG picture."""

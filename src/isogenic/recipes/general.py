@@ -22,6 +22,7 @@ from isogenic.plant.classes import CLASSES, DOSE_NUMBER
 from isogenic.plant.model import EquipmentClass, Role
 from isogenic.recipes import charts, conditions
 from isogenic.recipes.asking import read_prompt
+from isogenic.recipes.blocks import write_out
 from isogenic.recipes.charts import Chart
 from isogenic.recipes.model import (
     MAIN,
@@ -80,6 +81,7 @@ def load_general(text: str | bytes, *, name: str = "general recipe") -> GeneralR
 @lru_cache(maxsize=TEXTS_KEPT)
 def _read(text: str | bytes, name: str) -> GeneralRecipe:
     document = Document.read(text, what=name, kind=KIND)
+    write_out(document)
     root = document.root
     roles = _roles(root)
     cls, _ = next(iter(roles.values()))
