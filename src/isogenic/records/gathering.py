@@ -2,8 +2,9 @@
 
 Guarantees: every fact whose bytes hold one of the names asked for, or that is of one of the
 kinds asked for, in order; bytes are looked through before they are read as facts, so that a
-batch of a few hundred facts is found in a ledger of a million. Size and root are those of the
-oldest checkpoint that covers what was found: facts that come later change nothing of it.
+batch of a few hundred facts is found in a ledger of a million. Size and root are of the ledger up to
+the last fact that holds a name, computed from the facts themselves: the same at every node that has
+the ledger, and facts that come later change nothing of it.
 Leaves to others: what the facts say (quality), whether the signatures verify (`isogenic verify`).
 """
 
@@ -13,7 +14,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from isogenic.records.facts import Fact, fact_in_place
-from isogenic.records.ledger import Copy, Ledger, open_kept
+from isogenic.records.ledger import Copy, Ledger
+from isogenic.records.merkle import Frontier, leaf_hashes
 
 __all__ = ["Gathered", "gather"]
 
@@ -26,13 +28,13 @@ class Gathered:
 
     ledger: str
     facts: tuple[Fact, ...]
-    size: int  # of the oldest checkpoint that covers them; 0: there is none
-    root: str  # hex, at that size
-    witnessed: int  # of that many, how many the other side has cosigned
+    size: int  # one more than the last position that holds a name; 0: none does
+    root: str  # hex, over so many facts
+    witnessed: int  # of so many, how many the other side has cosigned
 
 
 def gather(ledger: Ledger | Copy, *, names: Collection[str], kinds: Collection[str] = ()) -> Gathered:
-    """The facts that hold one of these names, or are of one of these kinds (a checkpoint covers at least the former)."""
+    """The facts that hold one of these names, or are of one of these kinds (size and root go by the names)."""
     store, wanted = ledger.store, [each.encode() for each in names if each]
     also = [f'"kind":"{each}"'.encode() for each in kinds]
     found: list[Fact] = []
@@ -44,9 +46,9 @@ def gather(ledger: Ledger | Copy, *, names: Collection[str], kinds: Collection[s
                 found.append(fact_in_place(body, ledger=ledger.origin, position=position))
                 last = position + 1 if named else last
         start += len(bodies)
-    covering = store.checkpoint_after(last - 1) if last else None
-    if covering is None:
-        return Gathered(ledger.origin, tuple(found), 0, "", 0)
-    checkpoint, receipt = open_kept(covering[1], ledger.keys), store.receipt()
-    witnessed = checkpoint.size if isinstance(ledger, Copy) else min(receipt[0] if receipt else 0, checkpoint.size)
-    return Gathered(ledger.origin, tuple(found), checkpoint.size, checkpoint.root.hex(), witnessed)
+    frontier = Frontier()
+    while frontier.size < last:
+        frontier = frontier.extend(leaf_hashes(store.bodies(frontier.size, min(last, frontier.size + PAGE))))
+    receipt = store.receipt()
+    witnessed = last if isinstance(ledger, Copy) else min(receipt[0] if receipt else 0, last)
+    return Gathered(ledger.origin, tuple(found), last, frontier.root().hex() if last else "", witnessed)

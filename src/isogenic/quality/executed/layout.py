@@ -41,8 +41,8 @@ WHOSE = {
     "H": "House ledger of the site, of which only the clearance of the line is read",
 }
 VERIFY = (
-    "This page is a view of the record. The record is the ledger: ask for the lot's dossier and run isogenic verify DOSSIER; "
-    "sizes and roots must be those above."
+    "This page is a view of the record. The record is the ledgers: ask for the lot's dossier and run isogenic verify DOSSIER. "
+    "The roots above are over so many facts from the beginning of each ledger (RFC 6962), and whoever has the ledger can compute them."
 )
 _NONE = cell("none", Tone.QUIET)
 _WHERE = Column("Fact", 0.55, right=True)
@@ -498,7 +498,7 @@ def _completeness(record: ExecutedRecord) -> Iterator[Block]:
         yield Pairs(
             (
                 ("Name", cell(each.ledger, Tone.MONO)),
-                ("Facts", cell(f"{each.size}")),
+                ("Facts", cell(f"{each.size}, up to the last that is about this batch")),
                 ("Root", cell(each.root, Tone.MONO)),
                 *(() if each.mark else (("Witnessed", _witnessed(record, each.witnessed)),)),
             )

@@ -198,7 +198,10 @@ class SignedLine:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A ledger as it was held where the record was made. `mark`: the letter that stands before its positions; empty: the site's own."""
+    """A ledger up to the last fact about the batch: how many facts, their root, how many of them witnessed.
+
+    `mark`: the letter that stands before its positions; empty: the site's own.
+    """
 
     ledger: str
     size: int
