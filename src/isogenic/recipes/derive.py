@@ -18,7 +18,7 @@ from isogenic.documents import shown
 from isogenic.errors import NotAllowed
 from isogenic.ids import BatchId, LotId
 from isogenic.plant.classes import CLASSES, DOSE_NUMBER
-from isogenic.plant.model import SitePlant, Unit
+from isogenic.plant.model import EquipmentClass, SitePlant, Unit
 from isogenic.plant.services import STATE_SIGNAL
 from isogenic.recipes import charts, conditions
 from isogenic.recipes.charts import Chart
@@ -69,7 +69,7 @@ __all__ = [
 CONTROL_BYTES_MAX = 48_000  # three quarters of a fact: a control recipe is recorded whole when its batch starts
 WEIGHT = "vessel_weight"  # what a dose by concentration, or of everything, is computed from
 OWNER = "process engineer"
-OWN = "own"  # in the unit that the recipe gives: what a service's parameter is measured in is the module's business
+OWN = "own"  # in the unit that the recipe gives: of a service that the class does not know
 CLASS_UNITS: Mapping[str, str] = {name: signal.unit for cls in CLASSES.values() for name, signal in cls.signals.items()}
 
 
@@ -360,14 +360,14 @@ def _phase(phase: Phase, operation: str, values: Mapping[str, Quantity], unit: U
         lost_after_h=_number(phase.lost_after, values, "h"),
         lost_then=phase.lost_then,
         monitored=phase.monitored,
-        service=_service(phase.service, values) if phase.service else None,
+        service=_service(phase.service, values, unit.cls) if phase.service else None,
         enter=tuple(ControlEntry(each.parameter, each.text) for each in phase.enter),
         samples=tuple(ControlSampling(each.sample, each.what, _condition(each.when, values, units)) for each in phase.samples),
         exceptions=tuple(
             ControlException(each.name, _condition(each.when, values, units), _number(each.lasting, values, "h") if each.lasting else 0.0, each.then)
             for each in phase.exceptions
         ),
-        uses=tuple(_uses(phase, units)),
+        uses=tuple(_uses(phase, units, unit.cls)),
     )
 
 
@@ -380,14 +380,25 @@ def _prompt(prompt: Prompt, values: Mapping[str, Quantity]) -> ControlPrompt:
     return ControlPrompt(prompt.name, prompt.text, prompt.answer, prompt.unit, prompt.low, prompt.high, prompt.how, timer)
 
 
-def _service(service: Service, values: Mapping[str, Quantity]) -> ControlService:
+def _service(service: Service, values: Mapping[str, Quantity], cls: EquipmentClass) -> ControlService:
+    """With its parameters in the units of the class, which is what drivers are told."""
     parameters = {
-        name: _rounded((values[text[1:]] if text.startswith("@") else Quantity.parse(text)).value) for name, text in service.parameters.items()
+        name: _in(values[text[1:]] if text.startswith("@") else Quantity.parse(text), _service_unit(cls, service, name))
+        for name, text in service.parameters.items()
     }
     return ControlService(service.name, service.procedure, parameters)
 
 
-def _uses(phase: Phase, units: Mapping[str, str]) -> Iterator[ControlUse]:
+def _service_unit(cls: EquipmentClass, service: Service, parameter: str) -> str:
+    known = cls.services.get(service.name)
+    return known.parameters[parameter].unit if known and parameter in known.parameters else OWN
+
+
+def _in(value: Quantity, unit: str) -> float:
+    return _rounded(value.value if unit == OWN else value.to(unit).value)
+
+
+def _uses(phase: Phase, units: Mapping[str, str], cls: EquipmentClass) -> Iterator[ControlUse]:
     """Every place of a phase that names a parameter, as `changed` finds it again."""
     numbers = [(f"setpoints.{name}", text, units[name]) for name, text in phase.setpoints.items()]
     numbers += [(f"held.{name}", text, units[name]) for name, text in phase.held.items()]
@@ -399,7 +410,7 @@ def _uses(phase: Phase, units: Mapping[str, str]) -> Iterator[ControlUse]:
         numbers += [("dose.below", dose.below, measured), ("dose.to", dose.to, measured), ("dose.stock", dose.stock, measured)]
         conditions_.append(("dose.when", dose.when))
     if phase.service is not None:
-        numbers += [(f"service.{name}", text, OWN) for name, text in phase.service.parameters.items()]
+        numbers += [(f"service.{name}", text, _service_unit(cls, phase.service, name)) for name, text in phase.service.parameters.items()]
     conditions_ += [(f"samples.{each.sample}", each.when) for each in phase.samples]
     conditions_ += [(f"exceptions.{each.name}", each.when) for each in phase.exceptions]
     numbers += [(f"lasting.{each.name}", each.lasting, "h") for each in phase.exceptions]
@@ -424,7 +435,7 @@ def _changed(phase: ControlPhase, use: ControlUse, values: Mapping[str, Quantity
     part, _, name = use.place.partition(".")
     if use.unit:
         value = values[use.text[1:]]
-        number = _rounded(value.value if use.unit == OWN else value.to(use.unit).value)
+        number = _in(value, use.unit)
     match part:
         case "setpoints":
             return replace(phase, setpoints={**phase.setpoints, name: number})

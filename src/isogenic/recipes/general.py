@@ -341,14 +341,24 @@ class _Reader:
         return found
 
     def service(self, table: Table) -> Service:
+        """A service of the unit's class, its parameters in any unit of the right dimension; derived, they are in the class's own."""
         inner, parameters = table.table("parameters", needed=False), {}
-        for name in inner.names():
-            text = parameters[name] = inner.text(name)
-            if text.startswith("@"):
-                self.amount(inner, name, unit=None)
-            elif text:
-                inner.quantity(name)
-        return Service(_short(table, "name"), _short(table, "procedure", default=""), parameters)
+        name, procedure = _short(table, "name"), _short(table, "procedure", default="")
+        known = self.cls.services.get(name)
+        if known is None and self.cls.services:
+            table.complain("name", f"{self.cls.name} has no service {shown(name)}; known are {', '.join(self.cls.services)}")
+        if known is not None and procedure and procedure not in known.procedures:
+            table.complain("procedure", f"service {name} has no procedure {shown(procedure)}; known are {', '.join(known.procedures)}")
+        for each in inner.names():
+            parameter = known.parameters.get(each) if known else None
+            if known is not None and parameter is None:
+                inner.complain(each, f"service {name} has no such parameter; known are {', '.join(known.parameters) or 'none'}")
+            text = parameters[each] = self.amount(inner, each, unit=parameter.unit if parameter else None)
+            if parameter is not None and text and not text.startswith("@"):
+                value = inner.quantity(each, like=parameter.unit).to(parameter.unit).value
+                if not parameter.low <= value <= parameter.high:
+                    inner.complain(each, f"{text} is not within {parameter.low:g} to {parameter.high:g} {parameter.unit}")
+        return Service(name, procedure, parameters)
 
     def entry(self, table: Table) -> Entry:
         name = table.text("parameter")
