@@ -8,6 +8,9 @@
     witness_answer          operator, process engineer, quality   of this site, not who answered
     correct_answer          operator                           of this site
     command_batch           operator, process engineer         of this site
+    change_mode             process engineer                   of this site
+    step_batch              operator, process engineer         of this site
+    change_formula          process engineer, quality          of this site
     report_result           analyst                            of this site
     dispose_deviation       quality, qualified person          not an operator of the batch
     release_lot             qualified person                   not an operator of the batch
@@ -68,6 +71,9 @@ class Act(StrEnum):
     WITNESS_ANSWER = "witness_answer"
     CORRECT_ANSWER = "correct_answer"
     COMMAND_BATCH = "command_batch"
+    CHANGE_MODE = "change_mode"
+    STEP_BATCH = "step_batch"
+    CHANGE_FORMULA = "change_formula"
     REPORT_RESULT = "report_result"
     DISPOSE_DEVIATION = "dispose_deviation"
     RELEASE_LOT = "release_lot"
@@ -116,6 +122,9 @@ _WORDS: Mapping[Act, str] = {
     Act.WITNESS_ANSWER: "witness a step",
     Act.CORRECT_ANSWER: "correct an answer",
     Act.COMMAND_BATCH: "command the batch",
+    Act.CHANGE_MODE: "change the mode of the batch",
+    Act.STEP_BATCH: "take the batch from step to step",
+    Act.CHANGE_FORMULA: "change a parameter of the running batch",
     Act.REPORT_RESULT: "report a result",
     Act.DISPOSE_DEVIATION: "dispose of the deviation",
     Act.RELEASE_LOT: "release the lot",
@@ -220,6 +229,9 @@ _ROLES: Mapping[Act, tuple[Role, ...]] = {
     Act.WITNESS_ANSWER: (Role.OPERATOR, Role.PROCESS_ENGINEER, Role.QUALITY),
     Act.CORRECT_ANSWER: (Role.OPERATOR,),
     Act.COMMAND_BATCH: (Role.OPERATOR, Role.PROCESS_ENGINEER),
+    Act.CHANGE_MODE: (Role.PROCESS_ENGINEER,),
+    Act.STEP_BATCH: (Role.OPERATOR, Role.PROCESS_ENGINEER),
+    Act.CHANGE_FORMULA: (Role.PROCESS_ENGINEER, Role.QUALITY),
     Act.REPORT_RESULT: (Role.ANALYST,),
     Act.DISPOSE_DEVIATION: (Role.QUALITY, Role.QUALIFIED_PERSON),
     Act.RELEASE_LOT: (Role.QUALIFIED_PERSON,),

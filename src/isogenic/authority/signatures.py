@@ -68,6 +68,7 @@ MEANINGS: Mapping[Act, str] = {
     Act.ANSWER_PROMPT: "performed",
     Act.WITNESS_ANSWER: "witnessed",
     Act.CORRECT_ANSWER: "corrected",
+    Act.CHANGE_FORMULA: "formula changed",
     Act.DISPOSE_DEVIATION: "disposed",
     Act.RELEASE_LOT: "released",
     Act.REJECT_LOT: "rejected",

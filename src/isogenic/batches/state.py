@@ -145,6 +145,7 @@ class Held:
     unit: UnitId
     at: datetime
     released: bool = False
+    number: int = 0  # of its asking; 0: the batch was started on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,10 @@ class BatchState:
     def holds(self) -> tuple[UnitId, ...]:
         """The units that are the batch's now."""
         return () if self.closed else tuple(held.unit for held in self.units.values() if not held.released)
+
+    def ever_held(self) -> tuple[UnitId, ...]:
+        """Every unit that has been the batch's."""
+        return tuple(held.unit for held in self.units.values())
 
     def named_setpoints(self) -> dict[str, float]:
         """The set-points in force as people read them: by signal, or by tag where there are several units."""
@@ -607,7 +612,7 @@ def _said(state: BatchState, fact: Payload, at: datetime) -> BatchState:
 
 
 def _allocated(state: BatchState, fact: UnitAllocated, at: datetime) -> BatchState:
-    state = replace(state, units={**state.units, fact.role: Held(fact.unit, at)}, waiting=_without(state.waiting, fact.role))
+    state = replace(state, units={**state.units, fact.role: Held(fact.unit, at, number=fact.number)}, waiting=_without(state.waiting, fact.role))
     state = _resolved(state, fact.procedures)
     if any(state.values.get(each.name, each.value) != each.value for each in state.control.parameters):
         state = _with_values(state, fact.procedures)

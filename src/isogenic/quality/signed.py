@@ -39,7 +39,8 @@ from isogenic.authority.revocation import KeyRevoked, revocation_digest
 from isogenic.authority.rules import Act, roles_that_may
 from isogenic.authority.signatures import MEANINGS, holds_signature
 from isogenic.authority.signed import KINDS, signed_in, two_signed
-from isogenic.batches.facts import AnswerCorrected, BatchStarted, PromptAnswered, PromptAsked, PromptWitnessed
+from isogenic.batches.commands import formula_digest
+from isogenic.batches.facts import AnswerCorrected, BatchStarted, FormulaChanged, PromptAnswered, PromptAsked, PromptWitnessed
 from isogenic.batches.prompts import needs_signature
 from isogenic.batches.talk import answer_digest
 from isogenic.checks import Note, Severity
@@ -63,6 +64,7 @@ WITH_SIGNATURES = frozenset(
     {
         "authority.key_revoked",
         "authority.passkey_enrolled",
+        "batch.formula_changed",
         "materials.changeover_approved",
         "materials.changeover_published",
         "quality.deviation_disposed",
@@ -137,6 +139,13 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
                 yield f"{payload.deviation} is of {found[0].batch} and {found[0].lot}"
             site = str(found[0].site)
             yield from _does(payload.signature, (Act.DISPOSE_DEVIATION,), disposition_digest(found[0], payload.disposition, payload.justification))
+        case FormulaChanged():
+            if written_by(fact.ref.ledger) == CONTROL:
+                yield "it counts only in a ledger that a site writes"
+            if payload.signature.person != payload.by:
+                yield f"it is signed by {payload.signature.person}, and says that {payload.by} did it"
+            yield from _does(payload.signature, (Act.CHANGE_FORMULA,), formula_digest(payload))
+            return
         case KeyRevoked():
             site = str(payload.site)
             yield from _does(payload.signature, (Act.REVOKE_KEY,), revocation_digest(payload.site, payload.ledgers, payload.key, payload.reason))

@@ -9,6 +9,7 @@ Leaves to others: whether the batch may start at all (licence, people), and runn
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -243,6 +244,8 @@ def derive_unit_procedures(master: MasterRecipe, unit: Unit, role: str) -> tuple
             f"cannot derive {master.recipe} version {master.version} for {unit.id}", why="; ".join(note.text for note in failed), possible=able
         )
     found = tuple(_unit_procedure(part, master, unit) for part in master.procedure.unit_procedures if part.role == role)
+    if role != next(iter(master.roles)):
+        found = tuple(replace(part, values=_used(part, _values(master, unit))) for part in found)
     _check_size(found, master, unit)
     return found
 
@@ -296,6 +299,12 @@ def _unit_procedure(part: UnitProcedure, master: MasterRecipe, unit: Unit) -> Co
         on_exception=aside,
         uses=tuple(dict.fromkeys(uses)),
     )
+
+
+def _used(part: ControlUnitProcedure, values: Mapping[str, Quantity]) -> dict[str, float]:
+    """The parameters that a unit procedure names, as they hold on its unit."""
+    texts = " ".join(use.text for use in (*part.uses, *(use for phase in part.phases for use in phase.uses)))
+    return {name: _rounded(value.value) for name, value in values.items() if re.search(rf"@{name}\b", texts)}
 
 
 def _chart(chart: Chart, values: Mapping[str, Quantity], units: Mapping[str, str]) -> tuple[str, tuple[ControlUse, ...]]:

@@ -7,7 +7,7 @@ Leaves to others: whether the signatures verify (authority) and whether a batch 
 
 from __future__ import annotations
 
-from isogenic.checks import Note, Severity
+from isogenic.checks import Note, Severity, stops
 from isogenic.errors import Refusal
 from isogenic.ids import BatchId, LotId, UnitId
 from isogenic.plant.model import SitePlant
@@ -52,11 +52,25 @@ def control_recipe(
     try:
         master = master_recipe(publication, plant=plant)
         where = plant.unit(unit)
-        notes = derivable(master, where)
+        notes = [*derivable(master, where), *check_every_role_has_a_unit(master, plant)]
+        if stops(notes):
+            return None, notes
         return derive_control(master, where, batch=batch, lot=lot), notes
     except Refusal as refused:
         text = refused.why or refused.what
         return None, [Note("derive_control", Severity.STOP, text, "process engineer")]
+
+
+def check_every_role_has_a_unit(master: MasterRecipe, plant: SitePlant) -> list[Note]:
+    """Of each further unit that the recipe needs there is one here that can run its part: nobody waits for what does not exist."""
+    found = []
+    for role in list(master.roles)[1:]:
+        tried = {unit.id: stops(derivable(master, unit, role=role)) for unit in plant.units.values()}
+        if all(tried.values()):
+            wanted = master.roles[role].equipment_class
+            why = "; ".join(f"{unit}: {notes[0].text}" for unit, notes in tried.items())
+            found.append(Note("check_every_role_has_a_unit", Severity.STOP, f"no unit can be the {wanted} {role} ({why})", "process engineer"))
+    return found
 
 
 def derive_for_units(publication: RecipePublished, *, plant: SitePlant) -> tuple[dict[str, str], list[str]]:

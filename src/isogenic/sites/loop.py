@@ -25,8 +25,10 @@ from isogenic.batches.counts import CountsNoted, Tally, due, follow, reconcile
 from isogenic.batches.engine import BatchState, step
 from isogenic.batches.facts import AlarmRaised, BatchClosed, PromptOverdue
 from isogenic.batches.serials import Serials, unaccounted
+from isogenic.checks import Note
 from isogenic.clock import Moment
 from isogenic.ids import BatchId, DeviationId, LotId, Mint, SiteId, UnitId
+from isogenic.materials.changeover import Occupant
 from isogenic.monitoring.explanation import Finding
 from isogenic.monitoring.facts import MonitoringEnded, MonitoringStarted
 from isogenic.monitoring.judging import Judgement, judge
@@ -38,7 +40,9 @@ from isogenic.plant.readings import Frame, Quality, Reading
 from isogenic.quality.deviations import RECONCILIATION, DeviationOpened, Origin, Severity, open_from_finding
 from isogenic.records.facts import Payload
 from isogenic.sites.acceptance import answer_publication
-from isogenic.sites.materials import lines_due
+from isogenic.sites.arbitration import arbitrate
+from isogenic.sites.drift import check_runs_what_is_released
+from isogenic.sites.materials import check_materials_allow, lines_due, patient_of, start_on_line
 from isogenic.sites.safe_completion import safe_completion
 from isogenic.sites.standing import answer_master_files
 from isogenic.sites.state import SiteState
@@ -88,7 +92,26 @@ def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
             facts.append(_ended(name, watches.pop(name)))
         if judgement is not None:
             judgements[name] = judgement
-    return Scan(facts, watches, judgements)
+    return Scan([*facts, *_units(site, facts, now.at, mint)], watches, judgements)
+
+
+def _units(site: Site, facts: list[Payload], now: datetime, mint: Mint) -> list[Payload]:
+    """Units asked for and given; nothing about a batch whose record closes in this scan."""
+    state, closed = site.state, {payload.batch for payload in facts if isinstance(payload, BatchClosed)}
+
+    def occupant(batch: BatchState) -> Occupant:
+        return Occupant(batch.lot, batch.product, batch.sponsor, patient_of(state, batch.lot))
+
+    def against(unit: UnitId, batch: BatchState) -> list[Note]:
+        return [*check_runs_what_is_released(state, unit), *check_materials_allow(state, unit, occupant(batch), now=now)]
+
+    def taking(unit: UnitId, batch: BatchState) -> list[Payload]:
+        return start_on_line(state, unit, occupant(batch), batch=batch.batch)
+
+    given = arbitrate(state, against=against, taking=taking, but=closed)
+    alarms = [payload for payload in given if isinstance(payload, AlarmRaised)]
+    subjects = {batch.batch: Subject(batch.batch, batch.lot, state.site) for batch in state.running()}
+    return [*given, *(_from_alarm(each, subjects[each.batch], now, mint) for each in alarms)]
 
 
 def answer_publications(state: SiteState) -> list[Payload]:

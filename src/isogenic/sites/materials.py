@@ -443,7 +443,7 @@ def lines_due(state: SiteState) -> list[Payload]:
 
 def units_of(batch: BatchState) -> Iterable[UnitId]:
     """The units that a batch is, or was, on."""
-    return (batch.control.unit,)
+    return batch.ever_held()
 
 
 def patient_of(state: SiteState, lot: LotId) -> IdentityCode | None:

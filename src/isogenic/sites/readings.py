@@ -80,9 +80,9 @@ class Readings:
         """Keep one scan. Never refuses: what the disk does not take waits, and what cannot wait is a gap."""
         at, busy = milliseconds(frame.at), set()
         for batch in running:
-            unit = batch.control.unit
-            busy.add(unit)
-            shape, columns, *_ = self._columns(self._state().plant.units[unit], frame)
+            units = tuple(unit for unit in batch.holds() if unit in self._state().plant.units)
+            busy |= set(units)
+            shape, columns = self._of_units(units, frame)
             self._enqueue(str(batch.control.batch), at, shape, frame, columns, stepped=stepped)
         for unit, known in self._state().plant.units.items():
             stream = HOUSE + unit
@@ -105,6 +105,14 @@ class Readings:
             columns = [[frame.index.column[tag] for tag in shape.tags] for shape in (every, measured)]
             self._shapes[unit.id] = (every, columns[0], measured, columns[1])
         return self._shapes[unit.id]
+
+    def _of_units(self, units: tuple[UnitId, ...], frame: Frame) -> tuple[Shape, list[int]]:
+        """All signals of the units that a batch has: another unit gives the next rows another shape."""
+        found = [self._columns(self._state().plant.units[unit], frame) for unit in units]
+        if len(found) == 1:
+            return found[0][0], found[0][1]
+        shape = Shape(tuple(tag for each in found for tag in each[0].tags), tuple(unit for each in found for unit in each[0].units))
+        return shape, [column for each in found for column in each[1]]
 
     def _enqueue(self, stream: str, at: int, shape: Shape, frame: Frame, columns: list[int], *, stepped: bool) -> None:
         if not columns:
@@ -213,8 +221,8 @@ class Readings:
 
     def _width(self, stream: str) -> int:
         state = self._state()
-        unit = UnitId(stream.removeprefix(HOUSE)) if stream.startswith(HOUSE) else state.batches[BatchId(stream)].control.unit
-        return len(state.plant.units[unit].signals) if unit in state.plant.units else 1
+        units = (UnitId(stream.removeprefix(HOUSE)),) if stream.startswith(HOUSE) else state.batches[BatchId(stream)].ever_held()
+        return max(1, sum(len(state.plant.units[unit].signals) for unit in units if unit in state.plant.units))
 
     def seal_all(self, batch: BatchId) -> list[ReadingsSealed]:
         """Seal what is kept of one batch now, whatever is due; gives the blocks."""

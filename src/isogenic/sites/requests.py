@@ -13,6 +13,7 @@ from isogenic.authority.people import Person
 from isogenic.authority.permission import may_be_made
 from isogenic.authority.rules import Act, require
 from isogenic.batches import engine
+from isogenic.batches.commands import note_result
 from isogenic.batches.states import Command
 from isogenic.checks import Note, Severity, stops
 from isogenic.clock import Moment
@@ -24,6 +25,7 @@ from isogenic.materials.lots import LotCreated
 from isogenic.recipes.publishing import control_recipe, recipe_digest
 from isogenic.records.facts import Payload
 from isogenic.sites.answering import answer_prompt, batch_here, check_pictures_are_here, correct_answer, withdraw_answer, witness_answer
+from isogenic.sites.arbitration import check_nobody_waits_for_it
 from isogenic.sites.audiences import check_works_for
 from isogenic.sites.drift import check_runs_what_is_released
 from isogenic.sites.facts import BatchRefused
@@ -94,6 +96,7 @@ def start_batch(
     notes += may_be_made(standing_of(state, publication, unit=unit, now=now), person=person.id)
     notes += check_there_is_room(state)
     notes += check_pictures_are_here(control, missing_pictures)
+    notes += check_nobody_waits_for_it(state, unit)
     notes += check_runs_what_is_released(state, unit)
     occupant = Occupant(lot, product_of(publication.text), sponsor, patient)
     if holder is None:  # else it is said already that the unit is taken
@@ -144,4 +147,6 @@ def report_result(
         expected_unit=specification.attribute(attribute).unit,
         already=[each for each in state.results if each.sample == sample],
     )
-    return [result] if sample in state.samples else [drawn, result]
+    running = state.batches.get(created.batch)
+    noted = note_result(running, sample, attribute, result.value, unit=result.unit) if running is not None and not qualifier else []
+    return [*([] if sample in state.samples else [drawn]), result, *noted]
