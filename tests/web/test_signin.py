@@ -175,6 +175,18 @@ def test_a_session_dies_of_inactivity_and_lives_on_by_use(network: Network) -> N
         door.session(session.token)
 
 
+def test_a_page_that_asks_by_itself_keeps_nobody_signed_in(network: Network) -> None:
+    minutes = Minutes()
+    door = control_door(network, minutes)
+    session = asyncio.run(door.sign_in("BEN", password("BEN")))
+    for _ in range(3):
+        minutes.passed += IDLE_S / 4
+        assert door.seen(session.token).person == "BEN"
+    minutes.passed += IDLE_S / 4 + 1
+    with pytest.raises(NotTrusted, match="you are not signed in"):
+        door.seen(session.token)
+
+
 def test_signing_asks_for_the_password_again_and_gives_the_key_on_file(network: Network) -> None:
     door = control_door(network)
 

@@ -111,6 +111,19 @@ def shot(page: Any, name: str) -> None:
         page.screenshot(path=f"{SHOTS}/{name}.png")
 
 
+TARGETS = """[...document.querySelectorAll('main.work button, main.work a.button, main.work input, main.work label.choice')]
+    .filter((each) => each.offsetParent && !each.closest('label.choice input') && each.type !== 'radio' && each.type !== 'checkbox')
+    .filter((each) => each.getBoundingClientRect().height < 56).map((each) => each.outerHTML.slice(0, 120))"""
+
+
+def fits(page: Any) -> None:
+    """Nothing is cut off on a tablet held either way, and no target is too small for a glove."""
+    for viewport in (ACROSS, UPRIGHT):
+        page.set_viewport_size(viewport)
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+        assert page.evaluate(TARGETS) == []
+
+
 @pytest.fixture(scope="module")
 def picture(chromium: Any) -> bytes:  # noqa: F811
     page = chromium.new_page(viewport={"width": 640, "height": 300})
@@ -162,6 +175,7 @@ def test_a_sequence_with_scans_a_second_person_and_a_restart_is_worked_through_w
     page.click("text=Look first")
     page.wait_for_selector(".gate .note:has-text('BR-50 is free')")
     shot(page, "start")
+    fits(page)
     page.click("form.start button[type=submit]")
     page.wait_for_selector("h2:has-text('Nothing to do')")
     floor.inside(floor.scan())
@@ -188,12 +202,15 @@ def test_a_sequence_with_scans_a_second_person_and_a_restart_is_worked_through_w
     page.wait_for_selector(".ask:has-text('Weld the bag to port 3')")
     page.wait_for_function("document.querySelector('img.picture').naturalWidth === 640")  # from this site's disk
     shot(page, "weld")
+    fits(page)
     page.click("button:has-text('Done')")
     page.wait_for_selector("#sign[open]")
     shot(page, "sign")
+    fits(page)
     sign(page, "LEA")
     page.wait_for_selector("button:has-text('It is so: sign')")
     shot(page, "witness")
+    fits(page)
     page.click("button:has-text('It is so: sign')")
     sign(page, "LEA")
     page.wait_for_selector("#sign .refusal.shown:has-text('a second person verifies it (21 CFR 211.101(d))')")
@@ -212,6 +229,7 @@ def test_a_sequence_with_scans_a_second_person_and_a_restart_is_worked_through_w
     page.click(".row:has-text('Let the weld cool')")
     page.wait_for_selector(".timer.wait b:has-text('3:00')")
     shot(page, "timer")
+    fits(page)
     assert page.query_selector("button:has-text('Done')") is None
     floor.inside(floor.advance(60))
     page.wait_for_selector(".timer.wait b:has-text('2:00')")
@@ -230,6 +248,7 @@ def test_a_sequence_with_scans_a_second_person_and_a_restart_is_worked_through_w
     page.click(".key.send")
     page.wait_for_selector(".card .refusal.shown:has-text('Its limits are 20 to 60 kg.')")
     shot(page, "limits")
+    fits(page)
     page.click("[data-key=back]")
     page.click("[data-key=back]")
     for key in "51":
@@ -240,6 +259,7 @@ def test_a_sequence_with_scans_a_second_person_and_a_restart_is_worked_through_w
     page.click("#correct [data-fill=Clear]")
     page.click("#correct .chip:has-text('A slip of the finger.')")
     shot(page, "correct")
+    fits(page)
     sign(page, "LEA", "#correct")
     page.wait_for_selector(".row.done:has-text('corrected 1')")
     shot(page, "done")
@@ -248,6 +268,7 @@ def test_a_sequence_with_scans_a_second_person_and_a_restart_is_worked_through_w
     page.click("button:has-text('Batch')")
     page.fill("#commands input[name=why]", "Foam at the filter.")
     shot(page, "commands")
+    fits(page)
     page.click("#commands [data-command=hold]")
     page.wait_for_selector("button:has-text('Batch')")
     assert page.complaints == []

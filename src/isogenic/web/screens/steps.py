@@ -148,7 +148,7 @@ def _card(work: Work, asked: Asked, now: str) -> Markup:
     words, approved = _words(asked.text)
     return h(
         "section.card",
-        h("p.count", _count(work, asked), h("span", f"  {asked.competence.replace('_', ' ')}", class_="tag") if asked.competence else None),
+        h("p.count", _count(work, asked), h("span", f"takes: {asked.competence.replace('_', ' ')}", class_="tag") if asked.competence else None),
         h("h2.ask", words, h("small", approved) if approved else None),
         _picture(work, asked),
         _trouble(asked),
@@ -438,12 +438,12 @@ def _correct_dialog() -> Markup:
                 h("span", "What is right"),
                 h("input", type="text", name="answer", required=True, maxlength="400", autocomplete="off"),
             ),
+            h("div.choices.small", data_slot="choices"),
             h(
                 "label.choice.tall.undo",
                 h("input", type="checkbox", name="undo"),
                 h("span", h("b", "It was not done"), "The question is open again."),
             ),
-            h("div.choices.small", data_slot="choices"),
             h("label.field", h("span", "Why"), h("input", type="text", name="why", required=True, maxlength="300", autocomplete="off")),
             h("div.chips", *reasons),
             h("p.note", f"Your signature means: {MEANINGS[Act.CORRECT_ANSWER]}."),
@@ -521,6 +521,11 @@ def start_screen(*, recipes: Sequence[tuple[str, int, str]], units: Sequence[tup
                 placeholder="LOT-…",
                 data_scan="text",
             ),
+        ),
+        h(
+            "label.field",
+            h("span", "Patient's code, where the lot is made for one patient: scan it"),
+            h("input", type="text", name="patient", maxlength="40", autocomplete="off", autocapitalize="characters"),
         ),
         h("div.refusal", role="alert"),
         h("div.gate", role="status"),

@@ -328,9 +328,10 @@
   }
 
   // ---- starting a batch: every note of the gate at once ----
+  const patientOf = (said) => (/^ISOGENIC:PATIENT:([^:]+):/.exec(said.trim().toUpperCase()) || [null, said.trim().toUpperCase()])[1]; // a label, or its code
   const bodyOfStart = (form) => {
     const [recipe, version] = form.elements.recipe.value.split("/");
-    return { recipe, version: Number(version), unit: form.elements.unit.value, lot: form.elements.lot.value.trim().toUpperCase() };
+    return { recipe, version: Number(version), unit: form.elements.unit.value, lot: form.elements.lot.value.trim().toUpperCase(), patient: patientOf(form.elements.patient.value) };
   };
   const gate = async (form) => {
     const box = one(".gate", form);
