@@ -49,6 +49,14 @@ def recipe_affected(
     print(pages.affected(read_text(old), read_text(new), [(path.name, read_text(path)) for path in sites]))
 
 
+@recipe_app.command("schema")
+def recipe_schema(kind: Annotated[str, typer.Argument(help="general-recipe, site-recipe, plant or blocks.")] = "general-recipe") -> None:
+    """The JSON Schema of a kind of document, for completion in an editor."""
+    from isogenic.recipes.schemas import schema_text
+
+    print(schema_text(kind))
+
+
 @recipe_app.command("assemble")
 def recipe_assemble(
     path: Document,
