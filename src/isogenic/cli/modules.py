@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isogenic.cli.verbs import app
-from isogenic.errors import NotFound, NotValid
+from isogenic.cli.verbs import app, read_text
+from isogenic.errors import NotFound, NotReachable, NotValid
 
 if TYPE_CHECKING:
     from isogenic.plant.mtp.model import Manifest
@@ -67,6 +67,33 @@ def module_check(
     print(json.dumps([asdict(each) for each in notes], indent=1) if as_json else pages.checked([each.name for each in manifests], cls, notes))
     if stops(notes):
         raise typer.Exit(NotValid.exit_code)
+
+
+@module_app.command("manifest")
+def module_manifest(
+    plant: Annotated[Path, typer.Argument(help="A plant document (YAML).", show_default=False)],
+    module: Annotated[str, typer.Argument(help="Which of its modules.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Write a package (.mtp), or a bare manifest (.aml). Default: show it.")] = None,
+    older: Annotated[bool, typer.Option("--older", help="In the older dialect: manifest 1.0.0, CAEX 2.15.")] = False,
+) -> None:
+    """Write the manifest of a module from its plant document."""
+    from isogenic.ids import ModuleId
+    from isogenic.plant.documents import load_plant
+    from isogenic.plant.mtp.archive import packed
+    from isogenic.plant.mtp.model import Dialect
+    from isogenic.plant.mtp.writing import write_manifest
+    from isogenic.sim.module_manifests import manifest_of_module
+
+    known = load_plant(read_text(plant), name=plant.name)
+    data = write_manifest(manifest_of_module(known, ModuleId(module), dialect=Dialect.V1_0 if older else Dialect.V1_1))
+    if out is None:
+        print(data.decode())
+        return
+    try:
+        out.write_bytes(packed(data) if out.suffix == ".mtp" else data)
+    except OSError as trouble:
+        raise NotReachable(f"cannot write {out}", why=str(trouble.strerror or trouble)) from trouble
+    print(f"{out}: {out.stat().st_size} bytes")
 
 
 def read_package(path: Path) -> Manifest:

@@ -42,6 +42,7 @@ from isogenic.plant.model import Role, Signal, SitePlant
 from isogenic.plant.settings import TEXT, Setting
 from isogenic.sim.facility import Facility
 from isogenic.sim.laboratory import sample_document
+from isogenic.sim.module_manifests import publish
 from isogenic.sim.standard_space import SharedStandard
 from isogenic.units import converter
 
@@ -113,7 +114,8 @@ async def run_facility(
 ) -> None:
     """Serve a facility until cancelled.
 
-    The endpoints are written to `out` as JSON, whole or not at all, once all servers stand.
+    The endpoints are written to `out` as JSON, whole or not at all, once all servers stand, and
+    each module's package into the folder `modules` beside it.
     Each harvested batch's assay results go into the folder `samples`. With `memory`, the
     vessels' state is kept in that file and found again after a restart, and so are the ports:
     a controller that was killed comes back where it was.
@@ -123,6 +125,7 @@ async def run_facility(
     ports = {**_restored(facility, memory), **(ports or {})}
     async with serve_facility(plant, facility, clock, ports=ports) as endpoints:
         written_whole(out, {str(module): endpoint for module, endpoint in endpoints.items()})
+        publish(plant, out.parent, endpoints)
         told: set[str] = set()
         while True:
             for harvest in facility.harvests():
