@@ -85,7 +85,7 @@ def test_batch_is_not_started_on_a_unit_that_is_taken_and_every_reason_is_noted(
     assert last(leeds, "ASTER-BIO").kind == "sites.batch_refused"
 
 
-def test_batch_is_held_aborted_and_the_next_one_started(network: Network, leeds: SiteNode) -> None:
+def test_batch_is_held_and_aborted_and_its_line_takes_no_other_before_it_is_cleared(network: Network, leeds: SiteNode) -> None:
     async def walk(guest: AsyncClient) -> Any:
         commands = "/api/batches/BAT-A2/commands"
         said = [await guest.post(commands, json={"command": "restart", "why": "to see"})]
@@ -94,12 +94,13 @@ def test_batch_is_held_aborted_and_the_next_one_started(network: Network, leeds:
         said.append(await guest.post(commands, json={"command": "abort", "why": "foam reached the filter"}))
         await leeds.cycle()
         said.append(await guest.post("/api/batches", json={"recipe": "MAB-FB", "version": 1, "unit": "BR-50", "lot": "LOT-A3"}))
-        return [each.status_code for each in said], said[0].json()["possible"], (await guest.get("/api/batches")).json()
+        return [each.status_code for each in said], said[0].json()["possible"], said[-1].json()["why"], (await guest.get("/api/batches")).json()
 
-    codes, possible, batches = walk_as(network, leeds, "LEA", walk)
-    assert codes == [403, 200, 422, 200, 201]
+    codes, possible, why, batches = walk_as(network, leeds, "LEA", walk)
+    assert codes == [403, 200, 422, 200, 403]
+    assert "BR-50 is not cleared for LOT-A3" in why
     assert possible == "pause, hold, stop, abort"
-    assert [(each["lot"], each["state"]) for each in batches] == [("LOT-A3", "running"), ("LOT-A2", "aborted"), ("LOT-A1", "complete")]
+    assert [(each["lot"], each["state"]) for each in batches] == [("LOT-A2", "aborted"), ("LOT-A1", "complete")]
 
 
 def test_analyst_reports_a_result_once(network: Network, leeds: SiteNode) -> None:
