@@ -630,7 +630,13 @@ def _service_commanded(state: BatchState, fact: ServiceCommanded, at: datetime) 
     known = state.services.get(tag)
     if known is None or (known.phase, known.run) != (fact.phase, fact.run):
         known = Told(order, at, fact.phase, fact.run, code=known.code if known else None)
-    told = replace(known, order=order, at=at, waiting=(*known.waiting, fact.command), started=known.started or fact.command == "start")
+    told = replace(
+        known,
+        order=order,
+        at=at,
+        waiting=(*known.waiting, fact.command),
+        started=fact.command != "reset" and (known.started or fact.command == "start"),
+    )
     return replace(state, services={**state.services, tag: told})
 
 
