@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from isogenic.clock import Clock
-from isogenic.errors import NotValid, Refusal
+from isogenic.errors import Refusal
 from isogenic.ids import ModuleId
 from isogenic.plant.model import Protocol as Spoken
 from isogenic.plant.model import SitePlant
@@ -170,8 +170,6 @@ async def _written(driver: Driver, part: Mapping[str, float]) -> Mapping[str, st
 def drivers_for(plant: SitePlant, *, clock: Clock, answer_limit_s: float, folder: Path | None = None) -> SeveralDrivers:
     """A driver for each protocol that the plant document speaks of. `folder`: where the site's own certificates and documents are."""
     spoken = {module.protocol for unit in plant.units.values() for module in unit.modules.values()}
-    if unspoken := sorted(spoken - _MAKERS.keys()):
-        raise NotValid(f"cannot speak {', '.join(unspoken)} at {plant.site}", why="there is no driver for it", possible=", ".join(_MAKERS))
     made = [_MAKERS[each](plant.of_protocol(each), clock, answer_limit_s, folder) for each in Spoken if each in spoken]
     return SeveralDrivers(plant, made)
 
@@ -201,9 +199,16 @@ def _sila(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) -
     return SilaDriver(plant, clock=clock, answer_limit_s=limit_s, folder=folder / "sila" if folder is not None else None)
 
 
+def _sparkplug(plant: SitePlant, clock: Clock, limit_s: float, folder: Path | None) -> Driver:
+    from isogenic.sites.drivers.sparkplug import SparkplugDriver
+
+    return SparkplugDriver(plant, clock=clock, folder=folder / "sparkplug" if folder is not None else None)
+
+
 # A kind's libraries are imported only where a module speaks it.
 _MAKERS: Mapping[Spoken, Callable[[SitePlant, Clock, float, Path | None], Driver]] = {
     Spoken.OPCUA: _opcua,
     Spoken.MTP: _mtp,
     Spoken.SILA: _sila,
+    Spoken.SPARKPLUG: _sparkplug,
 }

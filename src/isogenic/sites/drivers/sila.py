@@ -318,7 +318,7 @@ class _Device:
             await asyncio.wait_for(command.execute(parameters), self._limit_s)
         except (self._sila.SiLAConnectionError, self._sila.SiLATimeoutError, TimeoutError) as trouble:
             self._lose(client, trouble)
-            return f"module {self.module.id} did not answer; it may have been told"
+            return Unheard(f"module {self.module.id} did not answer; it may have been told")
         except Exception as trouble:  # the device refuses: out of range, not accepted, an error of its own
             return _said(trouble)
         return ""
@@ -365,7 +365,7 @@ class _Device:
             execution = await asyncio.wait_for(command.execute(parameters), self._limit_s)
         except (self._sila.SiLAConnectionError, self._sila.SiLATimeoutError, TimeoutError) as trouble:
             self._lose(client, trouble)
-            return f"module {self.module.id} did not answer; it may have been started"
+            return Unheard(f"module {self.module.id} did not answer; it may have been started")
         except Exception as trouble:  # the device refused: nothing runs
             del self._started[address]
             self._remember()
