@@ -181,8 +181,9 @@ def test_bytes_that_are_no_payload_are_bad_and_end_nothing(port: int) -> None:
 
 def test_null_is_bad_history_changes_nothing_and_late_is_uncertain(port: int) -> None:
     async def protocol() -> None:
-        with SimulatedEdge(port, node="E5") as edge:
+        with SimulatedEdge(port, node="E5", rebirths=False) as edge:
             async with driver(port, "E5") as one:
+                edge.give_birth()  # and no other comes in between
                 await shows(one, FIRST)
                 edge.tell({"Temperature": None})
                 await shows(one, {**FIRST, "temperature": None})

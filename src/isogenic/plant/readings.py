@@ -10,7 +10,7 @@ its last good value.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
@@ -53,10 +53,18 @@ class TagIndex:
     def __init__(self, tags: Sequence[str]) -> None:
         self.tags = tuple(tags)
         self.column: Mapping[str, int] = {tag: at for at, tag in enumerate(self.tags)}
+        self._columns: dict[str, tuple[tuple[str, ...], NDArray[np.intp]]] = {}
         self.by_unit: dict[str, list[tuple[str, int]]] = {}
         for at, tag in enumerate(self.tags):
             unit, _, signal = tag.partition(".")
             self.by_unit.setdefault(unit, []).append((signal, at))
+
+    def of_unit(self, unit_id: str) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+        """The signals of a unit, and their columns."""
+        if unit_id not in self._columns:
+            known = self.by_unit.get(unit_id, ())
+            self._columns[unit_id] = tuple(name for name, _ in known), np.array([at for _, at in known], dtype=np.intp)
+        return self._columns[unit_id]
 
     def of(self, tag: str) -> int:
         """The column of a tag, or `NotFound`."""
@@ -74,6 +82,7 @@ class Frame:
     values: NDArray[np.float64]
     quality: NDArray[np.uint8]
     overflowed: frozenset[str] = frozenset()  # tags of which the source lost values before these: its queue was full
+    _units: dict[str, dict[str, Reading]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def reading(self, tag: str) -> Reading:
         """One signal's reading."""
@@ -82,8 +91,12 @@ class Frame:
 
     def unit(self, unit_id: str) -> dict[str, Reading]:
         """The readings of one unit by canonical signal name."""
-        values, quality = self.values.tolist(), self.quality.tolist()
-        return {name: Reading(values[at], _QUALITIES[quality[at]]) for name, at in self.index.by_unit.get(unit_id, ())}
+        known = self._units.get(unit_id)
+        if known is None:  # asked for several times in a scan: judging, stepping, showing
+            names, columns = self.index.of_unit(unit_id)
+            rows = zip(names, self.values[columns].tolist(), self.quality[columns].tolist(), strict=True)
+            known = self._units[unit_id] = {name: Reading(value, _QUALITIES[quality]) for name, value, quality in rows}
+        return known
 
 
 class Source(Protocol):
