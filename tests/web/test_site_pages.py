@@ -153,3 +153,11 @@ def test_a_password_that_is_due_is_changed_before_anything_else(network: Network
     renew, sent_to, page, changed, after = asyncio.run(walk())
     assert (bool(renew), sent_to, changed, after) == (True, "/password", 204, 200)
     assert "Your password has to be changed" in page
+
+
+def test_the_modules_of_a_site_have_a_page(network: Network, leeds: SiteNode) -> None:
+    async def walk(guest: AsyncClient) -> Any:
+        return (await guest.get("/modules")).text
+
+    page = walk_as(network, leeds, "LEA", walk)
+    assert ("BR-50-VESSEL" in page, "no package BR-50-VESSEL.mtp" in page) == (True, True)

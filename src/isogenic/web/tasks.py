@@ -22,6 +22,7 @@ from isogenic.errors import NotAllowed, Refusal
 from isogenic.quality.trail import FILTERS
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import Asked
+from isogenic.web.modules import module_pages
 from isogenic.web.screens.doors import document, inside, password_page, sign_in_page
 from isogenic.web.screens.markup import Markup, h, join
 from isogenic.web.screens.parts import count_of, day_second, day_time, mark, panel, said
@@ -117,6 +118,7 @@ def tasks_page(app: FastAPI, desk: SiteDesk, door: Door, follower: Follower) -> 
         return HTMLResponse(document(f"Audit trail, {title}", h("main.page.alone", problem, shown)), headers=FRESH)
 
     work_pages(app, desk, door, visit)
+    module_pages(app, desk, door.accounts.folder.parent, visit)
 
     @app.get("/tasks", include_in_schema=False)
     async def part(request: Request) -> HTMLResponse:
@@ -131,6 +133,7 @@ def tasks_screen(site: SiteSummary, asked: Sequence[Asked], person: Person, *, m
         h("div", h("h1", site.title), said(link, day_second(site.now), person.printed_name)),
         h(
             "div.buttons",
+            h("a.button.second", "Modules", href="/modules"),
             h("a.button.second", "Audit trail", href="/trail"),
             h("a.button.second", "Password", href="/password"),
             h("button.second", "Sign out", type="button", data_sign_out=True),
