@@ -24,18 +24,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from clear_lines import CHECKLIST, DIGEST, MATRIX, release_matrix
 from isogenic.authority.rules import Act
+from isogenic.batches import engine
 from isogenic.batches.facts import BatchClosed
 from isogenic.batches.states import State
 from isogenic.checks import stops
 from isogenic.clock import Moment
 from isogenic.errors import Refusal
-from isogenic.ids import IdentityCode, LotId, PersonId, RecipeId, SampleId, SeededMint, SiteId
+from isogenic.ids import BatchId, IdentityCode, LotId, PersonId, ProductId, RecipeId, SampleId, SeededMint, SiteId
 from isogenic.laboratory.results import SampleDrawn
 from isogenic.materials.assemblies import AssembliesUsed, used_digest
+from isogenic.materials.changeover import Occupant
 from isogenic.materials.clearance import LineStepDone
 from isogenic.materials.labels import Expects, LabelKind, label_text, read_label
+from isogenic.materials.lots import LotCreated
 from isogenic.materials.receipts import ReceiptCommand, Sterility
 from isogenic.network import decisions
+from isogenic.recipes.publishing import control_recipe
 from isogenic.records.facts import Actor, Fact, FactRef, subject_of
 from isogenic.sim.world import document
 from isogenic.sites import materials, requests
@@ -297,19 +301,18 @@ class Floors(RuleBasedStateMachine):
         lot = LotId(f"LOT-{site}-{next(self.lots)}" if other_lot or not planned[0] else planned[0])
 
         def act() -> bool:
-            payloads, notes = requests.start_batch(
-                self.states[site],
-                self.person(site, OPERATORS[site]),
-                recipe=RECIPES[product],
-                version=1,
-                unit=UNITS[site],
-                lot=lot,
-                mint=self.mint,
-                now=self.now,
-                patient=None if patient is None else IdentityCode(patient),
-            )
-            self.note(site, payloads)
-            return not stops(notes)
+            state, unit = self.states[site], UNITS[site]
+            occupant = Occupant(lot, ProductId(product), state.plant.sponsor, None if patient is None else IdentityCode(patient))
+            notes = materials.check_materials_allow(state, unit, occupant, now=self.now)
+            if stops(notes) or lot in state.lots:
+                return False
+            batch = self.mint.fresh(BatchId)
+            control, _ = control_recipe(state.published[RECIPES[product], 1], plant=state.plant, unit=unit, batch=batch, lot=lot)
+            assert control is not None
+            created = LotCreated(lot=lot, product=control.product, batch=batch, site=site, patient=occupant.patient)
+            begun = engine.begin(control, sponsor=occupant.sponsor, recipe_digest="0" * 64, by=OPERATORS[site])
+            self.note(site, [created, *begun, *materials.start_on_line(state, unit, occupant, batch=batch)])
+            return True
 
         if self.does("start", believed.may_start(lot, product, patient, self.hour), act):
             believed.on_it, believed.planned, believed.place = (lot, product, patient), None, None

@@ -15,7 +15,7 @@ Leaves to others: noting (node), proving who signs (web), reading labels (materi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -426,24 +426,22 @@ def start_on_line(state: SiteState, unit: UnitId, occupant: Occupant, *, batch: 
 
 
 def lines_due(state: SiteState) -> list[Payload]:
-    """What the lines do not know yet of the batches on their units: one that began between two ledgers' writes, one that is over."""
-    unseen = [
-        (batch, unit) for batch in state.batches.values() for unit in units_of(batch) if batch.control.batch not in state.lines.get(unit, Line()).seen
-    ]
+    """What the lines do not know yet of the batches on their units: one that came between two ledgers' writes, one that is over."""
+    unseen = [(batch, unit) for batch in state.batches.values() for unit in batch.ever_held() if _unknown(state.lines.get(unit, Line()), batch, unit)]
     found: list[Payload] = [
-        LineTaken(unit, batch.control.batch, batch.lot, batch.control.product, batch.sponsor, patient_of(state, batch.lot))
+        LineTaken(unit, batch.batch, batch.lot, batch.control.product, batch.sponsor, patient_of(state, batch.lot))
         for batch, unit in sorted(unseen, key=lambda each: each[0].at)
     ]
     for unit, line in state.lines.items():
         holder = None if line.taken_by is None else state.batches.get(line.taken_by)
-        if line.taken_by is not None and (holder is None or holder.closed):
+        if line.taken_by is not None and (holder is None or unit not in holder.holds()):
             found.append(LineLeft(unit, line.taken_by))
     return found
 
 
-def units_of(batch: BatchState) -> Iterable[UnitId]:
-    """The units that a batch is, or was, on."""
-    return batch.ever_held()
+def _unknown(line: Line, batch: BatchState, unit: UnitId) -> bool:
+    """Whether a batch is on a unit, or was, and its line does not say so."""
+    return batch.batch not in line.seen or (line.taken_by is None and unit in batch.holds())
 
 
 def patient_of(state: SiteState, lot: LotId) -> IdentityCode | None:
