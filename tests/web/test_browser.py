@@ -39,6 +39,7 @@ SCREENS = {
     "/deviations/DEV-B1-2": "DEV-B1-2",
     "/lots/LOT-B1": "LOT-B1",
     "/recipes": "Recipes",
+    "/recipes/MAB-FB/1": "MAB-FB version 1",
     "/records": "Records",
     "/trail": "Audit trail",
     "/disclosures": "Disclosures",

@@ -62,6 +62,7 @@ from isogenic.web.messages import (
 )
 from isogenic.web.passkeys import Pens, passkey_sign_in
 from isogenic.web.problems import PROBLEMS, answer_refusals
+from isogenic.web.recipes_api import site_document_routes
 from isogenic.web.revoking import revocation_routes
 from isogenic.web.signin import AccountFolder, Door, Keeping
 from isogenic.web.trail import trail_routes
@@ -136,6 +137,7 @@ def control_app(
     _reading(app, desk, door)
     _streaming(app, desk, door)
     _deciding(app, desk, pens)
+    site_document_routes(app, node, pens, noting=noting_refusals)
     _releasing(app, desk, pens, dossier)
     _stating(app, desk)
     if node.keeper is not None:

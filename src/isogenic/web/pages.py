@@ -28,7 +28,7 @@ from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.checks import stops
 from isogenic.clock import monotonic_seconds, time_of_text
 from isogenic.errors import Refusal
-from isogenic.ids import BatchId, LotId, NodeId, SiteId
+from isogenic.ids import BatchId, LotId, NodeId, RecipeId, SiteId
 from isogenic.plant.classes import STIRRED_BIOREACTOR
 from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotRejected, LotReleased, check_lot_is_in_quarantine
@@ -38,6 +38,7 @@ from isogenic.web.control_desk import ControlDesk, deviation_line, signature_lin
 from isogenic.web.credentials_api import Watch, person_lines
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import NoteLine, time
+from isogenic.web.recipe_views import recipe_view
 from isogenic.web.revoking import revocation_line
 from isogenic.web.screens.batches import batch_screen, batches_screen
 from isogenic.web.screens.disclosures import disclosures_screen
@@ -46,6 +47,7 @@ from isogenic.web.screens.markup import Markup, h
 from isogenic.web.screens.network import RunningBatch, network_head, network_map, network_nodes, network_running, network_sites
 from isogenic.web.screens.parts import Nav, empty, panel, rail
 from isogenic.web.screens.people import alarm_notice, people_screen
+from isogenic.web.screens.recipe import recipe_screen
 from isogenic.web.screens.recipes import recipes_screen
 from isogenic.web.screens.records import records_screen
 from isogenic.web.screens.release import lot_screen
@@ -412,7 +414,27 @@ def recipes_page(request: Request) -> Response | None:
     screens, guest = visit
     page, desk = Page(screens, guest, here="/recipes", title="Recipes"), screens.desk
     with page.main:
-        page.part(lambda: recipes_screen([(line, desk.recipe_title(line)) for line in desk.recipes()]), name="recipes")
+        may_submit = not stops(may(guest.person, Act.SIGN_RECIPE_AS_AUTHOR))
+        page.part(lambda: recipes_screen([(line, desk.recipe_title(line)) for line in desk.recipes()], may_submit=may_submit), name="recipes")
+    return None
+
+
+@ui.page("/recipes/{recipe}/{version}")
+def recipe_page(request: Request, recipe: str, version: int) -> Response | None:
+    """One version at its four levels. It does not follow the node: what is signed is what was shown."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk, person = Page(screens, guest, here="/recipes", title=f"{recipe} version {version}"), screens.desk, guest.person
+
+    def content() -> Markup:
+        view = recipe_view(desk.node, RecipeId(recipe), version, person=person)
+        act = Act.SIGN_RECIPE_AS_AUTHOR if view.may_author else Act.APPROVE_RECIPE
+        return recipe_screen(view, role=_role(person, act), now=time(desk.now) or "", first=not screens.door.has_signed(guest.session))
+
+    with page.main:
+        page.part(content, follow=False)
     return None
 
 
