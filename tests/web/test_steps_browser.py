@@ -21,6 +21,7 @@ from isogenic.ids import PersonId
 from isogenic.materials.labels import LabelKind, label_text
 from isogenic.network import decisions
 from isogenic.network.competences import grant_competence
+from isogenic.sim.authorising import authorise
 from isogenic.sim.world import password_of
 from isogenic.web.signin import AccountFolder
 from isogenic.web.site_api import site_app
@@ -72,6 +73,7 @@ class Floor:
                 net.control, net.person(BEN), signer_of(BEN), person=PersonId(name), competence="aseptic_connection", until=until, basis="TR-12"
             )
         decisions.publish_recipe(net.control, net.person(BEN), recipe=RECIPE, version=1)
+        authorise(net.control, signer_of)
         await net.publish()
         shutil.copy(net.folder / "CONTROL" / "accounts" / "BEN.json", net.folder / "LEEDS" / "accounts")  # as for whoever works at several sites
         net.lines[LEEDS].up = False  # from here on the site is alone
@@ -266,14 +268,18 @@ def test_a_sequence_with_scans_a_second_person_and_a_restart_is_worked_through_w
 
     # a command with its reason
     page.click("button:has-text('Batch')")
+    page.wait_for_selector("#commands [data-command=hold]")
     page.fill("#commands input[name=why]", "Foam at the filter.")
     shot(page, "commands")
     fits(page)
+    page.click("#commands button:has-text('Semi-automatic')")
+    page.wait_for_selector("#commands .refusal.shown:has-text('it takes the role process engineer')")
     page.click("#commands [data-command=hold]")
-    page.wait_for_selector("button:has-text('Batch')")
+    page.wait_for_selector("#commands", state="hidden")
     assert page.complaints == []
 
     state = next(iter(floor.node.state.batches.values()))
+    assert (str(state.state), str(state.mode)) == ("holding", "automatic")
     assert [str(prompt) for prompt in state.answers] == ["BAG-1", "BAG-SEEN-1", "BAG-WELD-1", "SETTLED-1", "BAG-WEIGHT-1"]
     assert {str(prompt): each.answer for prompt, each in state.answers.items()}["BAG-SEEN-1"] == "Clear"
     assert [(each.by, each.signature.meaning) for each in floor.said(PromptWitnessed)] == [("BEN", "witnessed")]

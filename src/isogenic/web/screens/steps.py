@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isogenic.authority.people import Person
-from isogenic.authority.rules import Act
-from isogenic.authority.signatures import MEANINGS
 from isogenic.web.messages import Asked, PhaseLine
 from isogenic.web.screens.markup import Child, Markup, h, join
 from isogenic.web.screens.parts import count_of, day_second, day_time, mark, strip
+from isogenic.web.screens.step_dialogs import command_dialog, correct_dialog, decline_dialog, formula_dialog, hand_over_dialog, sign_dialog
 from isogenic.web.screens.words import plain_words
 
 __all__ = ["Work", "choose_task", "limits_of", "start_screen", "work_page", "work_part"]
@@ -30,8 +29,6 @@ EXPECTED = {
     "line": "Scan the label of the unit",
 }
 KEYS = ("7", "8", "9", "4", "5", "6", "1", "2", "3", "−", "0", ".")
-WHY = ("As planned.", "An alarm of the unit.", "A leak.", "Foam.", "Something was not as it should be.", "The supervisor asked for it.")
-REASONS = ("A slip of the finger.", "The wrong thing was scanned.", "Read from the wrong display.", "It changed after it was recorded.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +50,7 @@ class Work:
     link_up: bool = True
     alarms: Sequence[str] = ()
     may_answer: bool = True
+    reached: Sequence[str] = ()  # transitions that wait for a person
     person: str = ""  # printed name of who is signed in
     others: Sequence[tuple[str, int]] = ()  # other units, and how many tasks wait there
 
@@ -78,11 +76,12 @@ def work_page(work: Work, person: Person, *, now: str, task: str) -> Markup:
         "main.work",
         h("div.away", mark("stop", "The site does not answer."), " What you have typed stays here. Trying again …", role="alert", hidden=True),
         h("iso-work", work_part(work, task=task, now=now), src=f"/work/{work.unit}/part", data_now=now, data_me=person.id, data_task=task or None),
-        _sign_dialog(),
-        _decline_dialog(),
-        _correct_dialog(),
-        _command_dialog(work),
-        _hand_over_dialog(),
+        sign_dialog(),
+        decline_dialog(),
+        correct_dialog(),
+        command_dialog(work.batch),
+        formula_dialog(),
+        hand_over_dialog(),
     )
 
 
@@ -92,6 +91,10 @@ def work_part(work: Work, *, task: str, now: str) -> Markup:
     return join(
         _top(work),
         [h("div.notice.stop", mark("stop", each), role="alert") for each in work.alarms],
+        [
+            h("button.row.second", h("b", f"Waits for you: {each}"), h("span", "let it go on …"), type="button", data_dialog="#commands")
+            for each in work.reached
+        ],
         _card(work, chosen, now) if chosen else _nothing(work),
         _waiting(work, chosen),
         _done(work),
@@ -363,120 +366,6 @@ def _done(work: Work) -> Markup | None:
             )
         )
     return h("section.rest", h("h3", "Done"), *rows)
-
-
-# ---- dialogs ------------------------------------------------------------------------------------------
-
-
-def _who(button: str, *, passkey: str) -> list[Markup]:
-    """Id and password, or a passkey: both components, each time (21 CFR 11.200(a)(1))."""
-    return [
-        h("div.refusal", role="alert"),
-        h(
-            "label.field",
-            h("span", "Your id, or scan your badge"),
-            h(
-                "input",
-                type="text",
-                name="person",
-                required=True,
-                maxlength="40",
-                autocomplete="off",
-                autocapitalize="characters",
-                spellcheck="false",
-            ),
-        ),
-        h(
-            "label.field",
-            h("span", "Password"),
-            h("input", type="password", name="password", required=True, maxlength="256", autocomplete="off"),
-        ),
-        h(
-            "div.buttons",
-            h("button.big", button, type="submit"),
-            h("button.big.second", "Passkey", type="button", data_with_passkey=passkey),
-            h("button.big.second", "Cancel", type="button", data_close=True),
-        ),
-    ]
-
-
-def _sign_dialog() -> Markup:
-    return h(
-        "dialog.tall",
-        h(
-            "form",
-            h("h2", "Sign", data_slot="title"),
-            h("div.signing", h("p", data_slot="words"), h("p.who", data_slot="answer"), h("p.small", data_slot="meaning")),
-            *_who("Sign", passkey="sign"),
-        ),
-        id="sign",
-        data_performed=MEANINGS[Act.ANSWER_PROMPT],
-        data_witnessed=MEANINGS[Act.WITNESS_ANSWER],
-    )
-
-
-def _decline_dialog() -> Markup:
-    reason = h("label.field", h("span", "What is not so?"), h("input", type="text", name="why", required=True, maxlength="300", autocomplete="off"))
-    return h("dialog.tall", h("form", h("h2", "It is not so"), reason, *_who("Say so", passkey="decline")), id="decline")
-
-
-def _correct_dialog() -> Markup:
-    reasons = [h("button.second.chip", each, type="button", data_reason=each) for each in REASONS]
-    return h(
-        "dialog.tall",
-        h(
-            "form",
-            h("h2", "Correct an answer"),
-            h(
-                "div.signing",
-                h("p", data_slot="words"),
-                h("p.who", data_slot="was"),
-                h("p.small", "It stays on record, with your name beside the new one."),
-            ),
-            h(
-                "label.field.right",
-                h("span", "What is right"),
-                h("input", type="text", name="answer", required=True, maxlength="400", autocomplete="off"),
-            ),
-            h("div.choices.small", data_slot="choices"),
-            h(
-                "label.choice.tall.undo",
-                h("input", type="checkbox", name="undo"),
-                h("span", h("b", "It was not done"), "The question is open again."),
-            ),
-            h("label.field", h("span", "Why"), h("input", type="text", name="why", required=True, maxlength="300", autocomplete="off")),
-            h("div.chips", *reasons),
-            h("p.note", f"Your signature means: {MEANINGS[Act.CORRECT_ANSWER]}."),
-            *_who("Sign the correction", passkey="correct"),
-        ),
-        id="correct",
-        data_meaning=MEANINGS[Act.CORRECT_ANSWER],
-    )
-
-
-def _command_dialog(work: Work) -> Markup:
-    return h(
-        "dialog.tall",
-        h(
-            "form",
-            h("h2", f"Command {work.batch}"),
-            h("div.refusal", role="alert"),
-            h("label.field", h("span", "Why"), h("input", type="text", name="why", required=True, maxlength="300", autocomplete="off")),
-            h("div.chips", *(h("button.second.chip", each, type="button", data_reason=each) for each in WHY)),
-            h("div.choices", data_slot="commands"),
-            h("div.buttons", h("button.big.second", "Back", type="button", data_close=True)),
-            data_path=f"/api/batches/{work.batch}/commands",
-        ),
-        id="commands",
-    )
-
-
-def _hand_over_dialog() -> Markup:
-    return h(
-        "dialog.tall",
-        h("form", h("h2", "Sign in"), h("p.note", data_slot="said"), *_who("Sign in", passkey="enter")),
-        id="enter",
-    )
 
 
 # ---- starting a batch ---------------------------------------------------------------------------------

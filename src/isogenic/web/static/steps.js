@@ -77,7 +77,6 @@
       if (!answer.ok) return;
       const part = await answer.json();
       steady = [...steady, [Date.parse(part.now), performance.now()]].slice(-8);
-      possible(part.possible);
       if (part.html !== shown && (now || (!writing() && !one("dialog[open]") && !one(".card .refusal.shown")))) {
         work.innerHTML = part.html;
         shown = part.html;
@@ -90,19 +89,46 @@
     }
   };
   const again = async () => { for (const each of all("input", work)) each.value = ""; shown = ""; delete work.dataset.task; await look(true); };
-  const possible = (list) => {
-    const box = one("#commands [data-slot=commands]");
-    const key = (list || []).join();
-    if (!box || box.dataset.list === key) return;
-    box.dataset.list = key;
-    box.replaceChildren(...(list || []).map((each) => {
+  // ---- commands: what the site says is possible now ----
+  const control = async () => {
+    const dialog = one("#commands"), batch = one("form", dialog).dataset.batch;
+    const [detail, progress] = await Promise.all([fetch(`/api/batches/${batch}`), fetch(`/api/batches/${batch}/progress`)]);
+    if (!detail.ok || !progress.ok) { refuse(one(".refusal", dialog), await problemOf(detail.ok ? progress : detail)); return; }
+    const list = (await detail.json()).possible, now = await progress.json(), base = `/api/batches/${batch}`;
+    const plain = (name) => name.replace(/_/g, " ");
+    const press = (words, path, body, kind) => {
       const made = document.createElement("button");
       made.type = "button";
-      made.className = each === "abort" || each === "stop" ? "big second grave" : "big second";
-      made.dataset.command = each;
-      made.textContent = each.charAt(0).toUpperCase() + each.slice(1);
+      made.className = `big second ${kind || ""}`;
+      made.textContent = words;
+      Object.assign(made.dataset, { command: body.command || "step", path, body: JSON.stringify(body) });
       return made;
-    }));
+    };
+    const group = (title, buttons) => {
+      if (!buttons.length) return [];
+      const head = document.createElement("h3"), box = document.createElement("div");
+      head.textContent = title;
+      box.className = "choices";
+      box.replaceChildren(...buttons);
+      return [head, box];
+    };
+    one("[data-slot=mode]", dialog).textContent = `${sentence(now.state)} Mode: ${now.mode}.`;
+    one("[data-slot=commands]", dialog).replaceChildren(...list.map((each) => press(sentence(each).slice(0, -1), `${base}/commands`, { command: each }, each === "abort" || each === "stop" ? "grave" : "")));
+    const modes = ["automatic", "semi-automatic", "manual"].filter((each) => each !== now.mode).map((each) => press(sentence(each).slice(0, -1), `${base}/mode`, { mode: each }));
+    const reached = Object.entries(now.reached).map(([place, why]) => press(`Let it go on: ${plain(place)} (${why})`, `${base}/transitions`, { place }));
+    const byHand = now.mode === "manual" ? [
+      ...now.ready.map((each) => press(`Start ${plain(each)}`, `${base}/phases/${each}`, { do: "start" })),
+      ...now.running.map((each) => press(`Complete ${plain(each)}`, `${base}/phases/${each}`, { do: "complete" }, "grave")),
+      ...Object.entries(now.choices).flatMap(([place, ways]) => ways.map((each, way) => press(`Take: ${each || "otherwise"}`, `${base}/ways`, { place, way }))),
+      ...Object.entries(now.rounds).flatMap(([place]) => [press(`Another round of ${plain(place)}`, `${base}/ways`, { place, again: true }), press(`No more of ${plain(place)}`, `${base}/ways`, { place, again: false })]),
+    ] : [];
+    const formula = now.parameters.filter((each) => each.adjustable).map((each) => {
+      const made = press(`${plain(each.name)}: ${each.value} ${each.unit}`, "", {});
+      Object.assign(made.dataset, { formula: `${base}/formula/${each.name}`, name: plain(each.name), was: `${each.value} ${each.unit}`, unit: each.unit, limits: each.low === null && each.high === null ? "" : `Limits ${each.low ?? ""} to ${each.high ?? ""} ${each.unit}` });
+      delete made.dataset.command;
+      return made;
+    });
+    one("[data-slot=steps]", dialog).replaceChildren(...group("It waits for you", reached), ...group("By hand", byHand), ...group("Change a parameter, by signature", formula), ...group("Change the mode", modes));
   };
 
   // ---- scan first: whatever is typed without a field goes to the scan field ----
@@ -222,6 +248,7 @@
     const form = one("form", dialog), body = { ...act.body };
     if (act.path.endsWith("/withdrawal")) return { meaning: body.meaning, why: form.elements.why.value.trim() };
     if (dialog.id === "correct") body.entered = act.entered || "typed";
+    if (form.elements.value) body.value = `${form.elements.value.value.trim().replace(/^(-?\d+),(\d+)$/, "$1.$2")} ${act.unit}`;
     for (const name of ["why", "answer"]) if (form.elements[name]) body[name] = form.elements[name].value.trim();
     return body;
   };
@@ -294,7 +321,15 @@
     }
     if (target.dataset.fill) { act.entered = "chosen"; one("#correct input[name=answer]").value = target.dataset.fill; return; }
     if (target.dataset.reason) { one("input[name=why]", target.closest("dialog")).value = target.dataset.reason; return; }
-    if (target.dataset.dialog) { act = {}; open(target.dataset.dialog); return; }
+    if (target.dataset.dialog) { act = {}; const dialog = open(target.dataset.dialog); try { await control(); } catch { refuse(one(".refusal", dialog), LOST); } return; }
+    if (target.dataset.formula) {
+      const { formula, name, was, unit, limits } = target.dataset, why = one("#commands input[name=why]").value;
+      one("#commands").close();
+      const dialog = open("#formula", { name, was, limits, unit: `New value in ${unit}` });
+      act = { path: formula, body: { meaning: dialog.dataset.meaning }, signs: true, unit };
+      one("input[name=why]", dialog).value = why;
+      return;
+    }
     if (target.dataset.command) {
       const dialog = target.closest("dialog"), form = one("form", dialog);
       if (!form.reportValidity()) return;
@@ -306,7 +341,7 @@
         return;
       }
       await alone(dialog, async () => {
-        const answer = await send(form.dataset.path, { command: target.dataset.command, why: form.elements.why.value.trim() });
+        const answer = await send(target.dataset.path, { ...JSON.parse(target.dataset.body), why: form.elements.why.value.trim() });
         if (answer.ok) { dialog.close(); await again(); } else refuse(one(".refusal", dialog), await problemOf(answer));
       });
       return;
