@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mtp_floor import DEFINITION, DOCUMENT, FILLER, Floor, Stands, manifest, order
 from mtp_floor import floor as one_floor
 
@@ -208,6 +210,27 @@ def test_an_impossible_state_is_bad_and_nothing_is_ordered():
                 assert await site.told("start") == f"it reports the impossible state {word}"
 
     run(test)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(["StateCur", "CommandEn", "ProcedureCur", "ProcedureReq"]),
+    st.integers(0, 2**32 - 1) | st.sampled_from(sorted(S)) | st.sampled_from(sorted(Command)),
+    st.sampled_from(["start", "stop", "hold", "reset"]),
+)
+def test_whatever_words_a_module_shows_an_order_ends_with_an_answer(word, value, command):
+    async def test():
+        async with floor(pea=Pea(DEFINITION, mode=Mode.AUTOMATIC, source=Source.EXTERNAL)) as site:
+            site.driver._confirm_s = 0.01
+            site.pea.put(f"Cell_Fill.{word}", value)
+            await site.server.follow()
+            refused = await site.told(command)
+            shown, quality = await site.seen("fill_state")
+            assert quality == ("bad" if math.isnan(shown) else "good")
+            assert (site.pea.run("Cell_Fill").state is S.IDLE) or refused == "" or "was told" in refused or "started with" in refused
+
+    run(test)
+    SHARED[1].driver._confirm_s = 0.1
 
 
 # ---- a module that is gone ----

@@ -53,7 +53,7 @@ formula:
   containers: {title: Containers, value: 40 1, low: 10 1, high: 100 1}
   weight: {title: Fill weight, value: 0.0013 kg, low: 0.001 kg, high: 0.002 kg, critical: true}
 needs: {}
-lost: {after: 10 min, then: hold}
+lost: {after: 20 s, then: hold}
 procedure:
   - unit_procedure: filling
     operations:
@@ -248,6 +248,18 @@ def test_a_refused_start_holds_the_batch_with_the_modules_own_reason(tmp_path):
             [refused] = site.of(ServiceRefused)
             assert (refused.unit, refused.service, refused.why) == (UNIT, "fill", "a person operates it at the module (OSLevel 0); it is idle")
             assert site.pea.run("Cell_Fill").state is S.IDLE
+
+    asyncio.run(test())
+
+
+def test_a_state_that_there_is_not_is_no_state_and_holds_the_batch(tmp_path):
+    async def test():
+        async with bench(tmp_path, Stands(S.EXECUTE)) as site:
+            await site.until(lambda: "execute" in site.states)
+            site.pea.put("Cell_Fill.StateCur", 3)
+            await site.until(lambda: site.batch.state in ("holding", "held"))
+            assert (site.states, site.told[:1]) == (["idle", "execute"], ["start"])
+            assert "fill_state" in site.of(AlarmRaised)[0].what
 
     asyncio.run(test())
 
