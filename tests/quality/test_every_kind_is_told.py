@@ -18,7 +18,7 @@ NOT_OF_A_BATCH = {
 
 def about_a_batch() -> set[str]:
     for module in pkgutil.walk_packages(isogenic.__path__, "isogenic."):
-        if not module.name.startswith(("isogenic.web", "isogenic.__main__")):
+        if not module.name.startswith(("isogenic.web", "isogenic.sim", "isogenic.cli", "isogenic.__main__")):
             importlib.import_module(module.name)
     named = {name for name, cls in known_kinds().items() if {"batch", "lot"} & {each.name for each in fields(cls)}}
     return {name for name in named - NOT_OF_A_BATCH if known_kinds()[name].__module__.startswith("isogenic.")}

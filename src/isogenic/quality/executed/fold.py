@@ -60,7 +60,7 @@ from isogenic.quality.executed.model import (
     SignedLine,
     Step,
 )
-from isogenic.quality.executed.words import say
+from isogenic.quality.executed.words import say, unit_words
 from isogenic.quality.record import batch_of
 from isogenic.quality.specifications import Specification, SpecificationPublished, Verdict, judge, read_specification
 from isogenic.recipes.approval import RecipeApproved, RecipePublished
@@ -471,7 +471,7 @@ _TABLES: Mapping[type, Callable[[_Reading, Any, Line], Line | None]] = {
 
 def limits_of(asked: PromptAsked) -> str:
     """The limits of a question, as people read them."""
-    unit = f" {asked.unit}" if asked.unit else ""
+    unit = f" {unit_words(asked.unit)}".rstrip()
     if asked.low is not None and asked.high is not None:
         return f"{asked.low:.6g} to {asked.high:.6g}{unit}"
     if asked.low is not None:

@@ -24,7 +24,7 @@ from isogenic.quality.deviations import Deviation
 from isogenic.quality.executed.blocks import Block, Cell, Column, Grid, Heading, PageBreak, Pairs, Paragraph, Row, Table, Tone, cell
 from isogenic.quality.executed.fold import limits_of
 from isogenic.quality.executed.model import Answered, Exceptional, ExecutedRecord, Line, Part, Question, Result, SetpointRun, Step
-from isogenic.quality.executed.words import amount, minute, one_line, signal_title, signal_unit
+from isogenic.quality.executed.words import amount, minute, one_line, signal_title, signal_unit, unit_words
 from isogenic.quality.specifications import Verdict
 from isogenic.recipes.model import Answer
 from isogenic.records.notes import VerifyingKey
@@ -273,7 +273,7 @@ def _answer(question: Question, answer: Answered, *, last: bool) -> Cell:
         "" if last else "does not stand",
     ]
     tone = Tone.STOP if answer.outside or typed else Tone.STRONG if last else Tone.QUIET
-    unit = f" {question.asked.unit}" if question.asked.unit else ""
+    unit = f" {unit_words(question.asked.unit)}".rstrip()
     return cell(f"{one_line(answer.answer)}{unit}", tone, "; ".join(note for note in notes if note))
 
 

@@ -19,7 +19,7 @@ from isogenic.recipes.model import Then
 from isogenic.records import codec
 from isogenic.records.facts import Fact, UnknownPayload
 
-__all__ = ["SAYS", "Said", "amount", "minute", "one_line", "say", "signal_title", "signal_unit"]
+__all__ = ["SAYS", "Said", "amount", "minute", "one_line", "say", "signal_title", "signal_unit", "unit_words"]
 
 TEXT_MAX = 2_000  # characters of one sentence; the whole is in the fact
 UNITS = {"degC": "°C", "1e6 cell/mL": "×10⁶ cells/mL", "1e6 cell": "×10⁶ cells", "1": "", "pH": "", "1/m^3": "per m³"}
@@ -252,6 +252,12 @@ SAYS: Mapping[str, Callable[[Any], Said]] = {
     "quality.lot_rejected": lambda f: Said(f"{f.lot} rejected: {f.reason}", Part.DECISION),
     "quality.release_refused": lambda f: Said(
         f"release of {f.lot} refused, asked for by {f.asked_by}: {'; '.join(f.reasons)}", Part.DECISION, Exceptional.REFUSED
+    ),
+    "sites.safe_completion_begun": lambda f: Said(
+        f"the permission to make it ended ({f.cause}, licence {f.licence}): {f.rule} from here on"
+        f"{f', handed over to {f.hand_over_to}' if f.hand_over_to else ''}. {f.why}",
+        Part.BATCH,
+        Exceptional.STATE,
     ),
     "sites.batch_refused": lambda f: Said(
         f"start on {f.unit} refused, asked for by {f.asked_by}: {'; '.join(f.reasons)}", Part.BATCH, Exceptional.REFUSED
