@@ -49,6 +49,7 @@ from isogenic.web.passkeys import Pens, passkey_sign_in
 from isogenic.web.problems import PROBLEMS, answer_refusals
 from isogenic.web.signin import AccountFolder, Door, Keeping
 from isogenic.web.site_alarms import answers_for_attempts, locked_accounts, site_alarms
+from isogenic.web.site_materials import material_routes
 from isogenic.web.site_messages import LinkLine, SiteSummary, UnitLine
 from isogenic.web.stepping import stepping_routes
 from isogenic.web.steps import step_routes
@@ -247,6 +248,7 @@ def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = Non
     _reading(app, desk, door)
     _acting(app, desk, door)
     step_routes(app, desk, pens)
+    material_routes(app, desk, pens)
     stepping_routes(app, desk, pens)
     _acknowledging(app, desk, pens)
     disclosure_routes(app, node.journal)

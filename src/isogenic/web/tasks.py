@@ -21,6 +21,7 @@ from isogenic.checks import stops
 from isogenic.errors import NotAllowed, Refusal
 from isogenic.quality.trail import FILTERS
 from isogenic.web.guard import Guest, guest_of
+from isogenic.web.material_pages import material_pages
 from isogenic.web.messages import Asked
 from isogenic.web.modules import module_pages
 from isogenic.web.screens.doors import document, inside, password_page, sign_in_page
@@ -118,6 +119,7 @@ def tasks_page(app: FastAPI, desk: SiteDesk, door: Door, follower: Follower) -> 
         return HTMLResponse(document(f"Audit trail, {title}", h("main.page.alone", problem, shown)), headers=FRESH)
 
     work_pages(app, desk, door, visit)
+    material_pages(app, desk, visit)
     module_pages(app, desk, door.accounts.folder.parent, visit)
 
     @app.get("/tasks", include_in_schema=False)
@@ -134,6 +136,7 @@ def tasks_screen(site: SiteSummary, asked: Sequence[Asked], person: Person, *, m
         h(
             "div.buttons",
             h("a.button.second", "Modules", href="/modules"),
+            h("a.button.second", "Materials", href="/stock"),
             h("a.button.second", "Audit trail", href="/trail"),
             h("a.button.second", "Password", href="/password"),
             h("button.second", "Sign out", type="button", data_sign_out=True),
