@@ -14,12 +14,15 @@ from hypothesis import strategies as st
 from mtp_floor import DEFINITION, DOCUMENT, FILLER, Floor, Stands, manifest, order
 from mtp_floor import floor as one_floor
 
-from isogenic.clock import ManualClock
+from isogenic.clock import ManualClock, SystemClock
 from isogenic.errors import NotValid
-from isogenic.plant.documents import load_plant
+from isogenic.plant.documents import load_plant, with_endpoints
 from isogenic.plant.mtp.comparing import type_digest
 from isogenic.plant.mtp.states import Command, ServiceState
 from isogenic.sim.pea import Behaviour, Mode, Pea, Source
+from isogenic.sim.pea_server import PeaServer
+from isogenic.sim.secured import SIMULATED_URI, Secured
+from isogenic.sites.drivers.certificates import OpcUaTrust, application_uri, make_identity
 from isogenic.sites.drivers.mtp import MtpDriver
 
 S = ServiceState
@@ -374,5 +377,35 @@ def test_an_order_for_nobody_is_refused():
             assert await site.driver.order({"FILL-1.label": order("start")["FILL-1.fill"]}) == {
                 "FILL-1.label": "no module of the plant document has this service"
             }
+
+    run(test)
+
+
+# ---- secured ----
+
+
+def test_services_are_driven_over_a_secured_connection_and_never_over_one_that_is_not_trusted(tmp_path):
+    now = SystemClock().now().at
+    site, module = tmp_path / "site" / "opcua", tmp_path / "module"
+    make_identity(site, uri=application_uri("aster", "LEEDS"), hosts=("localhost",), now=now, days=30)
+    fingerprint = make_identity(module, uri=SIMULATED_URI, hosts=("localhost",), now=now, days=30)
+    secured = Secured((module / "own.der").read_bytes(), (module / "own.key").read_bytes(), {(site / "own.der").read_bytes()})
+
+    async def told(endpoint: str, shown: str) -> str:
+        text = DOCUMENT.replace("manifest: cell.mtp", f'manifest: cell.mtp\n        security: {{policy: Aes256Sha256RsaPss, fingerprint: "{shown}"}}')
+        known = with_endpoints(load_plant(text, name="x"), {FILLER: endpoint})
+        async with MtpDriver(known, {FILLER: manifest()}, clock=ManualClock(), answer_limit_s=5.0, trust=OpcUaTrust(site)) as driver:
+            return dict(await driver.order(order("start"))).get("FILL-1.fill", "")
+
+    async def test():
+        server = PeaServer(Pea(DEFINITION, {"Cell_Fill": Stands(S.EXECUTE)}), ManualClock(), secured)
+        await server.start()
+        try:
+            rogue = await told(server.endpoint, "sha256:" + "0" * 64)
+            assert (rogue, server.pea.run("Cell_Fill").state) == (f"module {FILLER} is lost: nothing is known of its service", S.IDLE)
+            assert await told(server.endpoint, fingerprint) == ""
+            assert server.pea.run("Cell_Fill").state is S.EXECUTE
+        finally:
+            await server.stop()
 
     run(test)

@@ -25,6 +25,7 @@ from asyncua.server.server import Server
 from isogenic.clock import Clock
 from isogenic.errors import NotReachable
 from isogenic.sim.pea import Pea, Wire
+from isogenic.sim.secured import SIMULATED_URI, Secured, secure
 from isogenic.sim.standard_space import SharedStandard
 
 __all__ = ["PeaServer", "serve_peas"]
@@ -76,8 +77,8 @@ async def _follow(servers: Sequence[PeaServer], tick_s: float) -> None:
 class PeaServer:
     """The wire of one PEA. `start` and `stop` may follow each other: a controller that restarts."""
 
-    def __init__(self, pea: Pea, clock: Clock) -> None:
-        self.pea, self._clock = pea, clock
+    def __init__(self, pea: Pea, clock: Clock, secured: Secured | None = None) -> None:
+        self.pea, self._clock, self._secured = pea, clock, secured
         self.endpoint = ""
         self.late_s = 0.0  # wall clock: answer every write so much later
         self.further_namespaces: tuple[str, ...] = ()  # registered before its own: indexes differ from start to start
@@ -102,11 +103,10 @@ class PeaServer:
         server.name = definition.name
         await server.init()
         server.disable_clock()  # it would tick in wall time
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        server.set_identity_tokens([ua.AnonymousIdentityToken])
+        await secure(server, self._secured)
         endpoint = f"opc.tcp://{HOST}:{port}"
         server.set_endpoint(endpoint)
-        await server.set_application_uri(f"urn:isogenic:simulated:{definition.name}")
+        await server.set_application_uri(f"urn:isogenic:simulated:{definition.name}" if self._secured is None else SIMULATED_URI)
         for each in self.further_namespaces:
             await server.register_namespace(each)
         index = await server.register_namespace(definition.namespace)

@@ -19,20 +19,17 @@ import logging
 import math
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asyncua.ua
-from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.address_space import AddressSpace, AttributeService
 from asyncua.server.server import Server
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from isogenic.clock import Clock
 from isogenic.errors import NotReachable, NotValid, Refusal
@@ -43,13 +40,13 @@ from isogenic.plant.settings import TEXT, Setting
 from isogenic.sim.facility import Facility
 from isogenic.sim.laboratory import sample_document
 from isogenic.sim.module_manifests import publish
+from isogenic.sim.secured import SIMULATED_URI, Secured, secure
 from isogenic.sim.standard_space import SharedStandard
 from isogenic.units import converter
 
 __all__ = ["SIMULATED_URI", "TICK_S", "Secured", "run_facility", "serve_facility", "written_whole"]
 
 HOST = "127.0.0.1"
-SIMULATED_URI = "urn:isogenic:simulated:modules"  # of the application that secured servers are
 TICK_S = 0.05  # wall clock between updates: 20 a second
 SNAPSHOT_TICKS = 20  # a vessel's memory is kept about once a second
 PORT_TRIES = 5  # another process may take a port between its choice and its use
@@ -58,16 +55,6 @@ NAMESPACE_MAX = 100  # a server needs every namespace below the one that a docum
 _log = logging.getLogger(__name__)
 _Ua = Any  # a value of asyncua's, whose types do not say what may be None
 ua: _Ua = asyncua.ua
-
-
-@dataclass(frozen=True, slots=True)
-class Secured:
-    """How simulated servers are secured: their own certificate and key, whom they let in, and who may sign in."""
-
-    certificate: bytes  # DER; all servers of a facility share it
-    key: bytes  # PEM
-    clients: Collection[bytes]  # DER of the applications that may connect
-    users: Mapping[str, str] = field(default_factory=dict)  # name -> password; empty: nobody has to sign in
 
 
 @asynccontextmanager
@@ -246,7 +233,7 @@ class _ModuleServer:
         server.name = f"{self._site} {self.id}"
         await server.init()
         server.disable_clock()  # it would tick in wall time
-        await _secure(server, self._secured)
+        await secure(server, self._secured)
         endpoint = f"opc.tcp://{HOST}:{port}"
         server.set_endpoint(endpoint)
         await server.set_application_uri(f"urn:isogenic:simulated:{self._site}:{self.id}" if self._secured is None else SIMULATED_URI)
@@ -301,39 +288,6 @@ class _ModuleServer:
             return ua.StatusCodes.BadOutOfRange
         each.last = value
         return ua.StatusCodes.Good
-
-
-async def _secure(server: _Ua, secured: Secured | None) -> None:
-    """Offer the open endpoint only, or secured ones only."""
-    if secured is None:
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        server.set_identity_tokens([ua.AnonymousIdentityToken])
-        return
-    kinds = ua.SecurityPolicyType
-    server.set_security_policy([kinds.Aes256Sha256RsaPss_SignAndEncrypt, kinds.Basic256Sha256_SignAndEncrypt])
-    server.set_identity_tokens([ua.UserNameIdentityToken] if secured.users else [ua.AnonymousIdentityToken])
-    await server.load_certificate(secured.certificate, "der")
-    await server.load_private_key(secured.key, format="pem")
-    server.set_certificate_validator(partial(_check_client, secured))
-    if secured.users:
-        server.iserver.set_user_manager(_Users(secured.users))
-
-
-async def _check_client(secured: Secured, certificate: _Ua, _: _Ua) -> None:
-    if certificate.public_bytes(Encoding.DER) not in secured.clients:
-        raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
-
-
-class _Users:
-    """Who may sign in at a simulated server."""
-
-    def __init__(self, users: Mapping[str, str]) -> None:
-        self._users = users
-
-    def get_user(self, iserver: _Ua, username: str | None = None, password: str | None = None, certificate: _Ua = None) -> User | None:
-        """The user, where name and password are right."""
-        right = username is not None and username in self._users and self._users[username] == password
-        return User(role=UserRole.User, name=username) if right else None
 
 
 class _Answers(AttributeService):
