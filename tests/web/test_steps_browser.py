@@ -23,6 +23,7 @@ from isogenic.network import decisions
 from isogenic.network.competences import grant_competence
 from isogenic.sim.authorising import authorise
 from isogenic.sim.world import password_of
+from isogenic.sites.facts import BatchRefused
 from isogenic.web.signin import AccountFolder
 from isogenic.web.site_api import site_app
 from small_network import ADA, BEN, LEEDS, LOT, RECIPE, START, UNITS, Network, signer_of
@@ -192,9 +193,13 @@ def test_a_sequence_with_scans_a_second_person_and_a_restart_is_worked_through_w
     shot(page, "refused")
     wedge(page, OLD)
     page.wait_for_selector(".card .refusal.shown:has-text('expired at')")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.type("MED-42", delay=90)  # a hand at a keyboard is no scanner
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".card .refusal.shown:has-text('It cannot be read')")
     wedge(page, MED)
     page.wait_for_selector(".ask:has-text('What does the medium look like?')")
-    assert [(each.entered, each.by) for each in floor.said(ScanRefused)] == [("scanned", "LEA")] * 2
+    assert [(each.entered, each.by) for each in floor.said(ScanRefused)] == [("scanned", "LEA"), ("scanned", "LEA"), ("typed", "LEA")]
     assert [(each.answer, each.entered, each.scanned) for each in floor.said(PromptAnswered)] == [("MED-0042", "scanned", MED)]
 
     shot(page, "choice")
@@ -276,6 +281,14 @@ def test_a_sequence_with_scans_a_second_person_and_a_restart_is_worked_through_w
     page.wait_for_selector("#commands .refusal.shown:has-text('it takes the role process engineer')")
     page.click("#commands [data-command=hold]")
     page.wait_for_selector("#commands", state="hidden")
+
+    # what stands against another start, all of it, and on record
+    page.goto(f"{floor.served.url}/start?unit={UNITS[LEEDS]}")
+    page.fill("input[name=lot]", "LOT-0002")
+    page.click("form.start button[type=submit]")
+    page.wait_for_selector(".refusal.shown:has-text('Not started')")
+    page.wait_for_selector(".gate .note.stop:has-text('BR-50 is taken by')")
+    assert [each.lot for each in floor.said(BatchRefused)] == ["LOT-0002"]
     assert page.complaints == []
 
     state = next(iter(floor.node.state.batches.values()))

@@ -385,10 +385,11 @@
     return !notes.some((each) => each.severity === "stop");
   };
   const start = (form) => alone(form, async () => {
-    if (!(await gate(form))) return;
-    const body = bodyOfStart(form);
-    const answer = await send("/api/batches", body);
-    if (answer.ok) location.assign(`/work/${body.unit}`); else refuse(one(".refusal", form), await problemOf(answer));
+    const free = await gate(form), body = bodyOfStart(form);
+    const answer = await send("/api/batches", body); // asked for in any case: a refusal is on record, with its reasons
+    if (answer.ok) { location.assign(`/work/${body.unit}`); return; }
+    const problem = await problemOf(answer);
+    refuse(one(".refusal", form), free ? problem : { why: "what stands against it is below; the attempt is on record" }, "Not started");
   });
 
   if (work) {
