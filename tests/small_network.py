@@ -227,6 +227,7 @@ class Network:
             node.state, person, recipe=RECIPE, version=1, unit=UNITS[site], lot=lot, mint=node.mint, now=node.clock.now()
         )
         node.note(payloads, actor=Actor(str(person.id), "operator", "password"))
+        assert lot in node.state.lots, f"the gate refused it: {payloads}"
         return node.state.lots[lot].batch
 
     async def run_batch(self, batch: BatchId, site: SiteId = LEEDS, *, until_h: float = 1e9, every_h: float = 2.0) -> None:

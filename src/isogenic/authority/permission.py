@@ -80,7 +80,7 @@ class Found:
 
 def find(standing: Standing) -> Found:
     """The effective master file of the recipe, the site and unit in it, the licence under it and its lease."""
-    read = [(each, file) for each in standing.published if (file := file_of(each)) is not None and file.recipe == standing.recipe]
+    read = _read(standing)
     file = effective_at((file for _, file in read), standing.time.earliest)
     if file is None:
         return Found()
@@ -92,10 +92,14 @@ def find(standing: Standing) -> Found:
     )
 
 
+def _read(standing: Standing) -> list[tuple[MasterFilePublished, MasterFile]]:
+    return [(each, file) for each in standing.published if (file := file_of(each)) is not None and file.recipe == standing.recipe]
+
+
 def licence_of(licences: Mapping[LicenceId, Licence], file: MasterFile, site: SiteId) -> Licence | None:
-    """The site's licence under a master file: the one that is in force, else the newest that was applied for."""
+    """The site's licence under a master file: the active one, else one that has not ceased, else the newest."""
     mine = [each for each in licences.values() if each.site == site and each.applied.master_file == file.master_file]
-    return next((each for each in reversed(mine) if each.state is not State.CEASED), mine[-1] if mine else None)
+    return max(mine, key=lambda each: (each.state is State.ACTIVE, each.state is not State.CEASED, mine.index(each)), default=None)
 
 
 def same_place(one: str, other: str) -> bool:
@@ -138,8 +142,11 @@ def _verdict(check: str, wrong: list[str], good: str, found: Found, owner: str) 
 def check_master_file_is_effective(standing: Standing, found: Found) -> list[Note]:
     """A version of the master file is published here, and its day has come."""
     wrong, good = [], ""
-    files = [file for each in standing.published if (file := file_of(each)) is not None and file.recipe == standing.recipe]
-    if found.file is not None:
+    files = [file for _, file in _read(standing)]
+    later = effective_at(files, standing.time.latest)
+    if found.file is not None and later is not found.file and later is not None:
+        wrong.append(f"{later.name} may be effective already: {standing.time.why}")
+    elif found.file is not None:
         good = f"{found.file.name} is effective since {text_of_time(found.file.effective_from)}"
     elif files:
         first = min(files, key=lambda each: each.effective_from)
@@ -231,11 +238,11 @@ def check_unit_is_where_the_file_says(standing: Standing, found: Found) -> list[
     assert file is not None
     if unit is None:
         return []
-    filed = {unit.location(standing.time.earliest), unit.location(standing.time.latest)}  # two on the day of a move: either would be right
+    filed = (unit.location(standing.time.earliest), unit.location(standing.time.latest))  # two at the hour of a move: it stands in one
     wrong = []
     if not there:
         wrong.append(f"nobody says where {standing.unit} stands: the plant document has no location")
-    elif not any(same_place(there, each) for each in filed):
+    elif not all(same_place(there, each) for each in filed):
         wrong.append(f"{standing.unit} stands in {there!r}, and in {unit.location(standing.time.latest)!r} by {file.name}")
     return _verdict("check_unit_is_where_the_file_says", wrong, f"{standing.unit} stands where {file.name} says", found, Role.REGULATORY)
 
