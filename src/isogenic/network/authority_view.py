@@ -23,11 +23,12 @@ from isogenic.authority.master_file import (
     MasterFileSubmitted,
     load_master_file,
 )
+from isogenic.authority.safety import SafeCompletionBegun
 from isogenic.errors import NotFound, NotValid
 from isogenic.ids import LicenceId, MasterFileId, ProductId, SiteId
 from isogenic.records.facts import Fact
 
-__all__ = ["AuthorityView"]
+__all__ = ["AuthorityView", "SafeCompletionBegun"]
 
 Version = tuple[MasterFileId, int]
 REFUSALS_KEPT = 10_000  # of a site, for its annual report; every one is in the ledger

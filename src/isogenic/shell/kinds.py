@@ -15,6 +15,7 @@ import isogenic.authority.licences
 import isogenic.authority.master_file
 import isogenic.authority.people
 import isogenic.authority.revocation
+import isogenic.authority.safety
 import isogenic.batches.counts
 import isogenic.batches.facts
 import isogenic.batches.serials

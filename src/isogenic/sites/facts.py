@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isogenic.authority.master_file import Safe
-from isogenic.ids import BatchId, LicenceId, LotId, ModuleId, PersonId, RecipeId, SiteId, UnitId
+from isogenic.ids import LotId, ModuleId, PersonId, RecipeId, SiteId, UnitId
 from isogenic.records.facts import fact
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "NodeStarted",
     "NodeStopped",
     "RequestRefused",
-    "SafeCompletionBegun",
     "SetpointRefused",
     "SignInRefused",
     "SignedIn",
@@ -166,16 +164,3 @@ class WatermarkReceived:
     ledger: str
     size: int
     note: str
-
-
-@fact("sites.safe_completion_begun", subject="batch")
-@dataclass(frozen=True, slots=True)
-class SafeCompletionBegun:
-    """The permission to make a batch ended while it ran: what its product's master file says to do is done from here on."""
-
-    batch: BatchId
-    licence: LicenceId
-    cause: str  # suspended, ceased, lease ended
-    rule: Safe
-    hand_over_to: str
-    why: str

@@ -15,12 +15,12 @@ from isogenic.authority import leases, licences
 from isogenic.authority.leases import LeaseGranted, OwnClock, Span, span
 from isogenic.authority.licences import Licence, LicenceApplied, LicenceChanged
 from isogenic.authority.master_file import MasterFileAnswered, MasterFilePublished
+from isogenic.authority.safety import SafeCompletionBegun
 from isogenic.clock import Moment
 from isogenic.ids import BatchId, LicenceId, MasterFileId
 from isogenic.records.dossier import CONTROL, written_by
 from isogenic.records.facts import Fact
 from isogenic.records.times import ClockMeasured, ClockStepped
-from isogenic.sites.facts import SafeCompletionBegun
 
 __all__ = ["Permissions"]
 

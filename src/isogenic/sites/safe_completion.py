@@ -18,6 +18,7 @@ from __future__ import annotations
 from isogenic.authority.licences import Licence, State
 from isogenic.authority.master_file import MasterFile, Safe, file_of
 from isogenic.authority.permission import licence_of
+from isogenic.authority.safety import SafeCompletionBegun
 from isogenic.batches import engine
 from isogenic.batches.engine import BatchState
 from isogenic.batches.states import NEXT, Command
@@ -25,7 +26,6 @@ from isogenic.checks import Note, Severity
 from isogenic.clock import Moment, text_of_time
 from isogenic.ids import BatchId
 from isogenic.records.facts import Payload
-from isogenic.sites.facts import SafeCompletionBegun
 from isogenic.sites.state import SiteState
 
 __all__ = ["LEASE_ENDED", "check_may_restart", "safe_completion"]
