@@ -148,8 +148,7 @@ class SiteView:
     starts: int = 0
     outages: int = 0
     disk_full: bool = False
-    drifts: Mapping[str, DriftFound] = field(default_factory=dict)  # that stand, by `MODULE.setting`
-    drifted: datetime | None = None  # when the newest drift was found
+    drifts: Mapping[str, tuple[datetime, DriftFound]] = field(default_factory=dict)  # that stand, by `MODULE.setting`, since when
     clock: ClockMeasured | None = None  # the newest measurement of its clock
     clock_at: datetime | None = None
     stepped: tuple[datetime, float] | None = None  # when its clock stepped last, and by how many seconds
@@ -470,7 +469,7 @@ def _of_site(state: ControlState, fact: Fact, place: Place) -> ControlState:
         case LedgerHealed():
             view = replace(view, healed=(fact.at, payload))
         case DriftFound():
-            view = replace(view, drifts={**view.drifts, f"{payload.module}.{payload.setting}": payload}, drifted=fact.at)
+            view = replace(view, drifts={**view.drifts, f"{payload.module}.{payload.setting}": (fact.at, payload)})
         case DriftEnded():
             gone = f"{payload.module}.{payload.setting}"
             view = replace(view, drifts={key: each for key, each in view.drifts.items() if key != gone})

@@ -37,7 +37,7 @@ from isogenic.plant.drift import (
 )
 from isogenic.plant.model import Role, Signal, SitePlant
 from isogenic.plant.readings import Frame, Quality, TagIndex
-from isogenic.plant.settings import Expected, ReleasedSet, SettingKind, expected_settings
+from isogenic.plant.settings import TEXT, Expected, ReleasedSet, SettingKind, expected_settings
 from isogenic.quality.deviations import DeviationOpened, Origin, open_from_finding
 from isogenic.quality.deviations import Severity as Weight
 from isogenic.records.facts import Payload
@@ -50,6 +50,7 @@ CONFIRM_POLLS = 3  # a device that takes set-points by command or message shows 
 RAISES_MAX = 12  # of one setting in an hour: a loose contact must not fill the ledger
 HOUR_S = 3600.0
 SHOWN_MAX = 200
+SHOWN_DIGITS = 1e-6  # what is shown has seven
 
 
 def check_runs_what_is_released(state: SiteState, unit: UnitId) -> list[Note]:
@@ -138,7 +139,7 @@ class DriftWatch:
         answered = read.get(each.key, "")
         if not answered:
             return None
-        return answered if differs(each, answered) else ""
+        return _shown(answered, each) if differs(each, answered) else ""
 
     def _expect(self, released: ReleasedSet | None) -> Mapping[str, Expected]:
         if not self._loaded or released is not self._released:
@@ -243,12 +244,20 @@ def _native(signals: list[Signal]) -> tuple[NDArray[np.float64], NDArray[np.floa
     return np.array([each(1.0) for each in converters]) - offset, offset
 
 
+def _shown(answered: str, each: Expected) -> str:
+    """What was read, with the unit in which the module reports it: the last digits of a 32-bit float say nothing."""
+    try:
+        return answered if each.unit == TEXT else f"{float(answered):.7g} {each.unit}".removesuffix(" 1")
+    except ValueError:
+        return answered
+
+
 def _another(before: str, found: str, each: Expected) -> bool:
     """Whether what is read now is another difference than the one that was told."""
     if before == found[:SHOWN_MAX]:
         return False
     try:
-        return not same_number(float(before), float(found), within=each.within)
+        return not same_number(float(before.split(" ")[0]), float(found.split(" ")[0]), within=max(each.within, SHOWN_DIGITS * abs(each.number)))
     except ValueError:
         return True
 

@@ -61,7 +61,7 @@ from isogenic.web.messages import (
     shown,
     time,
 )
-from isogenic.web.site_health import key_lines, node_line
+from isogenic.web.site_health import drift_lines, key_lines, node_line
 from isogenic.web.story import Stories, Story
 
 __all__ = ["ControlDesk", "Reference", "Trend"]
@@ -166,7 +166,7 @@ class ControlDesk:
 
     def site(self, site: SiteId) -> SiteDetail:
         """A site in full."""
-        view = self.node.state.site(site)
+        view, released = self.node.state.site(site), self.node.state.released_settings.get(site)
         answers = {**dict.fromkeys(view.published, "waiting for the site's answer"), **{key: _answer(each) for key, each in view.answers.items()}}
         return SiteDetail(
             **self._site(site),
@@ -177,6 +177,8 @@ class ControlDesk:
             recipes=[f"{recipe} version {version}: {answer}" for (recipe, version), answer in sorted(answers.items())],
             node=node_line(self.node, site),
             keys=key_lines(self.node, site),
+            drifts=drift_lines(view.drifts),
+            released_settings=f"version {released.version}, {released.digest}" if released is not None else "",
         )
 
     # ---- batches ----

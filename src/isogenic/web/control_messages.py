@@ -87,6 +87,18 @@ class Network(BaseModel):
     notices: list[str] = Field(default=[], description="what people should know of the control site itself, as that its certificate ends")
 
 
+class DriftLine(BaseModel):
+    """A setting of a module that is not what was released."""
+
+    unit: str
+    module: str
+    setting: str
+    kind: str
+    released: str
+    found: str
+    since: str | None
+
+
 class SiteDetail(SiteLine):
     """One site in full."""
 
@@ -97,6 +109,10 @@ class SiteDetail(SiteLine):
     recipes: list[str]
     node: NodeLine | None = None
     keys: list[KeyLine] = []
+    drifts: list[DriftLine] = []
+    released_settings: str = Field(
+        default="", description="version and digest of the released set of its modules' settings; empty: the plant document's"
+    )
 
 
 class SignatureLine(BaseModel):

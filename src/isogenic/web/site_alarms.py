@@ -14,6 +14,7 @@ from isogenic.web.site_messages import AlarmLine, LockLine
 
 __all__ = ["answers_for_attempts", "locked_accounts", "site_alarms"]
 
+DRIFTS_SHOWN = 5  # on one screen; every one is in the ledger
 MEANS = {"door": "signing in", "signing": "signing", "passkey": "signing in with a passkey"}
 
 
@@ -27,6 +28,11 @@ def site_alarms(node: SiteNode) -> list[AlarmLine]:
     if node.state.disk_full:
         then = "Running batches go on; no new batch is started. Make room on the disk: the node notices it by itself."
         found.append(AlarmLine(what="The disk is full", why="less is free than running batches may need", then=then))
+    for drift in list(node.state.drifts.values())[:DRIFTS_SHOWN]:
+        what = f"{drift.module} does not run what was released"
+        why = f"{drift.setting.replace('_', ' ')} is {drift.found}; released is {drift.released}"
+        then = "No batch is started on this unit; one that runs is marked, and goes on. Set it back at the module, or have another value released."
+        found.append(AlarmLine(what=what, why=why, then=then))
     if node.readings.trouble:
         then = "Newer readings wait in memory, and are lost where the node stops now; set-points still go out."
         found.append(AlarmLine(what="Readings do not reach the disk", why=node.readings.trouble, then=then))

@@ -7,14 +7,16 @@ Leaves to others: finding it (network), where it is shown (screens).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from isogenic.clock import ClockQuality
 from isogenic.ids import NodeId, SiteId
 from isogenic.network.control import HOUSE, ControlNode
+from isogenic.plant.drift import DriftFound
 from isogenic.records.ledger import Copy
 from isogenic.records.times import ClockMeasured
-from isogenic.web.control_messages import KeyLine, NodeLine
+from isogenic.web.control_messages import DriftLine, KeyLine, NodeLine
 from isogenic.web.messages import time
 
 __all__ = ["key_lines", "node_line", "site_troubles", "site_warnings"]
@@ -52,6 +54,22 @@ def key_lines(node: ControlNode, site: SiteId) -> list[KeyLine]:
     return [_key(copy) for owner, copy in node.copies.values() if owner == site]
 
 
+def drift_lines(drifts: Mapping[str, tuple[datetime, DriftFound]]) -> list[DriftLine]:
+    """What a site's modules run that was not released for them, oldest first."""
+    return [
+        DriftLine(
+            unit=str(each.unit or ""),
+            module=each.module,
+            setting=each.setting,
+            kind=str(each.kind or "not read here"),
+            released=each.released,
+            found=each.found,
+            since=time(at),
+        )
+        for at, each in drifts.values()
+    ]
+
+
 def _key(copy: Copy) -> KeyLine:
     era = copy.keys.eras[-1]
     begun = next(iter(copy.facts(max(era.after, 0), max(era.after, 0) + 1)), None)
@@ -77,6 +95,10 @@ def site_troubles(node: ControlNode, site: SiteId) -> list[str]:
     found = [f"the ledger written for it waits: {why}" for origin, why in node.returning.waits.items() if origin == directed.origin]
     if view.disk_full:
         found.append("its disk is full: no new batch is started there")
+    if view.drifts:
+        modules = sorted({str(drift.module) for _, drift in view.drifts.values()})
+        of, many = f"{', '.join(modules[:3])}{' and others' if len(modules) > 3 else ''}", len(view.drifts)
+        found.append(f"{of}: {f'{many} settings are' if many > 1 else '1 setting is'} not as released")
     for origin in sorted(node.desk.beats.withheld(site)):
         found.append(f"it is heard, and brings no new facts of {_name(origin)}")
     for copy in (copy for owner, copy in node.copies.values() if owner == site):

@@ -35,6 +35,7 @@ from isogenic.batches.prompts import is_current, needs_signature, open_prompts, 
 from isogenic.batches.states import FINAL, NEXT
 from isogenic.ids import BatchId, PromptId
 from isogenic.monitoring.facts import MonitoringStarted
+from isogenic.plant.drift import BatchDrifted, BatchDriftEnded
 from isogenic.records.facts import Fact
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.web.messages import Asked, PhaseLine, time
@@ -239,6 +240,10 @@ def _said(story: Story, fact: Fact) -> Event | None:
             return _event(fact, f"signal lost: {payload.signal}", abnormal=True)
         case SignalReturned():
             return _event(fact, f"signal good again: {payload.signal}")
+        case BatchDrifted():
+            return _event(fact, f"{payload.module} runs {payload.setting} {payload.found}, not {payload.released}", abnormal=True)
+        case BatchDriftEnded():
+            return _event(fact, f"{payload.module} runs {payload.setting} as it should again")
         case MonitoringStarted():
             return _event(fact, f"{WATCHED} {payload.model}, {payload.digest[:12]}")
     return None

@@ -27,6 +27,7 @@ def site_screen(site: SiteDetail) -> Markup:
             h(
                 "div.stack",
                 panel("Units in use", _units(running)),
+                _drifts(site),
                 panel("Batches", batch_rows(site.batches, with_site=False)),
                 panel("Ledgers", _ledgers(site)),
             ),
@@ -50,6 +51,31 @@ def site_screen(site: SiteDetail) -> Markup:
             ),
         ),
     )
+
+
+def _drifts(site: SiteDetail) -> Markup:
+    """What the modules run that was not released for them."""
+    rows: list[Sequence[Child]] = [
+        (
+            h("span", h("span.main", plain_setting(each.setting)), h("span.under", f"{each.module}, {each.kind}")),
+            each.released,
+            mark("stop", each.found),
+            minute(each.since),
+        )
+        for each in site.drifts
+    ]
+    known = site.released_settings
+    aside = h("span", known.partition(",")[0], title=known) if known else "as the plant document says"
+    return panel(
+        "Settings that are not as released",
+        listing(("Setting", "Released", "Runs", "Since"), rows, nothing="None: every setting that is read back is as released."),
+        aside=aside,
+    )
+
+
+def plain_setting(name: str) -> str:
+    """`temperature_high` -> `Temperature high`."""
+    return name.replace("_", " ").capitalize()
 
 
 def _node(site: SiteDetail) -> Markup | None:
