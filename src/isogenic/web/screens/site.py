@@ -58,8 +58,8 @@ def _drifts(site: SiteDetail) -> Markup:
     rows: list[Sequence[Child]] = [
         (
             h("span", h("span.main", plain_setting(each.setting)), h("span.under", f"{each.module}, {each.kind}")),
-            each.released,
-            mark("stop", each.found),
+            _units_said(each.released),
+            mark("stop", _units_said(each.found)),
             minute(each.since),
         )
         for each in site.drifts
@@ -71,6 +71,11 @@ def _drifts(site: SiteDetail) -> Markup:
         listing(("Setting", "Released", "Runs", "Since"), rows, nothing="None: every setting that is read back is as released."),
         aside=aside,
     )
+
+
+def _units_said(text: str) -> str:
+    """A recorded value with its unit as people say it; a text stays as it is."""
+    return text.removesuffix("degC") + "°C" if text.endswith(" degC") else text
 
 
 def plain_setting(name: str) -> str:
