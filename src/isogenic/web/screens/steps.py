@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from isogenic.authority.people import Person
 from isogenic.web.messages import Asked, PhaseLine
 from isogenic.web.screens.markup import Child, Markup, h, join
-from isogenic.web.screens.parts import count_of, day_second, day_time, mark, strip
+from isogenic.web.screens.parts import count_of, day_second, day_time, mark, record_links, strip
 from isogenic.web.screens.step_dialogs import command_dialog, correct_dialog, decline_dialog, formula_dialog, hand_over_dialog, sign_dialog
 from isogenic.web.screens.words import plain_words
 
@@ -309,6 +309,7 @@ def _nothing(work: Work) -> Markup:
         h("p.limits", mark("warn", f"The batch is {work.state}.")) if abnormal else None,
         h("p", f"{running.title}, since ", day_time(running.started_at)) if running else None,
         h("p.note", f"Next: {following.title}") if following else None,
+        h("p.note", "Batch record so far: ", record_links(work.batch)),
     )
 
 
