@@ -13,6 +13,7 @@ from isogenic.ids import BatchId, LotId, UnitId
 from isogenic.plant.model import SitePlant
 from isogenic.recipes.approval import RecipePublished
 from isogenic.recipes.comparison import check_every_difference_is_declared
+from isogenic.recipes.control_check import check_control_says_what_its_master_says
 from isogenic.recipes.derive import control_digest, derivable, derive_control, derive_master
 from isogenic.recipes.general import load_general
 from isogenic.recipes.model import ControlRecipe, MasterRecipe, digest_of
@@ -55,7 +56,9 @@ def control_recipe(
         notes = [*derivable(master, where), *check_every_role_has_a_unit(master, plant)]
         if stops(notes):
             return None, notes
-        return derive_control(master, where, batch=batch, lot=lot), notes
+        control = derive_control(master, where, batch=batch, lot=lot)
+        notes += check_control_says_what_its_master_says(control, master, where)
+        return (None if stops(notes) else control), notes
     except Refusal as refused:
         text = refused.why or refused.what
         return None, [Note("derive_control", Severity.STOP, text, "process engineer")]
