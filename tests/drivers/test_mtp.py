@@ -15,15 +15,18 @@ from mtp_floor import DEFINITION, DOCUMENT, FILLER, Floor, Stands, manifest, ord
 from mtp_floor import floor as one_floor
 
 from isogenic.clock import ManualClock, SystemClock
-from isogenic.errors import NotValid
+from isogenic.errors import NotFound, NotValid
 from isogenic.plant.documents import load_plant, with_endpoints
+from isogenic.plant.mtp.archive import packed
 from isogenic.plant.mtp.comparing import type_digest
 from isogenic.plant.mtp.states import Command, ServiceState
+from isogenic.plant.mtp.writing import write_manifest
 from isogenic.sim.pea import Behaviour, Mode, Pea, Source
 from isogenic.sim.pea_server import PeaServer
 from isogenic.sim.secured import SIMULATED_URI, Secured
 from isogenic.sites.drivers.certificates import OpcUaTrust, application_uri, make_identity
 from isogenic.sites.drivers.mtp import MtpDriver
+from isogenic.sites.drivers.several import SeveralDrivers, drivers_for
 
 S = ServiceState
 LIMIT_S = 2.0  # a module that is loaded is not late
@@ -355,6 +358,12 @@ def test_a_hidden_signal_is_nobodys():
             "procedure fill.gravimetric: Cell_Fill has no such procedure; it has Peristaltic, Gravimetric",
         ),
         (DOCUMENT.replace("node: Filled", "node: Nowhere"), "FILL-1-CELL: signal containers_filled: CELL has no data assembly Nowhere"),
+        (
+            DOCUMENT.replace(
+                "manifest: cell.mtp", "manifest: cell.mtp\n        settings: {firmware: {kind: firmware, node: Version.Text, released: a}}"
+            ),
+            "FILL-1-CELL: setting firmware: CELL has no data assembly Version",
+        ),
         (DOCUMENT.replace("manifest: cell.mtp", f"manifest: cell.mtp\n        module_type: {'0' * 64}"), "another module type than the released one"),
     ],
 )
@@ -362,6 +371,22 @@ def test_a_manifest_that_lacks_what_is_bound_is_refused(document, why):
     with pytest.raises(NotValid) as refusal:
         MtpDriver(load_plant(document, name="x"), {FILLER: manifest()}, clock=ManualClock())
     assert why in str(refusal.value)
+
+
+def test_the_manifests_of_a_site_lie_in_its_folder_and_one_that_is_missing_or_a_trick_is_refused_by_name(tmp_path):
+    plant = with_endpoints(load_plant(DOCUMENT, name="x"), {FILLER: "opc.tcp://127.0.0.1:1"})
+
+    def made() -> SeveralDrivers:
+        return drivers_for(plant, clock=ManualClock(), answer_limit_s=1.0, folder=tmp_path)
+
+    with pytest.raises(NotFound, match=rf"cannot read the manifest of {FILLER}: .*cell\.mtp: No such file"):
+        made()
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "cell.mtp").write_bytes(b"<!DOCTYPE x><CAEXFile/>")
+    with pytest.raises(NotValid, match=r"cell\.mtp: it declares a document type"):
+        made()
+    (tmp_path / "modules" / "cell.mtp").write_bytes(packed(write_manifest(manifest())))
+    assert made().index.tags[0] == "FILL-1.fill_state"
 
 
 def test_the_released_type_is_taken():

@@ -188,12 +188,14 @@ def _misfits(unit: Unit, module: Module, manifest: Manifest | None, services: di
     reasons = [f"{module.id}: {note.text}" for note in stops(check_services([manifest], wanted, names))]
     if not reasons:
         services.update({each.key: service_of(each, manifest, names) for each in bound})
-    for name, signal in signals.items():
+    states = {f"{each.cls.name}{STATE_SIGNAL}" for each in bound}  # found by their services, which may have other names
+    nodes = {f"signal {name}": signal.node for name, signal in signals.items() if name not in states}
+    nodes |= {f"setting {name}": setting.node for name, setting in module.settings.items()}
+    for what, node in nodes.items():
         try:
-            _item(signal.node, manifest)
+            _item(node, manifest)
         except NotFound as trouble:
-            if not name.endswith(STATE_SIGNAL):
-                reasons.append(f"{module.id}: signal {name}: {trouble}")
+            reasons.append(f"{module.id}: {what}: {trouble}")
     return reasons
 
 
