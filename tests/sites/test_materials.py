@@ -181,7 +181,7 @@ def test_wrong_labels_are_refused_before_anything_is_noted(net: Network) -> None
     with pytest.raises(NotValid, match="it has no serial number"):
         put(label_text(LabelKind.MATERIAL, "A-17", item="BAG"))
     receive(net)
-    assert any("is quarantine, not released for use" in each for each in install(net, "1"))
+    assert any("is in quarantine, not released for use" in each for each in install(net, "1"))
     with pytest.raises(NotAllowed, match="came before: a serial number is on one piece only"):
         receive(net, lot="A-18")
     said = materials.LineStepDone(UNITS[LEEDS], 0, "clear clearance", lea.id, CHECKLIST[:1])

@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 OWNER = "operator"
+WORDS: Mapping[ReceiptState, str] = {
+    state: ("is in quarantine" if state is ReceiptState.QUARANTINE else f"is {state.replace('_', ' ')}") for state in ReceiptState
+}
 USED_MAX = 200  # digests in one fact
 
 
@@ -163,7 +166,7 @@ def check_part_is_expected(item: str, position: Position) -> list[Note]:
 def check_lot_is_released(received: MaterialReceived, state: ReceiptState) -> list[Note]:
     """The delivery was released for use, and is neither used up, expired, rejected nor recalled."""
     where = f"{received.receipt} ({received.supplier} lot {received.lot})"
-    wrong = [] if state is ReceiptState.RELEASED else [f"{where} is {state.replace('_', ' ')}, not released for use (21 CFR 211.84(a))"]
+    wrong = [] if state is ReceiptState.RELEASED else [f"{where} {WORDS[state]}, not released for use (21 CFR 211.84(a))"]
     return _verdict("check_lot_is_released", wrong, f"{where} is released for use")
 
 

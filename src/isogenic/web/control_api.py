@@ -33,6 +33,7 @@ from isogenic.records.facts import Actor, Payload
 from isogenic.web.authority_api import authority_routes
 from isogenic.web.batch_records import record_routes
 from isogenic.web.control_desk import ControlDesk, signature_line
+from isogenic.web.control_materials import control_material_routes
 from isogenic.web.control_messages import LotLine, Network, PictureLine, RecipeLine, ReleasePage, SignatureLine, SiteDetail
 from isogenic.web.credentials_api import credential_routes
 from isogenic.web.disclosures import disclosure_routes, entitlement_routes, ledgers_of_dossier
@@ -145,6 +146,7 @@ def control_app(
     disclosure_routes(app, node.journal)
     entitlement_routes(app, node, pens, noting=noting_refusals)
     authority_routes(app, node, pens, noting=noting_refusals)
+    control_material_routes(app, node, pens, noting=noting_refusals)
     revocation_routes(app, node, pens, known=desk.known, noting=noting_refusals)
 
     async def tables() -> Tables | None:

@@ -40,6 +40,7 @@ from isogenic.web.guard import READER, Asker
 from isogenic.web.messages import Body, Reasoned, Signing, UnitText, Words, time
 from isogenic.web.passkeys import Pens
 from isogenic.web.problems import PROBLEMS
+from isogenic.web.screens.parts import count_of
 
 if TYPE_CHECKING:
     from isogenic.web.site_api import SiteDesk
@@ -409,7 +410,7 @@ def _receipt(stock: Stock, received: MaterialReceived, now: datetime) -> Receipt
         title=received.title,
         supplier=received.supplier,
         lot=received.lot,
-        quantity=str(received.quantity) if not received.serials else f"{len(received.serials)} pieces",
+        quantity=str(received.quantity) if not received.serials else count_of(len(received.serials), "piece"),
         expires=time(received.expires),
         state=str(stock.state(received.receipt, now=now)),
         serials=len(received.serials),
