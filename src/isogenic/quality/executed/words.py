@@ -253,7 +253,7 @@ SAYS: Mapping[str, Callable[[Any], Said]] = {
     "quality.release_refused": lambda f: Said(
         f"release of {f.lot} refused, asked for by {f.asked_by}: {'; '.join(f.reasons)}", Part.DECISION, Exceptional.REFUSED
     ),
-    "sites.safe_completion_begun": lambda f: Said(
+    "authority.safe_completion_begun": lambda f: Said(
         f"the permission to make it ended ({f.cause}, licence {f.licence}): {f.rule} from here on"
         f"{f', handed over to {f.hand_over_to}' if f.hand_over_to else ''}. {f.why}",
         Part.BATCH,
