@@ -138,6 +138,16 @@ def test_a_timer_follows_the_clock_as_it_is_corrected() -> None:
     assert window(floor.batch, floor.batch.asked[SETTLED]).opens == opens + timedelta(hours=2)
 
 
+def test_a_wait_begins_when_the_step_was_done_not_when_it_was_witnessed() -> None:
+    floor = asked_floor()
+    weld(floor)
+    done = floor.now
+    floor.now += timedelta(minutes=4)
+    seen(floor)
+    opens = window(floor.batch, floor.batch.asked[SETTLED])
+    assert (opens.opens, opens.closes) == (done + timedelta(minutes=10), done + timedelta(minutes=15))
+
+
 def test_a_time_that_has_passed_is_told_once_and_the_answer_is_still_taken() -> None:
     floor = asked_floor()
     weld(floor)

@@ -53,7 +53,10 @@ class Talk:
     """Times and what is not settled. Its tables are never changed in place."""
 
     asked_at: Mapping[PromptId, datetime] = field(default_factory=dict)
-    answered_at: Mapping[PromptId, datetime] = field(default_factory=dict)  # when it came into force, witness and all
+    answered_at: Mapping[PromptId, datetime] = field(
+        default_factory=dict
+    )  # of what is in force: when it was said to be done, not when it was witnessed
+    given_at: Mapping[PromptId, datetime] = field(default_factory=dict)  # of what waits for a witness
     given: Mapping[PromptId, Said] = field(default_factory=dict)  # waits for a witness
     newest: Mapping[PromptId, Said] = field(default_factory=dict)  # in force: what a correction names
     witnesses: Mapping[PromptId, PromptWitnessed] = field(default_factory=dict)
@@ -74,6 +77,7 @@ class Talk:
             self,
             asked_at={name: each(at) for name, at in self.asked_at.items()},
             answered_at={name: each(at) for name, at in self.answered_at.items()},
+            given_at={name: each(at) for name, at in self.given_at.items()},
         )
 
 
@@ -92,14 +96,19 @@ def follow(talk: Talk, payload: Payload, at: datetime, *, asked: Mapping[PromptI
                 )
             known = asked.get(payload.prompt)
             if known is not None and known.how.witness:
-                return replace(talk, given={**talk.given, payload.prompt: payload}, declined=_without(talk.declined, payload.prompt))
+                return replace(
+                    talk,
+                    given={**talk.given, payload.prompt: payload},
+                    given_at={**talk.given_at, payload.prompt: at},
+                    declined=_without(talk.declined, payload.prompt),
+                )
             return _settled(talk, payload, at)
         case PromptWitnessed():
             said = talk.given.get(payload.prompt)
             if said is None:
                 return talk
             talk = replace(talk, given=_without(talk.given, payload.prompt), witnesses={**talk.witnesses, payload.prompt: payload})
-            return _settled(talk, said, at)
+            return _settled(talk, said, talk.given_at.get(payload.prompt, at))
         case WitnessDeclined():
             return replace(talk, given=_without(talk.given, payload.prompt), declined={**talk.declined, payload.prompt: payload})
         case ScanRefused():

@@ -264,7 +264,7 @@ class _Reading:
             return replace(line, exception=Exceptional.RECORD, text=f"{line.text}; no such question was asked")
         asked, corrected = question.asked, isinstance(payload, AnswerCorrected)
         answer = Answered(
-            payload.answer,
+            payload.answer or TAKEN_BACK,
             str(payload.by),
             line.at,
             line.where,
@@ -272,7 +272,7 @@ class _Reading:
             payload.scanned,
             payload.why if isinstance(payload, AnswerCorrected) else "",
             payload.signature is not None,
-            _is_outside(payload.answer, asked),
+            bool(payload.answer) and _is_outside(payload.answer, asked),
             answer_digest(payload),
         )
         self._put(question, (*question.answers, answer))
@@ -477,6 +477,9 @@ def limits_of(asked: PromptAsked) -> str:
     if asked.low is not None:
         return f"at least {asked.low:.6g}{unit}"
     return f"at most {asked.high:.6g}{unit}" if asked.high is not None else ""
+
+
+TAKEN_BACK = "not done after all"
 
 
 def _is_outside(answer: str, asked: PromptAsked) -> bool:

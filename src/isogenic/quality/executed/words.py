@@ -206,7 +206,9 @@ SAYS: Mapping[str, Callable[[Any], Said]] = {
     "batch.prompt_asked": _prompt_asked,
     "batch.prompt_answered": _prompt_answered,
     "batch.answer_corrected": lambda f: Said(
-        f"answer to {f.prompt} corrected to {f.answer}, by {f.by}; it was {f.was}. {f.why}", Part.TOLD, Exceptional.CORRECTION
+        f"answer to {f.prompt} {f'corrected to {f.answer}' if f.answer else 'taken back'}, by {f.by}; it was {f.was}. {f.why}",
+        Part.TOLD,
+        Exceptional.CORRECTION,
     ),
     "batch.prompt_witnessed": lambda f: Said(f"answer to {f.prompt} witnessed by {f.by}", Part.TOLD),
     "batch.witness_declined": lambda f: Said(f"{f.by} did not find the answer to {f.prompt} so: {f.why}", Part.TOLD, Exceptional.REFUSED),
