@@ -51,6 +51,7 @@ from isogenic.web.signin import AccountFolder, Door, Keeping
 from isogenic.web.site_alarms import answers_for_attempts, locked_accounts, site_alarms
 from isogenic.web.site_materials import material_routes
 from isogenic.web.site_messages import LinkLine, SiteSummary, UnitLine
+from isogenic.web.site_permissions import permission_lines
 from isogenic.web.stepping import stepping_routes
 from isogenic.web.steps import step_routes
 from isogenic.web.story import Stories, Story
@@ -129,6 +130,7 @@ class SiteDesk:
                 )
                 for unit in node.state.plant.units.values()
             ],
+            permissions=permission_lines(node),
             recipes=[f"{recipe} version {version}" for recipe, version in sorted(node.state.accepted)],
             open_prompts=sum(len(story.prompts(open_only=True)) for story in running.values()),
         )

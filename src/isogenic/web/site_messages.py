@@ -45,6 +45,17 @@ class UnitLine(BaseModel):
     phase: str | None
 
 
+class PermissionLine(BaseModel):
+    """Whether something may be started here, as the site itself sees it, without a link."""
+
+    licence: str
+    product: str
+    state: str
+    lease_until: str | None
+    may_start: bool
+    why: str = Field(description="every reason against it, with its clause; who starts is not asked")
+
+
 class SiteSummary(BaseModel):
     """A site on one page."""
 
@@ -58,4 +69,5 @@ class SiteSummary(BaseModel):
     ledgers: list[LedgerLine]
     units: list[UnitLine]
     recipes: list[str]
+    permissions: list[PermissionLine] = []
     open_prompts: int
