@@ -77,8 +77,11 @@ async def _follow(servers: Sequence[PeaServer], tick_s: float) -> None:
 class PeaServer:
     """The wire of one PEA. `start` and `stop` may follow each other: a controller that restarts."""
 
-    def __init__(self, pea: Pea, clock: Clock, secured: Secured | None = None) -> None:
+    def __init__(self, pea: Pea, clock: Clock, secured: Secured | None = None, *, identifiers: Mapping[str, str] | None = None) -> None:
+        """`identifiers`: where another make's variables stand, by ours; those that are not in it are not served. Default: under our own keys."""
         self.pea, self._clock, self._secured = pea, clock, secured
+        self._identifiers = dict(identifiers) if identifiers is not None else {key: key for key in pea.variables}
+        self._keys = {identifier: key for key, identifier in self._identifiers.items()}
         self.endpoint = ""
         self.late_s = 0.0  # wall clock: answer every write so much later
         self.further_namespaces: tuple[str, ...] = ()  # registered before its own: indexes differ from start to start
@@ -112,14 +115,16 @@ class PeaServer:
         index = await server.register_namespace(definition.namespace)
         self._nodes = {}
         for key, known in self.pea.variables.items():
-            node = ua.NodeId(key, index)
+            if key not in self._identifiers:
+                continue
+            node = ua.NodeId(self._identifiers[key], index)
             made = await server.nodes.objects.add_variable(node, ua.QualifiedName(key, index), known.initial, varianttype=_variant(known.wire))
             if known.writable:
                 await made.set_writable()
             self._nodes[key] = node
         server.iserver.attribute_service = _Inputs(server.iserver.aspace, self)
         self._server = server
-        await self._flush(self.pea.variables)
+        await self._flush(self.pea.variables.keys())
         await server.start()
         self.endpoint = endpoint
 
@@ -144,12 +149,12 @@ class PeaServer:
 
     def key_of(self, node: _Ua) -> str | None:
         """The variable that a node id means."""
-        key = node.Identifier
-        return key if isinstance(key, str) and self._nodes.get(key) == node else None
+        key = self._keys.get(node.Identifier) if isinstance(node.Identifier, str) else None
+        return key if key is not None and self._nodes.get(key) == node else None
 
     async def _flush(self, keys: Any) -> None:
         write, at = self._server.iserver.aspace.write_attribute_value, self._clock.now().at.replace(tzinfo=None)
-        for key in keys:
+        for key in self._nodes.keys() & keys:
             if key in self.pea.bad:
                 shown = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadSensorFailure), SourceTimestamp=at)
             else:
