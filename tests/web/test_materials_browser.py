@@ -105,3 +105,12 @@ def test_a_line_is_made_ready_one_task_at_a_time(floor: tuple[Network, Served], 
     ben.wait_for_selector("td:has-text('Cinder Media')")
     shot(ben, "materials-stock")
     assert [each.lot for each in net.nodes[LEEDS].state.stock.receipts.values()] == ["A-17", "S-1", "MED-7"]
+
+
+def test_the_labels_of_a_received_lot_are_a_page_for_the_printer(floor: tuple[Network, Served], chromium: Any) -> None:  # noqa: F811
+    net, served = floor
+    page = sign_in(chromium, served, "LEA", ACROSS)
+    receipt = next(iter(net.nodes[LEEDS].state.stock.receipts))
+    page.goto(f"{served.url}/stock/{receipt}/labels")
+    assert page.locator(".label svg").count() == 4  # of the lot, and of its three pieces
+    shot(page, "materials-labels")

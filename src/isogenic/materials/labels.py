@@ -38,6 +38,7 @@ __all__ = [
     "Part",
     "check_character",
     "donation_number",
+    "fits",
     "gtin_check_digit",
     "label_text",
     "read_label",
@@ -371,6 +372,11 @@ def label_text(
     text = f"{body}:{_check_of(body)}"
     read_label(text)  # what cannot be read back is not printed
     return text
+
+
+def fits(text: str) -> bool:
+    """Whether a label of ours can carry a text: capitals, digits and a few signs."""
+    return bool(_VALUE.fullmatch(text))
 
 
 def _check_of(body: str) -> str:

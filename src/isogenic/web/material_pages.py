@@ -15,6 +15,9 @@ from fastapi.responses import HTMLResponse, Response
 from isogenic.authority.rules import Act, may
 from isogenic.checks import stops
 from isogenic.errors import NotFound
+from isogenic.ids import ReceiptId
+from isogenic.materials.label_pages import LABELS_MAX, label_page
+from isogenic.materials.labels import LabelKind, fits, label_text
 from isogenic.web.guard import Guest
 from isogenic.web.screens.doors import document
 from isogenic.web.screens.markup import raw
@@ -31,6 +34,7 @@ __all__ = ["material_pages"]
 FRESH = {"Cache-Control": "no-store"}
 STYLES = '<link rel="stylesheet" href="/static/steps.css"><link rel="stylesheet" href="/static/materials.css">'
 SCRIPT = raw(STYLES + '<script src="/static/materials.js" defer></script>')
+PIECES_MAX = LABELS_MAX - 1
 USUAL_DAYS = 16  # the planned end that the form begins with
 
 
@@ -52,6 +56,23 @@ def material_pages(app: FastAPI, desk: SiteDesk, visit: Callable[[Request], Gues
             lines=[str(unit) for unit in node.state.plant.units],
         )
         return HTMLResponse(document(f"Deliveries, {node.state.site}", SCRIPT, screen, body="steps"), headers=FRESH)
+
+    @app.get("/stock/{receipt}/labels", include_in_schema=False)
+    async def labels(receipt: str, request: Request) -> Response:
+        """The labels of a received lot, for the printer: of the lot, and of each of its pieces."""
+        guest = visit(request)
+        if isinstance(guest, Response):
+            return guest
+        received = node.state.stock.receipt(ReceiptId(receipt))
+        lot = received.lot if fits(received.lot) else ""  # a supplier may use small letters; our own number says which lot it is
+        item = received.item if fits(received.item) else ""
+        whole = label_text(LabelKind.MATERIAL, received.receipt, item=item, lot=lot, expires=received.expires)
+        pieces = [
+            label_text(LabelKind.ASSEMBLY, serial, item=item, lot=lot, expires=received.expires, patient=received.patient)
+            for serial in received.serials[:PIECES_MAX]
+            if item and fits(serial)
+        ]
+        return HTMLResponse(label_page([whole, *pieces], title=f"Labels of {receipt}, {node.state.site}"), headers=FRESH)
 
     @app.get("/line/{unit}", include_in_schema=False)
     async def line(unit: str, request: Request) -> Response:

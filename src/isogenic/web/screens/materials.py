@@ -198,7 +198,7 @@ def _stock(stock: Sequence[ReceiptLine]) -> Markup:
     rows = [
         h(
             "tr",
-            h("td", h("b", each.receipt)),
+            h("td", h("a", each.receipt, href=f"/stock/{each.receipt}/labels", target="_blank", title="Print its labels")),
             h("td", each.title, h("span.limits", f"  {each.supplier}, lot {each.lot}")),
             h("td", f"{each.quantity}" + (f", {each.used} used" if each.serials else "")),
             h("td", day_time(each.expires) if each.expires else "no expiry"),
