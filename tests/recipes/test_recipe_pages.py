@@ -92,3 +92,8 @@ def test_what_no_unit_can_run_is_refused_with_the_reasons():
     plant = text("leeds.plant.yaml").replace("high: 120 mL/h", "high: 12 mL/h")
     with pytest.raises(NotAllowed, match="BR-50: feed_flow 0 to 35 mL/h is needed; BR-50 can 0 to 12"):
         pages.derive(GENERAL, text("leeds.site.yaml"), plant)
+
+
+def test_a_check_warns_of_a_difference_without_a_type():
+    page = pages.check(text("leeds.site.yaml").replace("    type: scale\n", ""))
+    assert page.splitlines()[1].startswith("  warn: line 10: parameter agitation does not say its type and cannot be released")

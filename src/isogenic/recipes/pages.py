@@ -24,7 +24,7 @@ from isogenic.recipes.derive import CLASS_UNITS, control_digest, derivable, deri
 from isogenic.recipes.drawing import as_svg, as_text
 from isogenic.recipes.general import KIND, load_general
 from isogenic.recipes.master_record import MasterRecord, master_record
-from isogenic.recipes.model import ControlDose, ControlPhase, ControlRecipe, DoseRule, GeneralRecipe, Parameter, Phase, SiteDocument
+from isogenic.recipes.model import ControlDose, ControlPhase, ControlRecipe, DoseRule, GeneralRecipe, Parameter, Phase, SiteDocument, Why
 from isogenic.recipes.scaling import Per, values_for
 from isogenic.recipes.site import KIND as SITE_KIND
 from isogenic.recipes.site import derive_site, load_site
@@ -56,7 +56,7 @@ def check(text: str, *, name: str = "recipe") -> str:
     if isinstance(recipe, SiteDocument):
         counted = f"{len(recipe.differences)} differences, {len(recipe.wording)} questions in {recipe.language}"
         lines = [f"{name}: site recipe of {recipe.site} for {recipe.recipe} version {recipe.version}: {counted}"]
-        notes: list[Note] = []
+        notes = check_every_difference_has_a_type(recipe)
     else:
         critical = sum(each.critical for each in recipe.formula.values())
         counted = f"{len(recipe.formula)} parameters ({critical} critical), {len(recipe.procedure.phases)} phases"
@@ -64,6 +64,13 @@ def check(text: str, *, name: str = "recipe") -> str:
         notes = [*check_every_parameter_is_used(recipe), *check_every_wait_ends(recipe)]
     lines += [f"  {note.severity}: {note.text}" for note in notes]
     return "\n".join([*lines, "  no complaints", f"  SHA-256 {recipe.digest}"]) + "\n"
+
+
+def check_every_difference_has_a_type(document: SiteDocument) -> list[Note]:
+    """A difference without a type is read, because documents had none once, and never released."""
+    name, words = "check_every_difference_has_a_type", "does not say its type and cannot be released; possible: " + ", ".join(Why)
+    untyped = [each for each in document.differences if each.why_type is None]
+    return [Note(name, Severity.WARN, f"line {each.line}: {each.target} {each.name} {words}", "process engineer") for each in untyped]
 
 
 def check_every_parameter_is_used(recipe: GeneralRecipe) -> list[Note]:
