@@ -182,6 +182,10 @@ def test_a_sequence_with_scans_a_second_person_and_a_restart_is_worked_through_w
     page.click("form.start button[type=submit]")
     page.wait_for_selector("h2:has-text('Nothing to do')")
     floor.inside(floor.scan())
+    page.goto(floor.served.url)
+    page.wait_for_selector("a.task:has-text('Weld the bag to port 3')")
+    shot(page, "units")
+    page.click("a.task:has-text('Scan the medium bag')")
 
     # scan first: the wrong labels, each in words, each on record
     page.wait_for_selector(".ask:has-text('Scan the medium bag')")
