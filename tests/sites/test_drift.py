@@ -139,7 +139,7 @@ def test_a_batch_cannot_start_on_a_unit_that_runs_something_else(tmp_path: Path)
     asyncio.run(net.scan())
     (note,) = check_runs_what_is_released(net.nodes[LEEDS].state, UNIT)
     assert note.text == "BR-50-VESSEL does not run what was released: firmware is 4.3.0-beta, released is 4.2.1"
-    with pytest.raises(KeyError):
+    with pytest.raises(AssertionError, match="the gate refused it"):
         net.start_batch()
     (refused,) = net.payloads(BatchRefused)
     assert isinstance(refused, BatchRefused) and note.text in refused.reasons

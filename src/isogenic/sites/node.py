@@ -403,6 +403,8 @@ class SiteNode:
 
     async def _write(self) -> None:
         wanted = self.state.outputs()
+        # What nothing asks for any more, as in manual mode, is a person's: no drift, and told anew when it is asked for again.
+        self._written = {tag: value for tag, value in self._written.items() if tag in wanted}
         changed = {tag: value for tag, value in wanted.items() if self._written.get(tag) != value}
         if not changed:
             return
