@@ -216,6 +216,20 @@ def test_a_set_point_stands_beside_what_the_readings_say_was_reached():
     assert (run.reached.good, run.reached.others) == (3, 2)
 
 
+def test_particles_stand_beside_the_limit_of_grade_a():
+    times = [START + timedelta(hours=hour) for hour in range(100, 105)]
+    values = np.array([[1.0, 100.0], [2.0, 200.0], [40.0, 4_000.0], [np.nan, 300.0], [29.0, 3_520.0]])
+    quality = np.where(np.isnan(values), 2, 0).astype(np.uint8)
+    tags = ["BR-200.particles_5_0", "BR-200.particles_0_5"]
+    data, sealed = seal(batch=BATCH, tags=tags, units=["1/m^3", "1/m^3"], times=times, values=values, quality=quality)
+    found = with_readings(replace(record(), blocks=((sealed, "11"),)), {sealed.digest: data}.__getitem__)
+    assert [(each.signal, each.highest, each.limit, each.above, each.good, each.others) for each in found.air] == [
+        ("particles_0_5", 4_000.0, 3_520.0, 1, 5, 0),
+        ("particles_5_0", 40.0, 29.0, 1, 4, 1),
+    ]
+    assert "Air around open product" in as_html(found) and "Air around open product" not in as_html(record())
+
+
 def test_a_block_that_is_not_at_hand_is_said():
     def nowhere(digest: str) -> bytes:
         raise NotFound("no block", why="gone")

@@ -59,6 +59,7 @@ def layout(record: ExecutedRecord) -> tuple[Block, ...]:
         *_materials(record),
         *_line(record),
         *_laboratory(record),
+        *_air(record),
         *_counts(record),
         *_deviations(record),
         *_batch_lines(record),
@@ -386,6 +387,26 @@ def _result_row(each: Result) -> Row:
             Verdict.NOT_JUDGED: cell("not judged", Tone.STOP),
         }[judged.verdict]
     return (cell(reported.sample), cell(title), cell(one_line(reported.method)), value, limit, verdict, cell(each.where, Tone.QUIET))
+
+
+def _air(record: ExecutedRecord) -> Iterator[Block]:
+    """Only of a batch in whose readings there are particle counts."""
+    if not record.air:
+        return
+    yield Heading("Air around open product", aside="against grade A in operation, EU GMP Annex 1, table 5")
+    columns = (Column("Step", 2.4), Column("Particles", 2.6), Column("Highest, per m³", 1.3, right=True), Column("Limit", 1.0, right=True))
+    rows = tuple(
+        (
+            cell(one_line(record.steps[each.step].title)),
+            cell(signal_title(each.signal)),
+            cell(amount(each.highest), Tone.STOP if each.above else Tone.STRONG),
+            cell(amount(each.limit)),
+            cell(each.above, Tone.STOP) if each.above else _NONE,
+            cell(each.good, under=f"{each.others} not good" if each.others else ""),
+        )
+        for each in record.air
+    )
+    yield Table((*columns, Column("Above", 0.8, right=True), Column("Readings", 0.9, right=True)), rows)
 
 
 def _counts(record: ExecutedRecord) -> Iterator[Block]:

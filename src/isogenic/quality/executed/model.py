@@ -20,6 +20,7 @@ from isogenic.records.gaps import ReadingsGap
 from isogenic.records.signatures import Signature
 
 __all__ = [
+    "Air",
     "Answered",
     "Exceptional",
     "ExecutedRecord",
@@ -97,6 +98,19 @@ class Reached:
     low: float
     high: float
     last: float
+    good: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Air:
+    """Particles around open product during one step, against grade A in operation (EU GMP Annex 1, table 5)."""
+
+    step: int
+    signal: str
+    highest: float
+    limit: float
+    above: int  # readings above the limit
     good: int
     others: int
 
@@ -237,6 +251,7 @@ class ExecutedRecord:
     stop: int = 0
     facts: int = 0  # of the site's ledger with the batch as subject, up to the closing one
     held: tuple[Held, ...] = ()
+    air: tuple[Air, ...] = ()  # where readings were looked at and there are any of particles
     compared: int | None = None  # reading blocks with which set-points were compared; None: they were not looked at
 
     @property
