@@ -34,12 +34,14 @@ from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotRejected, LotReleased, check_lot_is_in_quarantine
 from isogenic.quality.trail import FILTERS
 from isogenic.records.disclosures import disclosures
+from isogenic.web.authority_api import authority_page
 from isogenic.web.control_desk import ControlDesk, deviation_line, signature_line
 from isogenic.web.credentials_api import Watch, person_lines
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import NoteLine, time
 from isogenic.web.recipe_views import recipe_view
 from isogenic.web.revoking import revocation_line
+from isogenic.web.screens.authority import authority_screen
 from isogenic.web.screens.batches import batch_screen, batches_screen
 from isogenic.web.screens.disclosures import disclosures_screen
 from isogenic.web.screens.doors import inside, password_page, sign_in_page
@@ -499,6 +501,23 @@ def trail_page(request: Request) -> Response | None:
             now=time(desk.now) or "",
             first=not screens.door.has_signed(guest.session),
         )
+
+    with page.main:
+        page.part(content, follow=False)
+    return None
+
+
+@ui.page("/authority")
+def authority_view(request: Request) -> Response | None:
+    """Who may make what where."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, desk = Page(screens, guest, here="/authority", title="Authority"), screens.desk
+
+    def content() -> Markup:
+        return authority_screen(authority_page(desk.node))
 
     with page.main:
         page.part(content, follow=False)

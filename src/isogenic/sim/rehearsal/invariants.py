@@ -3,6 +3,7 @@
     I1  check_i1_promises_are_kept      after every start: every fact that was noted is there, same bytes
         check_i1_both_sides_are_equal   in the end: both sides hold the same bytes, root and receipts
         check_i1_no_false_alarm         no page was refused and no ledger stopped: nobody forked anything
+    I2  check_i2_start_was_allowed      whenever a batch was started: master file, licence, lease, competence, again from raw facts
     I3  check_i3_value_was_noted        before a value comes into force: a noted fact commanded it
         check_i3_dose_was_ordered       a dose begins to flow once, with the number and amount that were noted
         check_i3_nothing_ran_twice      in the end: phases, doses and totals agree between facts and equipment
@@ -22,6 +23,10 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from isogenic.authority.competence import CompetenceGranted
+from isogenic.authority.leases import LeaseGranted
+from isogenic.authority.licences import LicenceChanged
+from isogenic.authority.master_file import MasterFilePublished
 from isogenic.authority.people import Role
 from isogenic.authority.signatures import verify_signature
 from isogenic.errors import Refusal
@@ -52,6 +57,7 @@ __all__ = [
     "check_i1_both_sides_are_equal",
     "check_i1_no_false_alarm",
     "check_i1_promises_are_kept",
+    "check_i2_start_was_allowed",
     "check_i3_dose_was_ordered",
     "check_i3_nothing_ran_twice",
     "check_i3_value_was_noted",
@@ -126,6 +132,27 @@ def check_i1_copy_is_what_was_noted(night: Night, place: Place, fact: Fact) -> N
 def check_i1_forged_page_was_refused(night: Night, origin: str, answer: Answer) -> None:
     """A fact signed with a stolen key, after its revocation."""
     _hold("I1", answer.status != 200, night.seed, f"a page of {origin} under a stolen key was taken")
+
+
+# --- I2 -------------------------------------------------------------------------------------------
+
+
+def check_i2_start_was_allowed(night: Night, site: SiteId, started: Fact) -> None:
+    """A batch that was started had, in the ledger that this site holds of the control site, all that it takes."""
+    machine = night.sites[site]
+    told = [fact.payload for fact in night.book.of((machine.name, machine.directed))]
+
+    def must(holds: bool, seen: str) -> None:
+        _hold("I2", holds, night.seed, f"{site} started {started.payload.batch} although {seen}")
+
+    files = [each for each in told if isinstance(each, MasterFilePublished)]
+    must(bool(files) and f"\n  {site}:" in files[-1].text, "no master file names it")
+    changes = [each for each in told if isinstance(each, LicenceChanged)]
+    must(bool(changes) and str(changes[-1].state) == "active", "its licence is not active")
+    leases = [each for each in told if isinstance(each, LeaseGranted)]
+    must(bool(leases) and started.at < leases[-1].until, "its lease is over")
+    trained = [each for each in told if isinstance(each, CompetenceGranted) and each.person == started.payload.by]
+    must(bool(trained) and started.at < trained[-1].until, f"{started.payload.by} is not trained")
 
 
 # --- I3 -------------------------------------------------------------------------------------------

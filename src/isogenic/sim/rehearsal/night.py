@@ -24,6 +24,7 @@ from typing import Any
 import apsw
 
 from isogenic.authority.people import Directory
+from isogenic.batches.facts import BatchStarted
 from isogenic.clock import ManualClock
 from isogenic.errors import NotReachable, Refusal
 from isogenic.ids import SiteId, UnitId
@@ -415,6 +416,9 @@ class Night:
         if place[0] == self.control.name or place[1] == self.sites[SiteId(place[0])].directed:
             return
         site = SiteId(place[0])
+        if isinstance(fact.payload, BatchStarted):
+            invariants.check_i2_start_was_allowed(self, site, fact)
+            self.counts["checks"] += 1
         line = self.sites[site].line
         self.counts["noted without link"] += line is not None and line.down
         self.counts[fact.kind] += 1
