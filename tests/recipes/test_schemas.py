@@ -182,8 +182,8 @@ def test_no_reader_takes_what_its_schema_refuses(chosen, data):
         if act == "take away":
             del place[last]
         elif act == "replace":
-            place[last] = data.draw(VALUES)
+            place[last] = copy.deepcopy(data.draw(VALUES))
         elif isinstance(place, dict):
-            place[data.draw(st.sampled_from(["extra", "title", "per", "then", "when", "needs", "on", "held"]))] = data.draw(VALUES)
+            place[data.draw(st.sampled_from(["extra", "title", "per", "then", "when", "needs", "on", "held"]))] = copy.deepcopy(data.draw(VALUES))
     if taken(kind, document):
         assert [error.message for error in VALID[kind].iter_errors(typed(document))] == []

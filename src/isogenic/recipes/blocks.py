@@ -72,6 +72,8 @@ def _blocks(document: Document, root: Node) -> dict[str, _Block]:
         for key in inner:
             if key not in ("with", "do", "title"):
                 document.complain(inner[key].line, f"blocks.{name} has no {shown(key)!r}; known are title, with, do")
+        if "title" in inner and not inner["title"].text:
+            document.complain(inner["title"].line, f"blocks.{shown(name)}.title: {inner['title'].shape} is not a text")
         if not _NAME.fullmatch(name):
             document.complain(node.line, f"blocks.{shown(name)} is not a name: small letters, digits and _, at most 30")
         if does is None or does.items is None:
