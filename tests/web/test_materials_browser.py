@@ -113,4 +113,6 @@ def test_the_labels_of_a_received_lot_are_a_page_for_the_printer(floor: tuple[Ne
     receipt = next(iter(net.nodes[LEEDS].state.stock.receipts))
     page.goto(f"{served.url}/stock/{receipt}/labels")
     assert page.locator(".label svg").count() == 4  # of the lot, and of its three pieces
+    inside = "[...document.querySelectorAll('.label svg')].every((each) => each.firstElementChild.getBBox().width <= each.viewBox.baseVal.width)"
+    assert page.evaluate(inside)
     shot(page, "materials-labels")

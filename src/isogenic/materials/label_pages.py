@@ -39,7 +39,7 @@ def label_picture(text: str, *, png: bool = False, scale: int = 4) -> bytes:
         raise NotValid("cannot print a label", why="its scale is 1 to 40")
     out = BytesIO()
     segno.make(text, error=ERROR, micro=False, boost_error=False).save(
-        out, kind="png" if png else "svg", scale=scale, **({} if png else {"xmldecl": False, "svgns": True, "nl": False})
+        out, kind="png" if png else "svg", scale=scale, **({} if png else {"xmldecl": False, "svgns": True, "nl": False, "omitsize": True})
     )
     return out.getvalue()
 
