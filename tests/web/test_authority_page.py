@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from typer.testing import CliRunner
+
 from isogenic.authority.licences import Command
+from isogenic.cli import app
 from isogenic.ids import LicenceId
 from isogenic.network.licensing import change_licence
 from isogenic.web.authority_api import authority_page
@@ -33,3 +36,15 @@ def test_the_page_and_the_site_show_a_licence_its_lease_and_why_nothing_may_star
     shown = str(authority_screen(page))
     assert "sterility failure" in shown
     assert "annual report UK" in shown
+
+
+def test_the_command_line_reads_the_same_from_the_folder(tmp_path):
+    net = Network(tmp_path / "net")
+    asyncio.run(net.publish())
+    run, control = CliRunner(), str(net.folder / "CONTROL")
+    shown = run.invoke(app, ["authority", "show", control])
+    assert (shown.exit_code, "LIC-LEEDS-MAB-A  LEEDS  active  lease until" in shown.stdout) == (0, True)
+    assert run.invoke(app, ["authority", "difference", control, "MF-MAB-A"]).exit_code == 3  # no commitments are on file
+    report = run.invoke(app, ["authority", "annual-report", control, "MF-MAB-A", "uk"])
+    assert (report.exit_code, report.stdout.splitlines()[0]) == (0, "ANNUAL REPORT ON THE MASTER FILE")
+    assert "GHENT" in run.invoke(app, ["authority", "registration", control, "MF-MAB-A", "eu"]).stdout

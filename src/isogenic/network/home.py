@@ -163,6 +163,10 @@ class ControlHome:
         copies = self._copies(history_in(self._ledger(HOUSE, files, database)), files, database)
         return copies, {site: self._ledger(str(site), files, database) for site in self.directory.sites}
 
+    def house(self) -> Ledger:
+        """The control site's own ledger: for reading, beside a node that may run."""
+        return self._ledger(HOUSE, LedgerFiles(), self.database())
+
     def node(self, *, clock: Clock, mint: Mint, software: str) -> ControlNode:
         """The control site on this folder, not yet started."""
         folder, files = self.folder, LedgerFiles()
