@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from random import Random
 from typing import Any, get_args, get_origin, get_type_hints
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def some(hint: Any, dice: Random) -> Any:
     if origin is tuple:
         return tuple(some(args[0], dice) for _ in range(dice.randrange(3)))
     if origin in (dict, Mapping):
-        return {some(args[0], dice): some(args[1], dice) for _ in range(dice.randrange(3))}
+        keys = {normalize("NFC", key): key for key in (some(args[0], dice) for _ in range(dice.randrange(3)))}
+        return {key: some(args[1], dice) for key in keys.values()}
     if hint is str or hint is Any:
         return dice.choice(WORDS)
     if hint is bool:
@@ -106,6 +108,11 @@ def test_every_kind_of_fact_is_read_and_written_alike_on_both_ways(name: str) ->
             kept = fast(without)
             assert kept is SLOW or outcome(slow, without) == ("read", kept)
         assert fast({**plain, "one more": 1}) is SLOW
+
+
+def test_two_keys_of_one_text_are_refused() -> None:
+    with pytest.raises(NotValid, match="two of its keys are the same text"):
+        codec.plain({"naïve": 1, "nai\u0308ve": 2})
 
 
 def test_every_kind_has_a_fast_way() -> None:
