@@ -22,12 +22,12 @@ from isogenic.web.guard import Guest
 from isogenic.web.screens.doors import document
 from isogenic.web.screens.markup import raw
 from isogenic.web.screens.materials import line_screen, stock_screen
+from isogenic.web.site_desk import SiteDesk
 from isogenic.web.site_materials import lines_of, stock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from isogenic.web.site_api import SiteDesk
 
 __all__ = ["material_pages"]
 

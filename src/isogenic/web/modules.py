@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
@@ -14,9 +13,7 @@ from isogenic.web.guard import Guest
 from isogenic.web.screens.doors import document
 from isogenic.web.screens.markup import h
 from isogenic.web.screens.modules import modules_screen
-
-if TYPE_CHECKING:
-    from isogenic.web.site_api import SiteDesk
+from isogenic.web.site_desk import SiteDesk
 
 __all__ = ["module_pages"]
 

@@ -8,9 +8,7 @@ Leaves to others: deciding (requests), noting (node), proving who asks (signin).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Query
 
@@ -19,15 +17,14 @@ from isogenic.authority.rules import Act
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound
 from isogenic.ids import BatchId, IdentityCode, LotId, NodeId, RecipeId, SampleId, SiteId, UnitId
-from isogenic.records.facts import Actor, Fact, Payload
-from isogenic.records.ledger import Ledger, Stage
+from isogenic.records.facts import Actor, Payload
 from isogenic.sites import requests
 from isogenic.sites.batch_records import batch_record
-from isogenic.sites.facts import RequestRefused, SignedIn, SignInRefused
+from isogenic.sites.facts import SignedIn, SignInRefused
 from isogenic.sites.node import HOUSE, SiteNode
 from isogenic.web.batch_records import record_routes
 from isogenic.web.disclosures import disclosure_routes
-from isogenic.web.guard import READER, Asker, Guest, actor_for, nothing_else, sign_in_routes
+from isogenic.web.guard import READER, Asker, nothing_else, sign_in_routes
 from isogenic.web.labelling import label_routes
 from isogenic.web.messages import (
     Asked,
@@ -35,33 +32,25 @@ from isogenic.web.messages import (
     BatchLine,
     BatchText,
     Command,
-    DeviationLine,
     FactsPage,
-    LedgerLine,
     Reason,
     Reasoned,
     ResultBody,
     Start,
     fact_line,
-    time,
 )
 from isogenic.web.passkeys import Pens, passkey_sign_in
 from isogenic.web.problems import PROBLEMS, answer_refusals
 from isogenic.web.signin import AccountFolder, Door, Keeping
-from isogenic.web.site_alarms import answers_for_attempts, locked_accounts, site_alarms
+from isogenic.web.site_alarms import answers_for_attempts
+from isogenic.web.site_desk import FACTS_MAX, SiteDesk, reader_of
 from isogenic.web.site_materials import material_routes
-from isogenic.web.site_messages import LinkLine, SiteSummary, UnitLine
-from isogenic.web.site_permissions import permission_lines
+from isogenic.web.site_messages import SiteSummary
 from isogenic.web.stepping import stepping_routes
 from isogenic.web.steps import step_routes
-from isogenic.web.story import Stories, Story
 from isogenic.web.trail import Follower, trail_routes
 
 __all__ = ["site_app", "site_door"]
-
-FACTS_MAX = 500  # facts to an answer
-REASONS_MAX = 20
-REASON_MAX = 400  # characters of a reason that is noted
 
 
 def site_door(node: SiteNode, accounts: AccountFolder, *, keeping: Keeping | None = None) -> Door:
@@ -79,156 +68,6 @@ def site_door(node: SiteNode, accounts: AccountFolder, *, keeping: Keeping | Non
         site=SiteId(node.state.site),
         keeping=keeping,
     )
-
-
-class SiteDesk:
-    """Reads a site's node for people, and brings their acts to it."""
-
-    def __init__(self, node: SiteNode) -> None:
-        self.node, self.stories = node, Stories()
-
-    # ---- reading ----
-
-    def story(self, batch: str) -> Story:
-        """One batch, or `NotFound`."""
-        self._follow()
-        name = BatchId(batch)
-        if name not in self.stories.batches:
-            raise NotFound(f"no batch {name} at {self.node.state.site}", why="no fact of this site names it")
-        return self.stories.batches[name]
-
-    def all_stories(self) -> list[Story]:
-        """Every batch, newest first."""
-        self._follow()
-        return sorted(self.stories.batches.values(), key=lambda story: story.started, reverse=True)
-
-    def _follow(self) -> None:
-        self.stories.follow(self.node.ledgers.values())
-
-    def summary(self) -> SiteSummary:
-        """The site on one page."""
-        node = self.node
-        link = node.courier.state
-        running = {story.state.control.unit: story for story in self.all_stories() if not story.over}
-        return SiteSummary(
-            site=node.state.site,
-            title=node.state.plant.title,
-            now=time(node.clock.now().at) or "",
-            link=LinkLine(up=link.up, why=link.why),
-            trouble=node.alarm,
-            alarms=site_alarms(node),
-            locked=locked_accounts(node),
-            ledgers=[self._ledger(ledger) for ledger in node.ledgers.values()],
-            units=[
-                UnitLine(
-                    unit=unit.id,
-                    title=unit.title,
-                    working_volume=str(unit.working_volume),
-                    batch=running[unit.id].batch if unit.id in running else None,
-                    state=str(running[unit.id].state.state) if unit.id in running else "free",
-                    phase=_phase(running[unit.id]) if unit.id in running else None,
-                )
-                for unit in node.state.plant.units.values()
-            ],
-            permissions=permission_lines(node),
-            recipes=[f"{recipe} version {version}" for recipe, version in sorted(node.state.accepted)],
-            open_prompts=sum(len(story.prompts(open_only=True)) for story in running.values()),
-        )
-
-    def _ledger(self, ledger: Ledger) -> LedgerLine:
-        link = self.node.courier.state
-        witnessed = ledger.witnessed
-        sent = max(link.sent.get(ledger.origin, 0), witnessed)
-        return LedgerLine(ledger=ledger.origin, noted=ledger.size, sent=sent, witnessed=witnessed, refused=link.stopped.get(ledger.origin, ""))
-
-    def line(self, story: Story) -> BatchLine:
-        """A batch on one line."""
-        return BatchLine(**self._line(story))
-
-    def _line(self, story: Story) -> dict[str, Any]:
-        control, state = story.state.control, story.state
-        return {
-            "batch": control.batch,
-            "lot": control.lot,
-            "product": control.product,
-            "site": control.site,
-            "unit": control.unit,
-            "recipe": control.recipe,
-            "version": control.version,
-            "state": str(state.state),
-            "phase": _phase(story),
-            "elapsed_h": state.elapsed_h(self.node.clock.now().at) if not story.over else None,
-            "started_at": time(story.started),
-            "closed_at": time(state.at) if state.closed else None,
-            "open_deviations": len(self.node.state.deviations.get(story.batch, ())),
-        }
-
-    def detail(self, story: Story) -> BatchDetail:
-        """A batch in full."""
-        return BatchDetail(
-            **self._line(story),
-            phases=story.phases(),
-            setpoints=story.state.named_setpoints(),
-            prompts=story.prompts(),
-            events=[f"{time(event.at)} {event.text}" for event in story.events],
-            deviations=[
-                DeviationLine(
-                    deviation=each.deviation,
-                    batch=each.batch,
-                    lot=each.lot,
-                    site=each.site,
-                    severity=str(each.severity),
-                    origin=str(each.origin),
-                    state="open",
-                    statement=each.statement,
-                    evidence=dict(each.evidence),
-                    detected_at=time(each.detected_at) or "",
-                )
-                for each in self.node.state.deviations.get(story.batch, ())
-            ],
-            possible=story.possible(),
-        )
-
-    def stage(self, ledger: Ledger, fact: Fact, *, witnessed: int) -> Stage:
-        """How far a fact has come."""
-        if fact.position < witnessed:
-            return Stage.WITNESSED
-        return Stage.SENT if fact.position < self.node.courier.state.sent.get(ledger.origin, 0) else Stage.NOTED
-
-    def trail_stage(self, ledger: str, position: int) -> str:
-        """How far a fact of one of the site's own ledgers has come."""
-        found = next((each for each in self.node.ledgers.values() if each.origin == ledger), None)
-        if found is None:
-            return ""
-        if position < found.witnessed:
-            return str(Stage.WITNESSED)
-        return str(Stage.SENT if position < self.node.courier.state.sent.get(ledger, 0) else Stage.NOTED)
-
-    # ---- acting ----
-
-    @contextmanager
-    def asking(self, guest: Guest, act: str) -> Iterator[None]:
-        """Note what was asked for and not allowed."""
-        try:
-            yield
-        except NotAllowed as refusal:
-            reasons = tuple(part[:REASON_MAX] for part in refusal.why.split("; ")[:REASONS_MAX])
-            self.node.note([RequestRefused(guest.person.id, act, reasons)], actor=_reader(guest))
-            raise
-
-    def note(self, payloads: Sequence[Payload], *, by: Guest, act: Act) -> Reasoned:
-        """Note a person's act."""
-        noted = self.node.note(payloads, actor=actor_for(by.person, act, by.session.method))
-        return Reasoned(noted=[str(fact.ref) for fact in noted])
-
-
-def _reader(guest: Guest) -> Actor:
-    return actor_for(guest.person, Act.READ, guest.session.method)
-
-
-def _phase(story: Story) -> str | None:
-    phase = story.state.current
-    return phase.title if phase else None
 
 
 def site_app(node: SiteNode, accounts: AccountFolder, *, door: Door | None = None, screens: bool = True, keeping: Keeping | None = None) -> FastAPI:
@@ -364,4 +203,4 @@ def _acknowledging(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
             raise NotAllowed("cannot acknowledge attempts", why="it takes an administrator or quality")
         await pens.password_again(guest, body.person, body.password)
         size = node.ledgers[HOUSE].size
-        node.note([AttemptsAcknowledged(NodeId(node.state.site), size, body.why)], actor=_reader(guest))
+        node.note([AttemptsAcknowledged(NodeId(node.state.site), size, body.why)], actor=reader_of(guest))

@@ -18,7 +18,7 @@ Leaves to others: deciding (sites.materials), the screen (screens.materials).
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import FastAPI
 from pydantic import Field
@@ -41,9 +41,7 @@ from isogenic.web.messages import Body, Reasoned, Signing, UnitText, Words, time
 from isogenic.web.passkeys import Pens
 from isogenic.web.problems import PROBLEMS
 from isogenic.web.screens.parts import count_of
-
-if TYPE_CHECKING:
-    from isogenic.web.site_api import SiteDesk
+from isogenic.web.site_desk import SiteDesk
 
 __all__ = ["GenealogyAnswer", "LineView", "ReceiptLine", "genealogy_of", "lines_of", "material_routes", "stock_of"]
 

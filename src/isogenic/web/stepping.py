@@ -14,7 +14,7 @@ Leaves to others: deciding (sites.stepping), proving who signs (passkeys).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from fastapi import FastAPI
 from fastapi import Path as InPath
@@ -31,9 +31,7 @@ from isogenic.web.guard import READER, Asker
 from isogenic.web.messages import BatchText, Body, Reasoned, Signing, Words
 from isogenic.web.passkeys import Pens
 from isogenic.web.problems import PROBLEMS
-
-if TYPE_CHECKING:
-    from isogenic.web.site_api import SiteDesk
+from isogenic.web.site_desk import SiteDesk
 
 __all__ = ["stepping_routes"]
 

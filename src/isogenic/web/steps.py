@@ -16,7 +16,7 @@ Leaves to others: deciding (sites.answering), proving who signs (passkeys), the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, Response
 from pydantic import Field
@@ -34,9 +34,7 @@ from isogenic.web.guard import READER, Asker, Guest
 from isogenic.web.messages import BatchText, Body, NoteLine, PromptText, Reasoned, Signing, Start, Words
 from isogenic.web.passkeys import Pens
 from isogenic.web.problems import PROBLEMS
-
-if TYPE_CHECKING:
-    from isogenic.web.site_api import SiteDesk
+from isogenic.web.site_desk import SiteDesk
 
 __all__ = ["step_routes"]
 

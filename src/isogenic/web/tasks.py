@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -33,12 +32,10 @@ from isogenic.web.screens.trail import trail_screen
 from isogenic.web.screens.words import plain_words
 from isogenic.web.signin import Door
 from isogenic.web.site_alarms import answers_for_attempts
+from isogenic.web.site_desk import SiteDesk
 from isogenic.web.site_messages import LockLine, SiteSummary
 from isogenic.web.trail import Follower, TrailAnswer, trail_answer, wanted_of
 from isogenic.web.work import work_pages
-
-if TYPE_CHECKING:
-    from isogenic.web.site_api import SiteDesk
 
 __all__ = ["tasks_page", "tasks_screen"]
 

@@ -25,11 +25,11 @@ from isogenic.web.screens.markup import h, raw
 from isogenic.web.screens.steps import Work, start_screen, work_page, work_part
 from isogenic.web.signin import Door
 from isogenic.web.site_alarms import site_alarms
+from isogenic.web.site_desk import SiteDesk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from isogenic.web.site_api import SiteDesk
 
 __all__ = ["work_pages"]
 
