@@ -12,8 +12,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from isogenic.recipes.comparison import leaves
-from isogenic.recipes.model import ControlPrompt, Dose, GeneralRecipe, Phase, Prompt, SiteDocument
-from isogenic.recipes.scaling import Per
+from isogenic.recipes.model import ControlPrompt, Dose, GeneralRecipe, Per, Phase, Prompt, SiteDocument
 
 __all__ = ["Change", "ChangeKind", "What", "changes", "dose_text", "prompt_text"]
 

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from isogenic.checks import Note, Severity
 from isogenic.plant.model import Unit
 from isogenic.recipes import charts, conditions
-from isogenic.recipes.model import ControlPhase, ControlRecipe, ControlUnitProcedure, MasterRecipe, Parameter, Phase, UnitProcedure
-from isogenic.recipes.scaling import Per, kla_at, tip_speed
+from isogenic.recipes.model import ControlPhase, ControlRecipe, ControlUnitProcedure, MasterRecipe, Parameter, Per, Phase, UnitProcedure
+from isogenic.recipes.scaling import kla_at, tip_speed
 from isogenic.units import Quantity, same_dimension
 
 __all__ = ["check_control_says_what_its_master_says"]

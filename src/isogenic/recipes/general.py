@@ -34,6 +34,7 @@ from isogenic.recipes.model import (
     Need,
     Operation,
     Parameter,
+    Per,
     Phase,
     Procedure,
     Prompt,
@@ -44,7 +45,7 @@ from isogenic.recipes.model import (
     UnitRole,
     digest_of,
 )
-from isogenic.recipes.scaling import Per, gives, of_wrong, value_wrong
+from isogenic.recipes.scaling import gives, of_wrong, value_wrong
 from isogenic.units import Quantity, same_dimension
 
 __all__ = ["LOST_AFTER", "dose_signals", "load_general", "total_of"]

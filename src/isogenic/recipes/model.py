@@ -26,7 +26,6 @@ from hashlib import sha256
 
 from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SiteId, SponsorId, UnitId
 from isogenic.recipes.charts import Chart
-from isogenic.recipes.scaling import Per
 from isogenic.units import Quantity
 
 __all__ = [
@@ -57,6 +56,7 @@ __all__ = [
     "Need",
     "Operation",
     "Parameter",
+    "Per",
     "Phase",
     "Procedure",
     "Prompt",
@@ -80,6 +80,16 @@ MAIN = "main"  # the unit role of a recipe that names none
 def digest_of(text: str | bytes) -> str:
     """Hex SHA-256 of a document as it is stored: the bytes that people sign."""
     return sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+class Per(StrEnum):
+    """What a value is for."""
+
+    UNIT = ""  # the value holds as it is
+    VOLUME = "volume"
+    CELLS = "cells"
+    KLA = "kla"
+    TIP_SPEED = "tip_speed"
 
 
 class Then(StrEnum):

@@ -24,8 +24,8 @@ from isogenic.recipes.derive import CLASS_UNITS, control_digest, derivable, deri
 from isogenic.recipes.drawing import as_svg, as_text
 from isogenic.recipes.general import KIND, load_general
 from isogenic.recipes.master_record import MasterRecord, master_record
-from isogenic.recipes.model import ControlDose, ControlPhase, ControlRecipe, DoseRule, GeneralRecipe, Parameter, Phase, SiteDocument, Why
-from isogenic.recipes.scaling import Per, values_for
+from isogenic.recipes.model import ControlDose, ControlPhase, ControlRecipe, DoseRule, GeneralRecipe, Parameter, Per, Phase, SiteDocument, Why
+from isogenic.recipes.scaling import values_for
 from isogenic.recipes.site import KIND as SITE_KIND
 from isogenic.recipes.site import derive_site, load_site
 from isogenic.recipes.writing import written

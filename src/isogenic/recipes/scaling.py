@@ -25,30 +25,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from isogenic.errors import NotAllowed
 from isogenic.plant.model import Geometry, OxygenTransfer, Unit
+from isogenic.recipes.model import Parameter, Per
 from isogenic.units import Quantity, same_dimension
 
-if TYPE_CHECKING:
-    from isogenic.recipes.model import Parameter
-
-__all__ = ["GIVES", "Per", "gives", "kla_at", "of_wrong", "scaled", "speed_for_kla", "speed_for_tip", "tip_speed", "value_wrong", "values_for"]
+__all__ = ["GIVES", "gives", "kla_at", "of_wrong", "scaled", "speed_for_kla", "speed_for_tip", "tip_speed", "value_wrong", "values_for"]
 
 MILLION_CELLS = "1e6 cell"
 SPEED = "rpm"
-
-
-class Per(StrEnum):
-    """What a value is for."""
-
-    UNIT = ""  # the value holds as it is
-    VOLUME = "volume"
-    CELLS = "cells"
-    KLA = "kla"
-    TIP_SPEED = "tip_speed"
 
 
 GIVES: Mapping[Per, str] = {Per.KLA: SPEED, Per.TIP_SPEED: SPEED}  # what a rule's value turns into, where it changes its dimension

@@ -18,8 +18,7 @@ from isogenic.plant.classes import CLASSES, DOSE_NUMBER
 from isogenic.plant.model import Protocol, Role
 from isogenic.recipes.charts import TIMES_MAX
 from isogenic.recipes.general import dose_signals
-from isogenic.recipes.model import Answer, Expects, Target, Then, Why
-from isogenic.recipes.scaling import Per
+from isogenic.recipes.model import Answer, Expects, Per, Target, Then, Why
 
 __all__ = ["KINDS", "schema_of", "schema_text"]
 
