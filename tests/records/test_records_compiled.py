@@ -7,7 +7,7 @@ import pkgutil
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from random import Random
@@ -21,7 +21,7 @@ import isogenic
 from isogenic.errors import NotValid
 from isogenic.ids import BatchId, Id
 from isogenic.records import codec
-from isogenic.records.compiled import SLOW, maker, reader, writer
+from isogenic.records.compiled import SLOW, maker, reader, replaced, writer
 from isogenic.records.facts import known_kinds
 
 for module in pkgutil.walk_packages(isogenic.__path__, "isogenic."):
@@ -152,3 +152,28 @@ def test_a_text_that_is_no_finite_number_goes_the_slow_way(text: Any) -> None:
 
 def test_whoever_makes_a_fact_by_its_parts_gets_the_same_fact() -> None:
     assert maker(Held)(BatchId("BAT-1"), {}, AT) == Held(BatchId("BAT-1"), {}, AT)
+
+
+def test_a_value_with_other_fields_is_what_its_class_would_have_made() -> None:
+    held = Held(BatchId("BAT-1"), {"a": 1.0}, AT)
+    assert replaced(held, values={"b": 2.0}) == replace(held, values={"b": 2.0})
+    assert replaced(held, at=AT.replace(year=2027), batch=BatchId("BAT-2")) == replace(held, at=AT.replace(year=2027), batch=BatchId("BAT-2"))
+    assert held == Held(BatchId("BAT-1"), {"a": 1.0}, AT)
+
+
+def test_a_field_that_a_class_has_not_is_refused() -> None:
+    with pytest.raises(TypeError, match="Held has no when"):
+        replaced(Held(BatchId("BAT-1"), {}, AT), when=AT)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    at: datetime
+
+    def __post_init__(self) -> None:
+        assert self.at.tzinfo is not None
+
+
+def test_a_class_that_checks_what_it_is_made_of_is_not_gone_around() -> None:
+    with pytest.raises(TypeError, match="Checked has no plain slots"):
+        replaced(Checked(AT), at=AT)

@@ -65,6 +65,7 @@ from isogenic.plant.mtp.states import ServiceState, state_of
 from isogenic.plant.services import ServiceOrder, explained
 from isogenic.recipes.derive import changed, changed_condition
 from isogenic.recipes.model import ControlPhase, ControlRecipe, ControlUnitProcedure, Then
+from isogenic.records.compiled import replaced
 from isogenic.records.facts import Fact, Payload
 from isogenic.units import Quantity
 
@@ -82,6 +83,7 @@ __all__ = [
     "apply",
     "fold",
     "hours",
+    "of_batch_alone",
     "tag_of",
 ]
 
@@ -337,9 +339,14 @@ def _begun(fact: BatchStarted, at: datetime) -> BatchState:
 
 def fold(state: BatchState, payload: Payload, at: datetime) -> BatchState:
     """The state after one more payload of this batch, noted at a time."""
-    state = replace(state, at=at, facts=state.facts + 1, talk=follow(state.talk, payload, at, asked=state.asked))
+    state = replaced(state, at=at, facts=state.facts + 1, talk=follow(state.talk, payload, at, asked=state.asked))
     folded = _FOLDS.get(type(payload))
     return folded(state, payload, at) if folded else state
+
+
+def of_batch_alone(payload: Payload) -> bool:
+    """Whether a fact changes the state of its batch, and so nothing else is kept of it."""
+    return type(payload) in _FOLDS
 
 
 # --- the charts ---------------------------------------------------------------------------------
@@ -530,23 +537,23 @@ def _clock_corrected(state: BatchState, fact: ClockCorrected, at: datetime) -> B
 
 def _in_phase(state: BatchState, phase: str, change: Callable[[ActivePhase], ActivePhase]) -> BatchState:
     known = state.active.get(phase)
-    return state if known is None else replace(state, active={**state.active, phase: change(known)})
+    return state if known is None else replaced(state, active={**state.active, phase: change(known)})
 
 
 def _setpoints(state: BatchState, fact: SetpointsCommanded, at: datetime) -> BatchState:
     unit = state.unit_of(fact.phase)
     told = {tag_of(unit, signal): value for signal, value in fact.setpoints.items()}
-    return replace(state, setpoints={**state.setpoints, **told})
+    return replaced(state, setpoints={**state.setpoints, **told})
 
 
 def _dose_commanded(state: BatchState, fact: DoseCommanded, at: datetime) -> BatchState:
     tag = tag_of(state.unit_of(fact.phase), fact.dose)
     state = replace(state, doses={**state.doses, tag: fact})
-    return _in_phase(state, fact.phase, lambda phase: replace(phase, dosed=fact, window=fact.window))
+    return _in_phase(state, fact.phase, lambda phase: replaced(phase, dosed=fact, window=fact.window))
 
 
 def _total_restarted(state: BatchState, fact: TotalRestarted, at: datetime) -> BatchState:
-    return _in_phase(state, fact.phase, lambda phase: replace(phase, dosed=replace(phase.dosed, total_before=0.0) if phase.dosed else None))
+    return _in_phase(state, fact.phase, lambda phase: replaced(phase, dosed=replace(phase.dosed, total_before=0.0) if phase.dosed else None))
 
 
 def _alarm_raised(state: BatchState, fact: AlarmRaised, at: datetime) -> BatchState:
@@ -560,11 +567,11 @@ def _alarm_raised(state: BatchState, fact: AlarmRaised, at: datetime) -> BatchSt
         return replace(state, stuck=state.stuck | {name}) if kind in ("choice", "loop") else state
 
     def alarmed(phase: ActivePhase) -> ActivePhase:
-        phase = replace(phase, due=due or phase.due)
+        phase = replaced(phase, due=due or phase.due)
         if fact.signal in phase.lost:
-            return replace(phase, lost={**phase.lost, fact.signal: replace(phase.lost[fact.signal], alarmed=True)})
+            return replaced(phase, lost={**phase.lost, fact.signal: replace(phase.lost[fact.signal], alarmed=True)})
         if kind == "exception" and name in phase.exceptions:
-            return replace(phase, exceptions={**phase.exceptions, name: replace(phase.exceptions[name], alarmed=True)})
+            return replaced(phase, exceptions={**phase.exceptions, name: replace(phase.exceptions[name], alarmed=True)})
         return phase if kind in ("exception", "service") else replace(phase, timed_out=True)
 
     state = _in_phase(state, fact.phase, alarmed)
@@ -596,7 +603,7 @@ def _with_values(state: BatchState, parts: Iterable[ControlUnitProcedure]) -> Ba
 
 
 def _entered(state: BatchState, fact: ParameterEntered, at: datetime) -> BatchState:
-    state = _in_phase(state, fact.phase, lambda phase: replace(phase, entered=phase.entered | {fact.parameter}))
+    state = _in_phase(state, fact.phase, lambda phase: replaced(phase, entered=phase.entered | {fact.parameter}))
     return _values_changed(state, fact.parameter, fact.now)
 
 
@@ -678,18 +685,18 @@ _FOLDS: Mapping[type, Callable[[BatchState, Any, datetime], BatchState]] = {
     PromptWitnessed: _said,
     ParameterEntered: _entered,
     FormulaChanged: lambda state, fact, at: _values_changed(state, fact.parameter, fact.now),
-    SampleDue: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replace(phase, sampled=phase.sampled | {fact.sample})),
+    SampleDue: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replaced(phase, sampled=phase.sampled | {fact.sample})),
     ResultNoted: lambda state, fact, at: replace(state, results={**state.results, fact.attribute: Quantity(fact.value, fact.unit)}),
     SetpointsCommanded: _setpoints,
     DoseCommanded: _dose_commanded,
-    DoseNotNeeded: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replace(phase, window=fact.window)),
-    SignalLost: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replace(phase, lost={**phase.lost, fact.signal: Lost(at)})),
-    SignalReturned: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replace(phase, lost=_without(phase.lost, fact.signal))),
+    DoseNotNeeded: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replaced(phase, window=fact.window)),
+    SignalLost: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replaced(phase, lost={**phase.lost, fact.signal: Lost(at)})),
+    SignalReturned: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replaced(phase, lost=_without(phase.lost, fact.signal))),
     ExceptionBegan: lambda state, fact, at: _in_phase(
-        state, fact.phase, lambda phase: replace(phase, exceptions={**phase.exceptions, fact.name: Lost(at)})
+        state, fact.phase, lambda phase: replaced(phase, exceptions={**phase.exceptions, fact.name: Lost(at)})
     ),
     ExceptionEnded: lambda state, fact, at: _in_phase(
-        state, fact.phase, lambda phase: replace(phase, exceptions=_without(phase.exceptions, fact.name))
+        state, fact.phase, lambda phase: replaced(phase, exceptions=_without(phase.exceptions, fact.name))
     ),
     AlarmRaised: _alarm_raised,
     TotalRestarted: _total_restarted,

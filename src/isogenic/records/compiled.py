@@ -19,18 +19,19 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from isogenic.clock import text_of_time, time_of_text
 from isogenic.errors import NotValid
 from isogenic.ids import Id
 
-__all__ = ["SLOW", "maker", "reader", "writer"]
+__all__ = ["SLOW", "maker", "reader", "replaced", "writer"]
 
 SLOW: Final = object()
 KNOWN_MAX = 4_096  # texts of one type of id that are remembered: those of the batches that run, not of all that ever were
 _REFUSALS = (NotValid, KeyError, ValueError, TypeError, OverflowError, AttributeError)
 
+T = TypeVar("T")
 Reader = Callable[[Any], Any]  # plain data -> a value of the class, or SLOW
 Writer = Callable[[Any], Any]  # a value of the class -> (plain data, the value as it would be read back), or SLOW
 
@@ -64,6 +65,26 @@ def maker(cls: type) -> Callable[..., Any]:
     names = [field.name for field in fields(cls)]
     lines = text.making(cls, names)
     return text.function(", ".join(names), [*lines, "return o"])
+
+
+def replaced(value: T, **changes: Any) -> T:
+    """`dataclasses.replace` for a wide frozen value with plain slots, at a tenth of the time: a fold does it for each fact."""
+    cls: type = type(value)
+    made: T = _replacer(cls, tuple(changes))(value, *changes.values())
+    return made
+
+
+@cache
+def _replacer(cls: type, names: tuple[str, ...]) -> Callable[..., Any]:
+    """Written out for a class and the fields that change: the others are taken over from the value."""
+    known = [field.name for field in fields(cls)]
+    if not _has_plain_slots(cls):
+        raise TypeError(f"{cls.__name__} has no plain slots")
+    if unknown := set(names).difference(known):
+        raise TypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")
+    text = _Text("replacer")
+    lines = text.making(cls, [f"new_{name}" if name in names else f"old.{name}" for name in known])
+    return text.function(", ".join(["old", *(f"new_{name}" for name in names)]), [*lines, "return o"])
 
 
 def _remembering(kind: type) -> tuple[dict[str, Any], Callable[[Any], Any]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -67,7 +67,7 @@ from isogenic.sites.mending import Mending
 from isogenic.sites.ordering import Ordering, refusals
 from isogenic.sites.readings import Readings, ReadingsPlan
 from isogenic.sites.room import Room
-from isogenic.sites.state import SiteState, apply
+from isogenic.sites.state import SiteState, apply_all
 from isogenic.sites.witness import HEADS_S, HeadWitness
 
 __all__ = ["Equipment", "SiteNode"]
@@ -220,8 +220,7 @@ class SiteNode:
     def begin(self) -> None:
         """Fold what is here; once no ledger waits any more, note that the node runs and what was healed."""
         for ledger in self.ledgers.values():
-            for fact in ledger.facts(self._folded.get(ledger.origin, 0)):
-                self._fold(fact)
+            self._fold(ledger.facts(self._folded.get(ledger.origin, 0)))
         self.fold_control()
         if self.returning.waits:
             self.trouble = Trouble(self.held, str(self.clock.now().at))
@@ -263,20 +262,30 @@ class SiteNode:
         for audience, ledger in self.ledgers.items():
             mine = [payload for payload, whose in zip(payloads, whose_is, strict=True) if whose == audience]
             if mine:
-                for fact in ledger.append(mine, actor=actor or self.actor, moment=moment):
-                    self._fold(fact)  # at once: what is durable is folded, even if the next ledger's disk refuses
-                    noted.append(fact)
+                facts = ledger.append(mine, actor=actor or self.actor, moment=moment)
+                self._fold(facts)  # at once: what is durable is folded, even if the next ledger's disk refuses
+                noted += facts
         if noted:
             self._news.set()
         return noted
 
-    def _fold(self, fact: Fact) -> None:
-        self._folded[fact.ref.ledger] = fact.position + 1
-        if isinstance(fact.payload, ReadingsSealed | HouseReadingsSealed):
-            self._blocks.append((fact.subject, fact.payload.digest))
-        self.site = replace(self.site, state=apply(self.site.state, fact))
-        if isinstance(fact.payload, ClockMeasured):
-            self._measured = fact
+    def _fold(self, facts: Iterable[Fact]) -> None:
+        """All of them or, where one cannot be read, none."""
+        folded, blocks, measured = dict(self._folded), list[tuple[str, str]](), self._measured
+
+        def seen() -> Iterator[Fact]:
+            nonlocal measured
+            for fact in facts:
+                folded[fact.ref.ledger] = fact.position + 1
+                if isinstance(fact.payload, ReadingsSealed | HouseReadingsSealed):
+                    blocks.append((fact.subject, fact.payload.digest))
+                if isinstance(fact.payload, ClockMeasured):
+                    measured = fact
+                yield fact
+
+        self.site = replace(self.site, state=apply_all(self.site.state, seen()))
+        self._folded, self._measured = folded, measured
+        self._blocks += blocks
 
     def fold_control(self) -> None:
         """Fold what is new in the ledger written for this site, and take up the models that are here."""
@@ -285,7 +294,7 @@ class SiteNode:
                 log.error("%s: a revocation is not taken: %s", self.control.origin, why)
                 if not self.returning.waits:
                     self._ledger_refused(self.control.origin, why)
-            self._fold(fact)
+            self._fold([fact])
             self._control_folded = fact.position + 1
         self._withhold()
         for origin in self.keys.go_on() if not self.returning.waits else ():

@@ -18,6 +18,7 @@ from isogenic.authority.master_file import MasterFileAnswered, MasterFilePublish
 from isogenic.authority.safety import SafeCompletionBegun
 from isogenic.clock import Moment
 from isogenic.ids import BatchId, LicenceId, MasterFileId
+from isogenic.records.compiled import replaced
 from isogenic.records.dossier import CONTROL, written_by
 from isogenic.records.facts import Fact
 from isogenic.records.times import ClockMeasured, ClockStepped
@@ -47,7 +48,7 @@ class Permissions:
     def after(self, fact: Fact) -> Permissions:
         """The same after one more fact."""
         later = not fact.kind.startswith(OF_KEYS) and (self.seen is None or fact.at > self.seen)
-        kept = replace(self, seen=fact.at) if later else self
+        kept = replaced(self, seen=fact.at) if later else self
         payload = fact.payload
         match payload:
             case ClockMeasured() | ClockStepped():

@@ -8,7 +8,7 @@ Leaves to others: deciding (loop, requests), durability (node).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -34,6 +34,7 @@ from isogenic.batches.engine import apply as apply_to_batch
 from isogenic.batches.facts import BatchManifestNoted, BatchStarted
 from isogenic.batches.serials import LabelsAccounted, LabelsIssued, Serials
 from isogenic.batches.serials import follow as follow_labels
+from isogenic.batches.state import of_batch_alone
 from isogenic.errors import NotValid
 from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SampleId, SiteId, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
@@ -53,6 +54,7 @@ from isogenic.quality.specifications import Specification, SpecificationPublishe
 from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipePublished, SiteDocumentApproved
 from isogenic.recipes.pictures import PicturePublished
 from isogenic.records.blocks import HouseReadingsSealed, ReadingsSealed
+from isogenic.records.compiled import replaced
 from isogenic.records.dossier import CONTROL, written_by
 from isogenic.records.facts import Fact
 from isogenic.records.gaps import ReadingsGap
@@ -60,7 +62,7 @@ from isogenic.records.signatures import Signature
 from isogenic.sites.facts import DiskFilled, DiskFreed, WatermarkReceived
 from isogenic.sites.permissions import Permissions
 
-__all__ = ["SiteState", "apply"]
+__all__ = ["SiteState", "apply", "apply_all"]
 
 RecipeKey = tuple[RecipeId, int]
 LOCKED_MAX = 20  # on the screen of tasks; every one is in the ledger
@@ -148,16 +150,35 @@ class SiteState:
 
 
 def apply(state: SiteState, fact: Fact) -> SiteState:
-    """The state after one more fact. A batch counts every fact about it; the site keeps what it needs of each kind."""
+    """The state after one more fact."""
+    return apply_all(state, (fact,))
+
+
+def apply_all(state: SiteState, facts: Iterable[Fact]) -> SiteState:
+    """The state after these facts, one after another: the same as `apply` for each.
+
+    A batch counts every fact about it; the site keeps what it needs of each kind. The batches and the permissions are put in
+    place once, at the end: whatever else is kept depends on neither.
+    """
+    before, permission = state.batches, state.permission
+    batches: dict[BatchId, BatchState] | None = None  # a table of our own, once one of them changes
+    for fact in facts:
+        permission = permission.after(fact)
+        known = before if batches is None else batches
+        if isinstance(fact.payload, BatchStarted) or fact.subject in known:
+            batches = dict(known) if batches is None else batches
+            batch = BatchId(fact.subject)
+            batches[batch] = apply_to_batch(known.get(batch), fact)
+        if not of_batch_alone(fact.payload):
+            state = _kept(state, fact)
+    if batches is None and permission is state.permission:
+        return state
+    return replaced(state, batches=before if batches is None else batches, permission=permission)
+
+
+def _kept(state: SiteState, fact: Fact) -> SiteState:
+    """What the site itself keeps of a fact."""
     payload = fact.payload
-    permission, batches = state.permission.after(fact), state.batches
-    if isinstance(payload, BatchStarted) or fact.subject in state.batches:
-        batch = BatchId(fact.subject)
-        folded = apply_to_batch(state.batches.get(batch), fact)
-        if folded is not None:
-            batches = {**state.batches, batch: folded}
-    if batches is not state.batches or permission is not state.permission:
-        state = replace(state, batches=batches, permission=permission)
     if fact.kind.startswith("materials."):
         return _of_materials(state, fact)
     match payload:
