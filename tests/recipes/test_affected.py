@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recipe_desk import GENERAL, changed, text
+from recipe_desk import GENERAL, changed, plant_of, text, unit_of
+from two_units import TWO_UNITS
 
+from isogenic.errors import NotAllowed, NotValid
+from isogenic.ids import BatchId, LotId
 from isogenic.recipes.affected import affected, reach_digest, rebased
 from isogenic.recipes.changes import What, changes
+from isogenic.recipes.derive import derive_control, derive_master, derive_unit_procedures
 from isogenic.recipes.general import load_general
 from isogenic.recipes.roles import slices
 from isogenic.recipes.site import derive_site, load_site
@@ -126,3 +132,100 @@ def test_every_change_has_a_type():
         (What.CRITICAL, "formula.dissolved_oxygen.critical"),
         (What.SCALE, "formula.medium_volume.per"),
     }
+
+
+# --- against brute force ------------------------------------------------------------------------
+
+DECIDED = TWO_UNITS.replace(
+    "  wash_time:", "  turn: {title: Turn, value: 5 mM, low: 1 mM, high: 9 mM}\n  dense: {title: D, value: 4 mM, low: 1 mM, high: 9 mM}\n  wash_time:"
+).replace(
+    TWO_UNITS[TWO_UNITS.index("  - unit_procedure: resting") :],
+    """  - choose:
+      - when: glucose < @turn
+        do:
+          - unit_procedure: resting
+            on: second
+            on_hold: [{phase: calm, title: Calm, setpoints: {agitation_sp: 70 rpm}, until: elapsed > 5 min}]
+            on_exception:
+              - {operation: rescue, phases: [{phase: cool, title: Cool, setpoints: {temperature_sp: 36.5 degC}, until: elapsed > 2 h}]}
+            operations:
+              - operation: rest
+                phases:
+                  - phase: stir
+                    title: Stir
+                    setpoints: {agitation_sp: "@stirring"}
+                    exceptions: [{name: warm, when: temperature > 38 degC, for: 5 min, then: rescue}]
+                    samples: [{sample: cells, what: 5 mL, when: elapsed > 1 h}]
+                    enter: [{parameter: stirring, text: Speed that was set}]
+                    until: elapsed > 3 h
+      - otherwise:
+          - {unit_procedure: idling, on: second, operations: [{operation: idle, phases: [{phase: idle, title: Idle, until: elapsed > 1 h}]}]}
+""",
+)
+AT_LEEDS = load_site("isogenic: site-recipe/1\nsite: LEEDS\nrecipe: GROW-FILL\nversion: 2\n")
+PLACES = [  # every number, switch, consequence and title, and what stands there instead
+    *((found.start(), found.end(), f"{float(found[0]) * 1.01:.6g}") for found in re.finditer(r"(?<=[ \[<>])\d+(?:\.\d+)?(?= [a-zA-Z%])", DECIDED)),
+    *((found.start(), found.end(), str(int(found[0]) + 1)) for found in re.finditer(r"(?<=at_most: )\d+", DECIDED)),
+    *((found.start(), found.end(), "false") for found in re.finditer(r"\btrue\b", DECIDED)),
+    *((found.start(), found.end(), "alarm") for found in re.finditer(r"(?<=then: )hold", DECIDED)),
+    *((found.start(), found.end(), "Other") for found in re.finditer(r"(?<=title: )[A-Z]\w+(?=, setp|, until|, value)", DECIDED)),
+    *((found.start(), found.end(), "@dense") for found in re.finditer(r"@turn", DECIDED)),
+]
+
+
+def by_force(general, role: str) -> object:
+    """Everything that is derived for the unit of a role, every need and range of what it names, and when it begins."""
+    master = derive_master(derive_site(general, AT_LEEDS), plant_of("leeds"))
+    try:
+        parts: object = derive_unit_procedures(master, unit_of("leeds"), role)
+        control = derive_control(master, unit_of("leeds"), batch=BatchId("BAT-1"), lot=LotId("LOT-1"))
+    except NotAllowed as refusal:
+        return refusal.why
+    return parts, control.chart, master.roles[role]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(PLACES))
+def test_what_is_listed_is_what_derives_otherwise(place):
+    """Any one number, switch or title: a role whose recipe derives otherwise is listed, each listed one differs, and the change is told."""
+    start, end, instead = place
+    before = load_general(DECIDED)
+    try:
+        after = load_general(DECIDED[:start] + instead + DECIDED[end:])
+    except NotValid:  # out of its range, say
+        return
+    assert changes(before, after) != ()
+    for each in affected(before, after, [AT_LEEDS]):
+        same = by_force(before, each.role) == by_force(after, each.role)
+        assert each.affected or same
+        part = {
+            name: next(one for one in slices(derive_site(of, AT_LEEDS)) if one.role == each.role) for name, of in (("was", before), ("now", after))
+        }
+        assert each.affected is (part["was"] != part["now"])
+
+
+def test_a_parameter_that_only_decides_which_way_is_taken_reaches_every_role():
+    after = load_general(DECIDED.replace("value: 5 mM", "value: 7 mM"))
+    found = affected(load_general(DECIDED), after, [AT_LEEDS])
+    assert [(each.role, each.reached) for each in found] == [(role, ("formula.turn.value: 5.0 mM -> 7.0 mM",)) for role in ("reactor", "second")]
+
+
+@pytest.mark.parametrize(
+    ("pair", "told"),
+    [
+        (("glucose < @turn", "glucose < 4 mM"), [(What.PROCEDURE, "chart")]),
+        (("at_most: 3", "at_most: 9"), [(What.PROCEDURE, "chart.growing.prepare")]),
+        (("adjustable: true", "adjustable: false"), [(What.ADJUSTABLE, "formula.stirring.adjustable")]),
+        (("witness: true", "witness: false"), [(What.PROMPT, "procedure.look.ask.clear.witness")]),
+        (("low: 36 degC, high: 38 degC}}\n", "low: 35 degC, high: 38 degC}}\n"), [(What.NEED, "units.reactor.needs.temperature")]),
+        (("elapsed > 5 min", "elapsed > 6 min"), [(What.PROCEDURE, "procedure.calm.until")]),
+        (("36.5 degC", "36.6 degC"), [(What.SETPOINT, "procedure.cool.setpoints.temperature_sp")]),
+        (("value: 80 rpm", "value: 80.0000001 rpm"), [(What.SETPOINT, "formula.stirring.value")]),
+        (("product: MAB-A", "product: MAB-Z"), [(What.IDENTITY, "product")]),
+    ],
+)
+def test_a_change_of_chart_question_or_role_is_told(pair, told):
+    assert DECIDED.count(pair[0]) == 1
+    after = load_general(DECIDED.replace(*pair))
+    assert [(each.what, each.path) for each in changes(load_general(DECIDED), after)] == told
+    assert any(each.affected for each in affected(load_general(DECIDED), after, [AT_LEEDS]))

@@ -1,9 +1,10 @@
 """What a new version of a general recipe changes at each site, and the proof that it changes nothing else.
 
 A master recipe is for the units of one class, and it is *reached* by a part of the general recipe only:
-the unit procedures of its role with their chart, what its class needs, and of the formula the parameters
-that these name (and those that scale them), each with its range and with the site's own value where the
-site declares one. Titles of the recipe, its version and the parameters of other roles do not reach it.
+for which product it is, the unit procedures of its role with their chart, the chart of all of them (with
+the parameters that its conditions name, because they decide for every unit), what its class needs, and of
+the formula the parameters that these name (and those that scale them), each with its range and with the
+site's own value where the site declares one. Titles of the recipe, its version and the parameters of other roles do not reach it.
 
 The digest of that part is the same before and after exactly where the change does not reach: such a site
 needs no new study, no training, no printed record. A change that the site's own difference covers reaches
@@ -120,8 +121,8 @@ def _against(difference: Difference, general: GeneralRecipe) -> Difference:
 
 def reach_digest(part: Slice) -> str:
     """Hex SHA-256 over everything that reaches a master recipe."""
-    whole = sha256(b"isogenic-master-reach/1\n")
-    for name in (part.role, part.equipment_class, part.chart):
+    whole = sha256(b"isogenic-master-reach/2\n")
+    for name in (part.product, part.role, "first" if part.first else "later", part.equipment_class, part.chart):
         whole.update(name.encode() + b"\n")
     for need in part.needs:
         whole.update(_digest(need))

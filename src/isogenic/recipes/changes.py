@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
+from isogenic.recipes.charts import text_of
 from isogenic.recipes.comparison import leaves
-from isogenic.recipes.model import ControlPrompt, Dose, GeneralRecipe, Per, Phase, Prompt, SiteDocument
+from isogenic.recipes.model import MAIN, ControlPrompt, Dose, GeneralRecipe, Operation, Per, Phase, Prompt, SiteDocument
+from isogenic.units import Quantity
 
 __all__ = ["Change", "ChangeKind", "What", "changes", "dose_text", "prompt_text"]
 
@@ -36,6 +38,7 @@ class What(StrEnum):
     RANGE = "range"
     SCALE = "scale"  # the rule by which a value follows the vessel
     CRITICAL = "critical"
+    ADJUSTABLE = "adjustable"  # may be changed in a running batch, or no more
     NEED = "need"
     PROCEDURE = "procedure"  # what runs after, beside or instead of what, and until when
     DOSE = "dose"
@@ -77,7 +80,7 @@ class Change:
         return f"{start}: {self.now if self.kind is ChangeKind.ADDED else self.was}{mark}"
 
 
-_OF_PARAMETER = {"value": What.SETPOINT, "range": What.RANGE, "per": What.SCALE, "critical": What.CRITICAL}
+_OF_PARAMETER = {"value": What.SETPOINT, "range": What.RANGE, "per": What.SCALE, "critical": What.CRITICAL, "adjustable": What.ADJUSTABLE}
 _OF_PHASE = {
     "setpoints": What.SETPOINT,
     "held": What.SETPOINT,
@@ -92,6 +95,8 @@ _OF_PHASE = {
 _AT_TOP = {
     "needs": What.NEED,
     "units": What.NEED,
+    "chart": What.PROCEDURE,
+    "on": What.PROCEDURE,
     "differences": What.DIFFERENCE,
     "wording": What.WORDING,
     "notes": What.WORDING,
@@ -131,29 +136,55 @@ def _general(recipe: GeneralRecipe) -> dict[str, str]:
         "product": str(recipe.product),
         "title": recipe.title,
         "description": recipe.description,
-        "equipment_class": recipe.equipment_class,
+        "sponsor": str(recipe.sponsor or ""),
     }
     for name, one in recipe.formula.items():
         flat |= {
-            f"formula.{name}.value": str(one.value),
+            f"formula.{name}.value": _exact(one.value),
             f"formula.{name}.per": f"{FOR_EACH[one.per]}{f' of {one.of}' if one.of else ''}".strip(),
-            f"formula.{name}.range": f"{one.low} to {one.high}",
+            f"formula.{name}.range": f"{_exact(one.low)} to {_exact(one.high)}",
             f"formula.{name}.title": one.title,
             f"formula.{name}.critical": "yes" if one.critical else "",
+            f"formula.{name}.adjustable": "yes" if one.adjustable else "",
         }
-    flat |= {f"needs.{need.capability}": f"{need.low} to {need.high}" for need in recipe.needs}
+    for name, role in recipe.roles.items():
+        flat["equipment_class" if name == MAIN else f"units.{name}.class"] = role.equipment_class
+        start = "needs" if name == MAIN else f"units.{name}.needs"
+        flat |= {f"{start}.{need.capability}": f"{need.low} to {need.high}" for need in role.needs}
+    if len(recipe.roles) > 1:
+        flat["units"] = ", ".join(recipe.roles)  # a batch is started on the first
+    flat["chart"] = text_of(recipe.procedure.chart)
     for unit in recipe.procedure.unit_procedures:
+        flat[f"on.{unit.name}"] = unit.role if len(recipe.roles) > 1 else ""
+        flat[f"chart.{unit.name}"] = text_of(unit.chart)
         for operation in unit.operations:
-            for phase in operation.phases:
-                flat[f"procedure.{phase.name}.operation"] = f"{unit.name} / {operation.name}"
-                flat |= _phase(phase)
-    flat["procedure.order"] = ", ".join(phase.name for phase in recipe.procedure.phases)
+            flat |= _operation(f"{unit.name}.{operation.name}", operation, f"{unit.name} / {operation.name}")
+        for operation in unit.on_exception:
+            flat |= _operation(f"{unit.name}.{operation.name}", operation, f"{unit.name} / on exception / {operation.name}")
+        for words, phases in (("on_hold", unit.on_hold), ("on_restart", unit.on_restart)):
+            flat[f"chart.{unit.name}.{words}"] = "; ".join(phase.name for phase in phases)
+            for phase in phases:
+                flat |= _phase(phase, f"{unit.name} / {words.replace('_', ' ')}")
     return flat
 
 
-def _phase(phase: Phase) -> dict[str, str]:
+def _operation(path: str, operation: Operation, where: str) -> dict[str, str]:
+    flat = {f"chart.{path}": text_of(operation.chart)}
+    for phase in operation.phases:
+        flat |= _phase(phase, where)
+    return flat
+
+
+def _exact(value: Quantity) -> str:
+    """As people read it, and with every digit where that is not all of it."""
+    shown = str(value)
+    return shown if Quantity.parse(shown) == value else f"{value.value!r} {value.unit}".strip()
+
+
+def _phase(phase: Phase, where: str) -> dict[str, str]:
     start = f"procedure.{phase.name}"
     flat = {
+        f"{start}.operation": where,
         f"{start}.title": phase.title,
         f"{start}.until": phase.until,
         f"{start}.timeout": f"{phase.timeout}, then {phase.timeout_then}" if phase.timeout else "",
@@ -165,9 +196,18 @@ def _phase(phase: Phase) -> dict[str, str]:
     flat |= {f"{start}.held.{name}": text for name, text in phase.held.items()}
     for each in fields(phase):
         if each.name not in _SHOWN:  # what else a phase may have is shown leaf by leaf
-            found = leaves(getattr(phase, each.name), f"{start}.{each.name}")
-            flat |= {path: text for path, text in found if not path.endswith((".order", ".is")) and text not in ("", "None", "False")}
-    return flat | {f"{start}.ask.{prompt.name}": prompt_text(prompt) for prompt in phase.prompts}
+            flat |= _leaves(getattr(phase, each.name), f"{start}.{each.name}")
+    for prompt in phase.prompts:
+        flat[f"{start}.ask.{prompt.name}"] = prompt_text(prompt)
+        flat |= _leaves(prompt.how, f"{start}.ask.{prompt.name}") | _leaves(prompt.timer, f"{start}.ask.{prompt.name}.timer")
+    if len(phase.prompts) > 1:
+        flat[f"{start}.ask"] = ", ".join(prompt.name for prompt in phase.prompts)
+    return flat
+
+
+def _leaves(value: object, path: str) -> dict[str, str]:
+    """What else a part may say, leaf by leaf; what is not said is no leaf."""
+    return {place: text for place, text in leaves(value, path) if not place.endswith((".order", ".is")) and text not in ("", "None", "False")}
 
 
 _SHOWN = frozenset(  # as rendered above
@@ -190,7 +230,7 @@ def dose_text(dose: Dose) -> str:
 
 def prompt_text(prompt: Prompt | ControlPrompt) -> str:
     """A question as people read it."""
-    low, high = ("" if each is None else f"{each:g}" for each in (prompt.low, prompt.high))
+    low, high = ("" if each is None else f"{each:.12g}" for each in (prompt.low, prompt.high))
     limits = f" {low} to {high}".rstrip() if low or high else ""
     return f"{prompt.text} ({prompt.answer}{limits}{' ' + prompt.unit if prompt.unit else ''})"
 

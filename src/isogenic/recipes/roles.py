@@ -8,7 +8,7 @@ Leaves to others: which unit takes a role (derive), what a change reaches (affec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 
@@ -25,7 +25,9 @@ _NAMED = re.compile(r"@([a-z][a-z0-9_]*)")
 class Slice:
     """Everything of a site recipe that is for one role."""
 
+    product: str
     role: str
+    first: bool  # the one that a batch is started on
     equipment_class: str
     needs: tuple[Need, ...]
     parts: tuple[UnitProcedure, ...]
@@ -36,13 +38,14 @@ class Slice:
 def slices(recipe: SiteRecipe) -> tuple[Slice, ...]:
     """One for each role, in the order of the recipe."""
     found = []
-    for role in recipe.general.roles.values():
+    chart = text_of(recipe.procedure.chart)
+    for at, role in enumerate(recipe.general.roles.values()):
         parts = tuple(each for each in recipe.procedure.unit_procedures if each.role == role.name)
-        named: frozenset[str] = frozenset()
+        named = _with_scaling(_NAMED.findall(chart), recipe.formula)  # which way is taken, and how often
         for value in (*parts, *role.needs):
             named |= named_parameters(value, recipe.formula)
         formula = {name: recipe.formula[name] for name in recipe.formula if name in named}
-        found.append(Slice(role.name, role.equipment_class, role.needs, parts, text_of(recipe.procedure.chart), formula))
+        found.append(Slice(recipe.general.product, role.name, at == 0, role.equipment_class, role.needs, parts, chart, formula))
     return tuple(found)
 
 
@@ -51,8 +54,12 @@ def slices(recipe: SiteRecipe) -> tuple[Slice, ...]:
 
 def named_parameters(value: object, formula: Mapping[str, Parameter]) -> frozenset[str]:
     """The parameters that a part of a procedure names, and those that scale them."""
-    found = _named(Same(value)) & formula.keys()
-    return found | frozenset(of for name in found if (of := formula[name].of) in formula)
+    return _with_scaling(_named(Same(value)), formula)
+
+
+def _with_scaling(names: Iterable[str], formula: Mapping[str, Parameter]) -> frozenset[str]:
+    found = formula.keys() & names
+    return frozenset(found) | frozenset(of for name in found if (of := formula[name].of) in formula)
 
 
 @lru_cache(maxsize=512)
