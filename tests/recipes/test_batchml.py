@@ -8,9 +8,12 @@ from pathlib import Path
 from unicodedata import normalize
 
 import pytest
+import recipe_desk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from recipe_desk import GENERAL
+from test_blocks import USE, using
+from two_units import TWO_UNITS
 
 from isogenic.documents import Document, Plain
 from isogenic.errors import NotValid
@@ -40,9 +43,21 @@ def plain(text: str) -> dict[str, Plain]:
 
 def test_our_recipe_comes_back_as_the_same_recipe():
     data, _ = pages.export_batchml(GENERAL)
-    text, listed = pages.import_batchml(data)
+    came_back, listed = pages.import_batchml(data)
     assert listed == ()
-    assert replace(load_general(text), digest="") == replace(load_general(GENERAL), digest="")
+    assert replace(load_general(came_back), digest="") == replace(load_general(GENERAL), digest="")
+
+
+@pytest.mark.parametrize(
+    "recipe", [TWO_UNITS, recipe_desk.text("cart-a.general.yaml"), using(USE, USE.replace("use: warm_up", "use: warm_up, as: late"))]
+)
+def test_units_charts_and_blocks_come_back_as_the_same_recipe(recipe):
+    """Blocks come back written out: what they make is the same recipe."""
+    data, said = pages.export_batchml(recipe)
+    came_back, listed = pages.import_batchml(data)
+    assert (listed, said[0] == "blocks are written out where they are used") == ((), "blocks:" in recipe)
+    assert replace(load_general(came_back), digest="") == replace(load_general(recipe), digest="")
+    assert pages.export_batchml(came_back)[0] == data
 
 
 def test_the_file_says_whose_language_it_is_and_is_the_same_each_time():

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from recipe_desk import GENERAL, changed, master_of, plant_of, text, unit_of
+from two_units import TWO_UNITS
 
 from isogenic.checks import Severity, stops
 from isogenic.errors import NotAllowed, NotValid
@@ -137,6 +138,44 @@ def test_a_unit_that_fails_is_told_every_reason():
         "signal glucose is needed; BR-50 has none; "
         "production sets feed_flow_sp to 35 mL/h; BR-50 can 0 to 20"
     )
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "      - choose: [{when: viability < 80 %, do: []}, {otherwise: []}]\n",
+        "      - repeat: {do: [], until: viability > 90 %, at_most: 2, then: hold}\n",
+        "      - operation: again\n        phases:\n          - choose: [{when: temperature > 30 degC and viability < 80 %, do: []}]\n",
+    ],
+)
+def test_a_way_that_the_unit_could_never_choose_is_refused(way):
+    """What decides a way or a round is measured on the unit, or the batch would wait there for ever."""
+    place = "      - operation: culture\n"
+    master, unit = master_of("leeds", general=changed(place, way + place)), unit_of("leeds")
+    without = replace(unit, signals={name: signal for name, signal in unit.signals.items() if name != "viability"})
+    assert (stops(derivable(master, unit)), stops(derivable(master_of("leeds"), without))) == ([], [])
+    assert [note.text for note in stops(derivable(master, without))] == ["signal viability is needed; BR-50 has none"]
+
+
+def test_the_chart_of_the_procedure_is_decided_by_the_unit_that_a_batch_is_started_on():
+    way = "  - choose: [{when: viability < 80 %, do: []}, {otherwise: []}]\n"
+    general = changed("  - unit_procedure: resting\n", way + "  - unit_procedure: resting\n", of=TWO_UNITS)
+    general = changed("              until: viability > 90 %\n", "              until: temperature > 30 degC\n", of=general)
+    master = master_of("leeds", general=general, site_text="isogenic: site-recipe/1\nsite: LEEDS\nrecipe: GROW-FILL\nversion: 2\n")
+    unit = unit_of("leeds")
+    without = replace(unit, signals={name: signal for name, signal in unit.signals.items() if name != "viability"})
+    assert [note.text for note in stops(derivable(master, without))] == ["signal viability is needed; BR-50 has none"]
+    assert stops(derivable(master, without, role="second")) == []
+
+
+def test_a_condition_of_the_procedure_is_read_for_the_class_of_its_first_unit():
+    filling = changed("  second:\n    class: stirred_bioreactor\n", "  second:\n    class: filler\n", of=TWO_UNITS)
+    filling = changed('    needs: {agitation: {low: "@stirring", high: "@stirring"}}\n', "", of=filling)
+    filling = filling[: filling.index("      - operation: rest")] + (
+        "      - operation: rest\n        phases: [{phase: stir, title: Stir, until: elapsed > 3 h}]\n"
+        "  - choose: [{when: viability < 80 %, do: []}, {otherwise: []}]\n"
+    )
+    assert load_general(filling).procedure.chart.parts[-1].choices[0].when == "viability < 80 %"  # type: ignore[union-attr]
 
 
 def test_a_vessel_that_is_too_small_for_its_feed_is_refused():

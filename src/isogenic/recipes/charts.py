@@ -24,7 +24,22 @@ from dataclasses import dataclass
 
 from isogenic.errors import NotValid
 
-__all__ = ["All", "Chart", "Choice", "Name", "OneOf", "Repeat", "Sequence", "mapped", "names", "read", "sequence", "substituted", "text_of"]
+__all__ = [
+    "All",
+    "Chart",
+    "Choice",
+    "Name",
+    "OneOf",
+    "Repeat",
+    "Sequence",
+    "conditions",
+    "mapped",
+    "names",
+    "read",
+    "sequence",
+    "substituted",
+    "text_of",
+]
 
 TEXT_MAX = 20_000  # characters: a chart longer than this cannot be recorded in one fact with its phases
 DEPTH_MAX = 12
@@ -97,6 +112,23 @@ def _names(chart: Chart) -> Iterator[str]:
         yield chart.name
     for part in _inside(chart):
         yield from _names(part)
+
+
+def conditions(chart: Chart) -> tuple[str, ...]:
+    """Every condition that decides a way or a round, in the order of reading."""
+    return tuple(_conditions(chart))
+
+
+def _conditions(chart: Chart) -> Iterator[str]:
+    if isinstance(chart, OneOf):
+        for each in chart.choices:
+            yield from (each.when,) if each.when else ()
+            yield from _conditions(each.do)
+        return
+    for part in _inside(chart):
+        yield from _conditions(part)
+    if isinstance(chart, Repeat):
+        yield chart.until
 
 
 def _inside(chart: Chart) -> tuple[Chart, ...]:

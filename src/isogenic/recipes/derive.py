@@ -115,7 +115,7 @@ def derivable(master: MasterRecipe, unit: Unit, *, role: str = "") -> list[Note]
     phases = phases_of(master, asked.name)
     return [
         *check_capabilities(master, unit, asked),
-        *check_signals(phases, unit),
+        *check_signals(phases, unit, charts_of(master, asked.name)),
         *check_setpoints(master, unit, phases),
         *check_doses(master, unit, phases),
         *check_timers(master, unit, phases),
@@ -125,6 +125,15 @@ def derivable(master: MasterRecipe, unit: Unit, *, role: str = "") -> list[Note]
 def phases_of(master: MasterRecipe, role: str) -> tuple[Phase, ...]:
     """Every phase that runs on the unit of a role."""
     return tuple(phase for part in master.procedure.unit_procedures if part.role == role for phase in part.every_phase)
+
+
+def charts_of(master: MasterRecipe, role: str) -> tuple[Chart, ...]:
+    """Every chart that is decided by what the unit of a role measures; that of the procedure by the unit that the batch was started on."""
+    found = [master.procedure.chart] if role == next(iter(master.roles)) else []
+    for part in master.procedure.unit_procedures:
+        if part.role == role:
+            found += [part.chart, *(operation.chart for operation in (*part.operations, *part.on_exception))]
+    return tuple(found)
 
 
 def _note(check: str, wrong: str, *, good: str = "") -> Note:
@@ -148,9 +157,11 @@ def check_capabilities(master: MasterRecipe, unit: Unit, role: UnitRole) -> list
     return notes
 
 
-def check_signals(phases: Sequence[Phase], unit: Unit) -> list[Note]:
-    """The unit has every signal that the recipe reads or writes."""
+def check_signals(phases: Sequence[Phase], unit: Unit, of_unit: Sequence[Chart] = ()) -> list[Note]:
+    """The unit has every signal that the recipe reads or writes, and those that choose a way or end a loop."""
     needed = dict.fromkeys(name for phase in phases for name in _signals(phase))
+    deciding = [text for chart in of_unit for text in charts.conditions(chart)]
+    needed |= dict.fromkeys(name for text in deciding for name in conditions.signals(conditions.parse(text)))
     missing = [name for name in needed if name not in unit.signals]
     if not missing:
         return [_note("check_signals", "", good=f"all {len(needed)} signals are there")]

@@ -238,6 +238,7 @@ class _Reader:
         lost = root.table("lost", needed=False)
         self.lost = self.time(lost, "after", default="") if lost.has("after") else "", lost.choice("then", Then, default=Then.ALARM), lost.has("then")
         self.root, self.roles = root, roles
+        self.on(next(iter(roles.values())))  # what the chart of the procedure asks is asked of the unit that the batch is started on
         chart, units = self.listed(root, "procedure", "unit_procedure", self.unit_procedure)
         procedure = Procedure(units, chart)
         if not 1 <= len(procedure.phases) <= PHASES_MAX:
@@ -247,6 +248,11 @@ class _Reader:
     def listed(self, table: Table, key: str, kind: str, one: Callable[[Table], Part]) -> tuple[Chart, tuple[Part, ...]]:
         """A list of named parts and of branches, alternatives and loops of them: its chart, and the parts in the order of reading."""
         found: list[Part] = []
+        here = self.cls
+
+        def decided(table: Table, key: str) -> str:
+            self.on(here)
+            return self.condition(table, key, of_chart=True)
 
         def whole(those: Table, key: str) -> Chart:
             return charts.sequence(tuple(entry(each) for each in those.tables(key)))
@@ -258,7 +264,7 @@ class _Reader:
                 return charts.OneOf(tuple(choice(way) for way in each.tables("choose")))
             if each.has("repeat"):
                 loop = each.table("repeat")
-                body, until = whole(loop, "do"), self.condition(loop, "until", of_chart=True)
+                body, until = whole(loop, "do"), decided(loop, "until")
                 times = loop.whole("at_most", low=1, high=charts.TIMES_MAX)
                 return charts.Repeat(body, until, times, loop.choice("then", Then, default=Then.HOLD))
             found.append(one(each))
@@ -267,7 +273,7 @@ class _Reader:
         def choice(way: Table) -> charts.Choice:
             if way.has("otherwise"):
                 return charts.Choice(charts.OTHERWISE, whole(way, "otherwise"))
-            return charts.Choice(self.condition(way, "when", of_chart=True), whole(way, "do"))
+            return charts.Choice(decided(way, "when"), whole(way, "do"))
 
         return whole(table, key), tuple(found)
 

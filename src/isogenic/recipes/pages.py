@@ -19,6 +19,7 @@ from isogenic.recipes import batchml, conditions
 from isogenic.recipes.affected import AtSite
 from isogenic.recipes.affected import affected as reached
 from isogenic.recipes.batchml_mapping import document_of, recipe_of
+from isogenic.recipes.blocks import write_out
 from isogenic.recipes.changes import What, changes, dose_text, prompt_text
 from isogenic.recipes.derive import CLASS_UNITS, control_digest, derivable, derive_control, derive_master
 from isogenic.recipes.drawing import as_svg, as_text
@@ -268,8 +269,11 @@ def record_of(general: str, *, site: str = "", plant: str = "", unit: str = "") 
 def export_batchml(text: str, *, name: str = "recipe", at: str = "") -> tuple[bytes, tuple[str, ...]]:
     """A general recipe as a BatchML file, and what of it only we shall understand; `NotValid` where it is not in order."""
     load_general(text, name=name)
-    recipe, listed = recipe_of(Document.read(text, what=name, kind=KIND).plain_table())
-    return batchml.written(recipe, at=at), listed
+    document = Document.read(text, what=name, kind=KIND)
+    blocks = "blocks" in document.plain_table()
+    write_out(document)  # BatchML has no blocks: what is used is written where it is used
+    recipe, listed = recipe_of(document.plain_table())
+    return batchml.written(recipe, at=at), (*(["blocks are written out where they are used"] if blocks else []), *listed)
 
 
 def import_batchml(data: bytes) -> tuple[str, tuple[str, ...]]:
