@@ -163,7 +163,8 @@ def test_closing_lets_the_waiting_sites_go(net: Network) -> None:
         waiting = asyncio.create_task(net.control.desk.handle(NodeId("LEEDS"), "GET", f"/v1/control?from={size}&wait=20"))
         await asyncio.sleep(0.05)
         net.control.desk.close()
-        return await asyncio.wait_for(waiting, 10)
+        async with asyncio.timeout(10):
+            return await waiting
 
     assert asyncio.run(wait_and_close()).status == 204
     net.control.desk.closing = False
@@ -314,7 +315,8 @@ def test_what_arrived_is_folded_before_anybody_looks_and_soon_after_by_itself(tm
         net.report_results(LOT)
         changed = net.control.changed
         await net.carry()
-        await asyncio.wait_for(changed.wait(), 10)
+        async with asyncio.timeout(10):
+            await changed.wait()
         while net.control.folding.behind:
             await asyncio.sleep(0.01)
         assert len(net.control.folding.state.lots[batch].results) == 6

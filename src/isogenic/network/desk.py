@@ -257,7 +257,8 @@ class Desk:
         if page is None and wait > 0 and not self.closing:
             event = self._news.setdefault(peer, asyncio.Event())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await event.wait()
             page = next_page(store, start=start)
         if page is not None:  # asked last: what a site says of what it holds is heard, whoever may have what
             self.leaving.require(peer, store.origin)

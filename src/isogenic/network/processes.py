@@ -86,7 +86,8 @@ class Processes:
         while True:
             self._listen()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._news.wait()
             woken = self._news.is_set()
             self._news.clear()
             try:

@@ -129,7 +129,8 @@ class Incubator:
             if self.fails:
                 raise RuntimeError("the door is open")
             try:
-                await asyncio.wait_for(self._stop.wait(), float(Minutes) * self.step_s)
+                async with asyncio.timeout(float(Minutes) * self.step_s):
+                    await self._stop.wait()
             except TimeoutError:
                 return {}
             raise RuntimeError("stopped")

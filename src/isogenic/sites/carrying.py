@@ -35,7 +35,8 @@ async def upload_for_ever(courier: Courier, news: asyncio.Event) -> None:
             log.error("upload: %s", refusal)
             await asyncio.sleep(RETRY_MAX_S)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), IDLE_S)
+            async with asyncio.timeout(IDLE_S):
+                await news.wait()
 
 
 async def download_for_ever(courier: Courier) -> None:

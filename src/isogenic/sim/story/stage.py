@@ -172,7 +172,8 @@ class Story:
                 process.terminate()
         for process in self.processes:
             try:
-                await asyncio.wait_for(process.wait(), 10)
+                async with asyncio.timeout(10):
+                    await process.wait()
             except TimeoutError:
                 process.kill()
         for site in self.sites.values():

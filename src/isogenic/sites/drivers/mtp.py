@@ -167,7 +167,8 @@ class MtpDriver:
         """The module's namespaces in this session: their order may differ after a restart."""
         known = self._spaces.get(module)
         if known is None or known[0] is not client:
-            spaces = await asyncio.wait_for(client.get_namespace_array(), self._answer_s)
+            async with asyncio.timeout(self._answer_s):
+                spaces = await client.get_namespace_array()
             known = self._spaces[module] = (client, tuple(map(str, spaces)))
         return known[1]
 

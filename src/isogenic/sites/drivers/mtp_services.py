@@ -263,7 +263,8 @@ class Talk:
             one = ua.ReadValueId()
             one.NodeId, one.AttributeId = self._node(item), ua.AttributeIds.Value
             request.NodesToRead.append(one)
-        answer = await asyncio.wait_for(self.client.uaclient.read(request), self.answer_s)
+        async with asyncio.timeout(self.answer_s):
+            answer = await self.client.uaclient.read(request)
         found: dict[str, Any] = {}
         for (name, item), data in zip(items.items(), answer, strict=True):
             bad = data.Value is None or (data.StatusCode is not None and data.StatusCode.is_bad())
@@ -283,7 +284,8 @@ class Talk:
             one.NodeId, one.AttributeId = self._node(item), ua.AttributeIds.Value
             one.Value = ua.DataValue(_variant(value, self.variants.get(item.node)))
             request.NodesToWrite.append(one)
-        answers = await asyncio.wait_for(self.client.uaclient.write(request), self.answer_s)
+        async with asyncio.timeout(self.answer_s):
+            answers = await self.client.uaclient.write(request)
         refused = [f"{name}: {status.name}" for name, status in zip(values, answers, strict=True) if not status.is_good()]
         if refused:
             raise NotDone(f"the module does not take {', '.join(refused)}")

@@ -272,10 +272,11 @@ class _Link:
     async def start(self) -> None:
         self._task = asyncio.create_task(self._keep(), name=f"opcua {self.module.id}")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._first.wait(), CONNECT_LIMIT_S)
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                await self._first.wait()
 
     async def close(self) -> None:
-        # Again until it is heard: asyncua, and Python 3.11's wait_for, may swallow a cancellation while they tidy up.
+        # Again until it is heard: asyncua may swallow a cancellation while it tidies up.
         while self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_S)
@@ -286,7 +287,8 @@ class _Link:
         if client is None:
             return ()
         try:
-            answer = await asyncio.wait_for(client.uaclient.read(self._read), self.limit_s)
+            async with asyncio.timeout(self.limit_s):
+                answer = await client.uaclient.read(self._read)
         except Exception as trouble:  # asyncua raises many unrelated types on a broken link or a malformed answer
             self._lose(client, trouble)
             return ()
@@ -300,7 +302,8 @@ class _Link:
         request = ua.WriteParameters()
         request.NodesToWrite = [channel.order(self._nodes[channel.signal.tag], value) for channel, value in orders]
         try:
-            answers = await asyncio.wait_for(client.uaclient.write(request), self.limit_s)
+            async with asyncio.timeout(self.limit_s):
+                answers = await client.uaclient.write(request)
         except ua.UaStatusCodeError as trouble:  # the module answered, and refused the request as a whole
             return {channel.signal.tag: _said(trouble) for channel, _ in orders}
         except Exception as trouble:
@@ -331,7 +334,8 @@ class _Link:
                 client = Client(self.module.endpoint, timeout=self.limit_s, watchdog_intervall=WATCHDOG_S, auto_reconnect=False)
                 client.session_timeout = SESSION_MS
                 try:
-                    await asyncio.wait_for(self._connect(client), CONNECT_LIMIT_S)
+                    async with asyncio.timeout(CONNECT_LIMIT_S):
+                        await self._connect(client)
                 except Exception as trouble:
                     self._become(Connection.LOST, _said(trouble))
                 else:
@@ -391,6 +395,7 @@ async def _closed(client: _Ua) -> None:
     if client is None:
         return
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(client.disconnect(), CLOSE_LIMIT_S)
+        async with asyncio.timeout(CLOSE_LIMIT_S):
+            await client.disconnect()
     with contextlib.suppress(Exception):
         client.disconnect_socket()

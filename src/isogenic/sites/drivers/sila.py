@@ -145,7 +145,8 @@ class _Device:
     async def start(self) -> None:
         self._task = asyncio.create_task(self._keep(), name=f"sila {self.module.id}")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._first.wait(), CONNECT_LIMIT_S)
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                await self._first.wait()
 
     async def close(self) -> None:
         while self._task is not None and not self._task.done():
@@ -159,7 +160,8 @@ class _Device:
             while True:
                 try:
                     client = self._sila.Client(self._config())
-                    await asyncio.wait_for(client.open(), CONNECT_LIMIT_S)
+                    async with asyncio.timeout(CONNECT_LIMIT_S):
+                        await client.open()
                     await self._meet(client)
                 except Exception as trouble:  # gRPC and the library raise many unrelated types
                     self._comings.become(self.module.id, Connection.LOST, _said(trouble))
@@ -195,7 +197,8 @@ class _Device:
         for channel in self.channels:
             kind, found = self._find(client, channel.signal.node)
             if kind == "property" and _observable(found):
-                stream = await asyncio.wait_for(found.subscribe(), self._limit_s)
+                async with asyncio.timeout(self._limit_s):
+                    stream = await found.subscribe()
                 self._streams.append(asyncio.create_task(self._follow(client, channel.signal.node, stream)))
         for address, kept in self._started.items():
             kind, found = self._find(client, address)
@@ -206,7 +209,8 @@ class _Device:
         """The execution that this site started before it, or the device, was away."""
         execution = self._sila.CommandExecution(command, kept["uuid"])
         try:
-            await asyncio.wait_for(execution.get_responses(), self._limit_s)
+            async with asyncio.timeout(self._limit_s):
+                await execution.get_responses()
         except self._sila.CommandExecutionNotFinished:
             self._executions[address] = execution
         except (self._sila.SiLAConnectionError, self._sila.SiLATimeoutError, TimeoutError):
@@ -231,7 +235,8 @@ class _Device:
             each.cancel()
         if client is not None:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(client.close(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await client.close()
 
     def _lose(self, client: _Sila, trouble: BaseException) -> None:
         if client is self._client:
@@ -260,13 +265,11 @@ class _Device:
         channels = [(channel, channel.signal.node) for channel in self.channels]
         settings = [(setting.key, setting.node) for setting in self.module.settings.values()]
         try:
-            told = await asyncio.wait_for(
-                asyncio.gather(
+            async with asyncio.timeout(self._limit_s):
+                told = await asyncio.gather(
                     *(self._value(client, address) for _, address in (*channels, *settings)),
                     client.get_server_uuid(),  # a sign of life, where everything else is subscribed to
-                ),
-                self._limit_s,
-            )
+                )
         except Exception as trouble:
             self._lose(client, trouble)
             return [], {}
@@ -315,7 +318,8 @@ class _Device:
 
     async def _execute(self, client: _Sila, command: _Sila, parameters: dict[str, float | int]) -> str:
         try:
-            await asyncio.wait_for(command.execute(parameters), self._limit_s)
+            async with asyncio.timeout(self._limit_s):
+                await command.execute(parameters)
         except (self._sila.SiLAConnectionError, self._sila.SiLATimeoutError, TimeoutError) as trouble:
             self._lose(client, trouble)
             return Unheard(f"module {self.module.id} did not answer; it may have been told")
@@ -362,7 +366,8 @@ class _Device:
         self._started[address] = {"uuid": "", "number": order.number, "ended": ""}
         self._remember()  # before it is told: a crash in between leaves it unknown, never told twice
         try:
-            execution = await asyncio.wait_for(command.execute(parameters), self._limit_s)
+            async with asyncio.timeout(self._limit_s):
+                execution = await command.execute(parameters)
         except (self._sila.SiLAConnectionError, self._sila.SiLATimeoutError, TimeoutError) as trouble:
             self._lose(client, trouble)
             return Unheard(f"module {self.module.id} did not answer; it may have been started")

@@ -228,7 +228,8 @@ class SparkplugDriver:
         for broker in self._brokers.values():
             broker.start(asyncio.get_running_loop())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._first.wait(), FIRST_LIMIT_S)
+            async with asyncio.timeout(FIRST_LIMIT_S):
+                await self._first.wait()
 
     async def close(self) -> None:
         """Withdraw the site's state, and go."""
