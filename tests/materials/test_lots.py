@@ -38,7 +38,7 @@ def test_genealogy_follows_material_through_lots():
     ours = [use(LOT, batch=BATCH, material="medium", used_lot="M-4711"), use(LOT, batch=BATCH, material="seed", used_lot="LOT-SEED")]
     other = use(LotId("LOT-2"), batch=BatchId("BAT-2"), material="medium", used_lot="M-4711")
     genealogy = fold(noted(seed, *ours, other))
-    assert [each.used_lot for each in genealogy.made_of("LOT-1")] == ["M-4711", "LOT-SEED", "WCB-7"]
+    assert [each.used_lot for each in genealogy.made_of("LOT-1")] == ["LOT-SEED", "M-4711", "WCB-7"]
     assert genealogy.went_into("M-4711") == (LOT, LotId("LOT-2"))
     assert genealogy.made_of("LOT-9") == ()
 

@@ -1,12 +1,14 @@
 """A map from names to what is known under them, which grows by one without being copied as a whole.
 
 Guarantees: frozen; `added` gives a new map and leaves the old one as it was, in a time that does not grow with the map up to
-a million names: the names lie in buckets, and only one bucket is copied. The order in which things were added under a name stays.
+a million names: the names lie in buckets, and only one bucket is copied. What is under a name stands in an order of its own, so
+the map is the same in whatever order things were added (I8).
 Leaves to others: what the names mean.
 """
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -20,7 +22,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Links(Generic[V]):
-    """Name -> what was added under it, in order, each once."""
+    """Name -> what was added under it, each once, in the order of how it is written."""
 
     buckets: tuple[Mapping[str, tuple[V, ...]] | None, ...] = (None,) * BUCKETS
 
@@ -36,7 +38,8 @@ class Links(Generic[V]):
         known = bucket.get(name, ())
         if value in known:
             return self
-        return Links((*self.buckets[:place], {**bucket, name: (*known, value)}, *self.buckets[place + 1 :]))
+        at = bisect(known, repr(value), key=repr)  # frozen dataclasses and texts: each written its own way, the same everywhere
+        return Links((*self.buckets[:place], {**bucket, name: (*known[:at], value, *known[at:])}, *self.buckets[place + 1 :]))
 
     def __iter__(self) -> Iterator[str]:
         return (name for bucket in self.buckets if bucket for name in bucket)
