@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,27 +20,38 @@ import pytest
 from verifier import verify
 
 from authenticator import Authenticator
+from isogenic.authority.commitments import CommitmentsPublished
+from isogenic.authority.competence import CompetenceGranted, CompetenceWithdrawn, competence_digest, withdrawal_digest
 from isogenic.authority.identities import PasskeyEnrolled
+from isogenic.authority.licences import Command, LicenceApplied, LicenceChanged, State, about_application, licence_digest
+from isogenic.authority.master_file import Jurisdiction, MasterFileApproved, MasterFilePublished, file_digest
 from isogenic.authority.passkeys import passkey_digest
 from isogenic.authority.people import Passkey, Role
 from isogenic.authority.revocation import KeyRevoked, revocation_digest
 from isogenic.authority.signatures import Intent, PasskeyPen, passkey_statement, sign
+from isogenic.batches.commands import formula_digest
+from isogenic.batches.facts import AnswerCorrected, FormulaChanged, PromptAnswered, PromptAsked, PromptWitnessed
+from isogenic.batches.talk import answer_digest
 from isogenic.clock import ManualClock
-from isogenic.ids import NodeId, SiteId
+from isogenic.ids import BatchId, LicenceId, MasterFileId, NodeId, PersonId, ProductId, PromptId, ReceiptId, RecipeId, SiteId, SponsorId
+from isogenic.materials.changeover import ChangeoverApproved, ChangeoverPublished
+from isogenic.materials.receipts import MaterialDecided, MaterialReceived, ReceiptCommand, decision_digest
 from isogenic.network.decisions import directory  # noqa: F401 (registers every kind of fact)
 from isogenic.network.inspection import inspect
 from isogenic.quality.release import LotReleased, noted_release_digest
+from isogenic.recipes.model import Answer, Ask
 from isogenic.records import codec
 from isogenic.records.blobs import BlobStore
 from isogenic.records.dossier import Key, KeyRole, LedgerPart, parse_keys, write_dossier
-from isogenic.records.facts import Actor, FactRef, decode_fact, encode_fact
+from isogenic.records.facts import Actor, FactRef, Payload, decode_fact, encode_fact
 from isogenic.records.keys import sign_rotation
 from isogenic.records.ledger import Ledger
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import Checkpoint, Signer, cosign, sign_checkpoint
-from isogenic.records.signatures import PasskeyEvidence
+from isogenic.records.signatures import PasskeyEvidence, Signature
 from isogenic.records.sqlite import SqliteStore
 from isogenic.sim.world import signers
+from isogenic.units import Quantity
 from released_lot import released
 from small_network import LEEDS, NETWORK, QUI, SEED, START, signer_of
 
@@ -245,6 +257,162 @@ def test_both_follow_a_key_that_was_handed_on_and_no_other(tmp_path: Path) -> No
         site, control = bodies()
         new = rotated(site, **changed)  # type: ignore[arg-type]
         assert verdicts(write(tmp_path / name, site, control, note=note_by(new))) == (False, False), name
+
+
+# ---- what people sign at a site, in a material's life, about competence, files and licences ----
+
+LEA, BEN, ADA, RIA = (PersonId(name) for name in ("LEA", "BEN", "ADA", "RIA"))
+BATCH = BatchId("BAT-SIGNED")
+Sayer = Callable[..., Signature]
+
+
+def sayer(control: Facts) -> Sayer:
+    """Signs as the person on file, in the role and meaning asked for."""
+    published = [fact.payload for body in control if (fact := decode_fact(body)).kind == "authority.directory_published"]
+    people = published[-1].directory.people  # type: ignore[attr-defined]
+
+    def say(person: PersonId, role: Role, meaning: str, digest: str) -> Signature:
+        return sign(signer_of(person), people[person], role=role, meaning=meaning, at=START, digest=digest)
+
+    return say
+
+
+def asked(prompt: str, how: Ask) -> PromptAsked:
+    return PromptAsked(BATCH, PromptId(prompt), "weigh", "Weigh it", Answer.NUMBER, "g", 1.0, 2.0, how)
+
+
+def steps(say: Sayer, **other: Any) -> list[Payload]:
+    """A signed answer, its correction, a witness of it, and a change of the formula; `other` has what is said otherwise."""
+    lead, (who, role) = other.get("by", LEA), other.get("signer", (LEA, Role.OPERATOR))
+    first = PromptAnswered(BATCH, PromptId("P-1"), "1.5", lead)
+    first = replace(first, signature=say(who, role, other.get("first", "performed"), answer_digest(first)))
+    fixed = AnswerCorrected(BATCH, PromptId("P-1"), other.get("corrects", answer_digest(first)), "1.5", "1.6", "misread", LEA)
+    fixed = replace(fixed, signature=say(LEA, Role.OPERATOR, "corrected", answer_digest(fixed)))
+    named = other.get("answered", answer_digest(fixed))
+    witness = other.get("witness", BEN)
+    role = {BEN: Role.QUALITY, LEA: Role.OPERATOR, RIA: Role.REGULATORY}[witness]
+    seen = PromptWitnessed(BATCH, PromptId(other.get("prompt", "P-1")), named, witness, say(witness, role, "witnessed", named))
+    change = FormulaChanged(BATCH, "feed_rate", 0.4, 0.5, "L/h", "growth is slow", ADA, say(ADA, Role.PROCESS_ENGINEER, "formula changed", "0" * 64))
+    change = replace(change, signature=say(ADA, Role.PROCESS_ENGINEER, "formula changed", formula_digest(change)))
+    given = [asked("P-1", Ask(sign=True, witness=True)), replace(first, **other.get("edited", {})), fixed, seen]
+    return [*given, replace(change, **other.get("changed", {}))]
+
+
+def decided(say: Sayer, **other: Any) -> list[Payload]:
+    """A received lot, and its release for use."""
+    by = other.get("received_by", LEA)
+    came = MaterialReceived(
+        ReceiptId("RCV-1"), SponsorId("ASTER-BIO"), SiteId("LEEDS"), "04012345678901", "Media", "Firm", "L1", Quantity(5.0, "L"), None, "ab" * 32, by
+    )
+    command = other.get("command", ReceiptCommand.RELEASE)
+    meaning = other.get("meaning", "released for use")
+    signature = say(BEN, Role.QUALITY, meaning, decision_digest(came, other.get("over", command), "certificate is in order"))
+    made = MaterialDecided(ReceiptId("RCV-1"), SponsorId("ASTER-BIO"), command, "certificate is in order", BEN, signature)
+    return [*[came] * other.get("times", 1), replace(made, **other.get("edited", {}))]
+
+
+def authority(say: Sayer, **other: Any) -> list[Payload]:
+    """Competence, a master file, commitments, a licence and a changeover matrix: as the control site notes them."""
+    person, until = other.get("person", LEA), START + timedelta(days=90)
+    role = Role.QUALITY
+    digest = competence_digest(person, "aseptic_work", since=START, until=until, basis="TR-1")
+    granted = CompetenceGranted(person, "aseptic_work", START, until, "TR-1", say(BEN, role, "competence granted", digest))
+    gone = CompetenceWithdrawn(
+        LEA, "aseptic_work", "away", say(BEN, role, "competence withdrawn", withdrawal_digest(LEA, "aseptic_work", why="away"))
+    )
+    text = TEXT
+    both = (say(RIA, Role.REGULATORY, "file authored", file_digest(text)), say(BEN, role, "file approved", file_digest(text)))
+    approved = MasterFileApproved(MasterFileId("MF-1"), 1, file_digest(text), both[0])
+    file = MasterFilePublished(
+        MasterFileId("MF-1"), 1, ProductId("P"), file_digest(text), text + other.get("more", ""), other.get("both", both), SiteId("LEEDS")
+    )
+    stated = CommitmentsPublished(
+        ProductId("P"), Jurisdiction.UK, 1, file_digest(text), text, say(RIA, Role.REGULATORY, "commitments stated", file_digest(text))
+    )
+    site, licence = SiteId("LEEDS"), LicenceId("LIC-1")
+    applied = LicenceApplied(licence, site, MasterFileId("MF-1"), ProductId("P"), "REF-1", "because", both[0])
+    about = licence_digest(licence, Command.APPLY, site=site, number=0, why="because", about=about_application(applied))
+    applied = replace(applied, signature=say(RIA, Role.REGULATORY, "licence applied for", about))
+    changed = []
+    for number, (command, meaning) in enumerate(zip(list(Command)[1:], LICENCE_MEANINGS, strict=True), start=1):
+        told = licence_digest(licence, command, site=site, number=number, why="because")
+        by = (QUI, Role.QUALIFIED_PERSON)
+        made = LicenceChanged(licence, site, command, State.ACTIVE, number, "because", say(*by, meaning, told))
+        changed.append(replace(made, **other.get("edited", {})))
+    matrix = (say(ADA, Role.PROCESS_ENGINEER, "authored", file_digest(text)), say(BEN, role, "approved", file_digest(text)))
+    one = ChangeoverApproved(RecipeId("CLEANING"), 1, file_digest(text), matrix[0])
+    told_to = ChangeoverPublished(RecipeId("CLEANING"), 1, file_digest(text), text, other.get("matrix", matrix))
+    return [granted, gone, approved, file, stated, applied, *changed, one, told_to]
+
+
+LICENCE_MEANINGS = (
+    "site qualified", "licence activated", "licence paused", "licence resumed", "licence suspended", "licence reinstated", "licence ceased",
+)  # fmt: skip
+
+
+def put(facts: Facts, origin: str, payloads: list[Payload]) -> None:
+    for each in payloads:
+        facts.append(encode_fact(each, ref=FactRef(origin, len(facts)), actor=NODE, moment=NOW))
+
+
+def test_both_take_what_people_signed_at_a_site_and_about_authority(tmp_path: Path) -> None:
+    site, control = bodies()
+    say = sayer(control)
+    put(site, SITE, [*steps(say), *decided(say), asked("P-2", Ask()), PromptAnswered(BATCH, PromptId("P-2"), "1.5", LEA)])
+    put(control, CONTROL, authority(say))
+    assert verdicts(write(tmp_path, site, control)) == (True, True)
+
+
+def test_both_take_a_material_that_was_used_up_or_rejected(tmp_path: Path) -> None:
+    site, control = bodies()
+    used = MaterialDecided(ReceiptId("RCV-1"), SponsorId("ASTER-BIO"), ReceiptCommand.USE_UP, "empty", LEA)
+    put(site, SITE, [*decided(sayer(control), command=ReceiptCommand.REJECT, meaning="rejected for use"), used])
+    assert verdicts(write(tmp_path, site, control)) == (True, True)
+
+
+AT_SITE: dict[str, Callable[[Sayer], list[Payload]]] = {
+    "an answer that was changed": lambda say: steps(say, edited={"answer": "1.7"}),
+    "an answer signed by another": lambda say: steps(say, by=BEN),
+    "an answer that means something else": lambda say: steps(say, first="witnessed"),
+    "an answer in a role that may not": lambda say: steps(say, by=ADA, signer=(ADA, Role.PROCESS_ENGINEER)),
+    "an answer that nobody signed": lambda say: steps(say, edited={"signature": None}),
+    "a correction of nothing": lambda say: steps(say, corrects="0" * 64),
+    "a witness of nothing": lambda say: steps(say, answered="0" * 64),
+    "a witness of another question": lambda say: steps(say, prompt="P-9"),
+    "a witness of their own work": lambda say: steps(say, witness=LEA),
+    "a witness in a role that may not": lambda say: steps(say, witness=RIA),
+    "a formula changed to something else": lambda say: steps(say, changed={"now": 0.6}),
+    "a formula changed by another": lambda say: steps(say, changed={"by": LEA}),
+    "a material decided otherwise": lambda say: decided(say, over=ReceiptCommand.REJECT),
+    "a material released with the word for rejection": lambda say: decided(say, meaning="rejected for use"),
+    "a material released by who received it": lambda say: decided(say, received_by=BEN),
+    "a material received twice": lambda say: decided(say, times=2),
+    "a material never received": lambda say: decided(say, times=0),
+    "a material for another reason": lambda say: decided(say, edited={"why": "no reason"}),
+    "a material released by nobody": lambda say: decided(say, edited={"signature": None}),
+    "a competence in the site's own ledger": lambda say: authority(say)[:1],
+}
+AT_CONTROL: dict[str, Callable[[Sayer], list[Payload]]] = {
+    "an answer that the control site notes": lambda say: steps(say)[:2],
+    "a formula that the control site changes": lambda say: steps(say)[-1:],
+    "a competence granted to oneself": lambda say: authority(say, person=BEN),
+    "a file with another text": lambda say: authority(say, more="!"),
+    "a file that one person signed": lambda say: authority(say, both=(say(ADA, Role.PROCESS_ENGINEER, "file authored", file_digest(TEXT)),) * 2),
+    "a licence changed by another command": lambda say: authority(say, edited={"command": Command.PAUSE}),
+    "a licence changed another time": lambda say: authority(say, edited={"number": 9}),
+    "a licence of another site": lambda say: authority(say, edited={"site": SiteId("GHENT")}),
+    "a matrix that nobody approved": lambda say: authority(say, matrix=(say(ADA, Role.PROCESS_ENGINEER, "authored", file_digest(TEXT)),)),
+}
+TEXT = "any text: what was signed is its digest"
+
+
+@pytest.mark.parametrize("name", [*AT_SITE, *AT_CONTROL])
+def test_both_refuse_a_step_a_material_or_a_licence_that_was_signed_otherwise(tmp_path: Path, name: str) -> None:
+    site, control = bodies()
+    say = sayer(control)
+    put(site, SITE, AT_SITE[name](say) if name in AT_SITE else [])
+    put(control, CONTROL, AT_CONTROL[name](say) if name in AT_CONTROL else [])
+    assert verdicts(write(tmp_path, site, control)) == (False, False)
 
 
 # ---- signatures by passkey ----

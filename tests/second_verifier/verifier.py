@@ -490,7 +490,8 @@ def writers_of(origin: str, keys: list[Key]) -> list[Writer]:
 # ---- 8. what people sign ----
 
 SIGNATURE = {"person", "printed_name", "role", "meaning", "at", "digest", "key", "signature"}
-ROLES = {"operator", "process_engineer", "quality", "qualified_person", "analyst", "planner", "inspector", "administrator", "privacy_officer"}
+ROLES = {"operator", "process_engineer", "quality", "qualified_person", "analyst", "planner", "inspector", "administrator"}
+ROLES |= {"privacy_officer", "regulatory_affairs"}
 WITH_METHOD = SIGNATURE | {"method", "evidence"}
 MAY = {
     "reviewed": {"quality", "qualified_person"},
@@ -502,6 +503,36 @@ MAY = {
     "approved": {"quality", "qualified_person"},
     "revoked": {"quality", "qualified_person", "administrator"},
     "erasure ordered": {"privacy_officer"},
+    "entitlement decided": {"quality", "qualified_person"},
+    "released for use": {"quality", "qualified_person"},
+    "rejected for use": {"quality", "qualified_person"},
+    "performed": {"operator"},
+    "witnessed": {"operator", "process_engineer", "quality"},
+    "corrected": {"operator"},
+    "formula changed": {"process_engineer", "quality"},
+    "competence granted": {"quality", "qualified_person"},
+    "competence withdrawn": {"quality", "qualified_person"},
+    "file authored": {"regulatory_affairs", "process_engineer"},
+    "file approved": {"quality", "qualified_person"},
+    "commitments stated": {"regulatory_affairs"},
+    "licence applied for": {"regulatory_affairs"},
+    "site qualified": {"quality", "qualified_person"},
+    "licence activated": {"qualified_person"},
+    "licence paused": {"quality", "qualified_person", "regulatory_affairs", "planner"},
+    "licence resumed": {"quality", "qualified_person"},
+    "licence suspended": {"quality", "qualified_person", "regulatory_affairs"},
+    "licence reinstated": {"quality", "qualified_person"},
+    "licence ceased": {"qualified_person", "regulatory_affairs"},
+}
+COMMANDS = {
+    "apply": "licence applied for",
+    "qualify": "site qualified",
+    "activate": "licence activated",
+    "pause": "licence paused",
+    "resume": "licence resumed",
+    "suspend": "licence suspended",
+    "reinstate": "licence reinstated",
+    "cease": "licence ceased",
 }
 SIGNED = {
     "authority.key_revoked",
@@ -514,6 +545,20 @@ SIGNED = {
     "recipe.published",
     "recipe.site_document_approved",
     "vault.erasure_ordered",
+    "authority.commitments_published",
+    "authority.competence_granted",
+    "authority.competence_withdrawn",
+    "authority.licence_applied",
+    "authority.licence_changed",
+    "authority.master_file_approved",
+    "authority.master_file_published",
+    "materials.changeover_approved",
+    "materials.changeover_published",
+}
+PUBLISHED = {
+    "recipe.published": {"authored", "approved"},
+    "materials.changeover_published": {"authored", "approved"},
+    "authority.master_file_published": {"file authored", "file approved"},
 }
 ENTITLED = {"authority.entitlement_granted": "grant", "authority.entitlement_ended": "end"}  # signed unless it was derived
 
@@ -662,7 +707,7 @@ def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
     body, kind = fact["body"], fact["kind"]
     if fact["v"] != 1:
         raise Fault("its version is not known")
-    signatures = body["approvals"] if kind == "recipe.published" else [body["signature"]]
+    signatures = body["approvals"] if kind in PUBLISHED else [body["signature"]]
     site, digest, meanings = body.get("site"), "", set()
     if kind == "quality.lot_released":
         parts = ("batch", "lot", "notes", "product", "record_root", "record_size", "site")
@@ -691,19 +736,35 @@ def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
     elif kind in ENTITLED:
         said = {"act": ENTITLED[kind], "ledger": body["ledger"], "party": body["party"], "since": body.get("since"), "why": body["why"]}
         digest, meanings = sha256(b"isogenic-entitlement/1\n" + canonical(said)).hexdigest(), {"entitlement decided"}
-    elif kind in ("recipe.approved", "recipe.site_document_approved"):
+    elif kind in ("recipe.approved", "recipe.site_document_approved", "materials.changeover_approved"):
         digest, meanings = body["digest"], {"authored", "approved"}
-    elif kind == "recipe.published":
-        digest, meanings = sha256(body["text"].encode()).hexdigest(), {"authored", "approved"}
+    elif kind == "authority.master_file_approved":
+        digest, meanings = body["digest"], {"file authored", "file approved"}
+    elif kind in PUBLISHED:
+        digest, meanings = sha256(body["text"].encode()).hexdigest(), PUBLISHED[kind]
         if {each["meaning"] for each in signatures} != meanings or len({each["person"] for each in signatures}) < 2:
             raise Fault("it takes an author and an approver, two people")
+        if kind == "authority.master_file_published" and body["digest"] != digest:
+            raise Fault("its text is not the one that its digest names")
+    elif kind == "authority.commitments_published":
+        digest, meanings = sha256(body["text"].encode()).hexdigest(), {"commitments stated"}
+    elif kind == "authority.competence_granted":
+        parts = ("basis", "competence", "person", "since", "until")
+        digest, meanings = _after("isogenic-competence/1", {part: body[part] for part in parts}), {"competence granted"}
+        if signatures[0]["person"] == body["person"]:
+            raise Fault("nobody grants a competence to themselves")
+    elif kind == "authority.competence_withdrawn":
+        parts = ("competence", "person", "why")
+        digest, meanings = _after("isogenic-competence-withdrawn/1", {part: body[part] for part in parts}), {"competence withdrawn"}
+    elif kind == "authority.licence_applied":
+        about = f"{body['master_file']} {body['product']} {body['reference']}"
+        said = {"about": about, "command": "apply", "number": 0, **{part: body[part] for part in ("licence", "site", "why")}}
+        digest, meanings = _after("isogenic-licence/1", said), {COMMANDS["apply"]}
+    elif kind == "authority.licence_changed":
+        said = {"about": "", **{part: body[part] for part in ("command", "licence", "number", "site", "why")}}
+        digest, meanings = _after("isogenic-licence/1", said), {COMMANDS[body["command"]]}
     for signature in signatures:
-        if (
-            signature["meaning"] not in meanings
-            or signature["role"] not in MAY.get(signature["meaning"], {signature["role"]})
-            or signature["digest"] != digest
-        ):
-            raise Fault(f"the signature of {signature['person']} is over something else, or means it not")
+        check_means(signature, meanings, digest)
     audience = fact["ledger"].rpartition("/")[2]
     if node_of(fact["ledger"]) != "CONTROL" or (site is not None and audience not in (site, "HOUSE")):
         raise Fault("it stands where it does not count")
@@ -711,6 +772,97 @@ def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
 
 def _digest(form: str, said: dict[str, Any]) -> str:
     return sha256(canonical({"isogenic": form, **said})).hexdigest()
+
+
+def _after(line: str, said: Any) -> str:
+    return sha256(line.encode() + b"\n" + canonical(said)).hexdigest()
+
+
+def check_means(signature: dict[str, Any], meanings: set[str], digest: str) -> None:
+    meaning = signature["meaning"]
+    if meaning not in meanings or signature["role"] not in MAY[meaning] or signature["digest"] != digest:
+        raise Fault(f"the signature of {signature['person']} is over something else, or means it not")
+
+
+# What people said about a batch, at its site; its newest version.
+SAID = {"batch.prompt_answered": 2, "batch.answer_corrected": 1, "batch.prompt_witnessed": 1, "batch.formula_changed": 1}
+
+
+def said_of(fact: dict[str, Any]) -> dict[str, Any]:
+    """An answer or a correction in its newest form, without its signature."""
+    body = {part: value for part, value in fact["body"].items() if part != "signature"}
+    return {**body, "entered": "typed", "scanned": ""} if (fact["kind"], fact["v"]) == ("batch.prompt_answered", 1) else body
+
+
+class Steps:
+    """What people were asked and have said, so that a signature under a step can be held against it."""
+
+    def __init__(self, facts: list[dict[str, Any]]) -> None:
+        self.asked: dict[tuple[str, str], bool] = {}  # by batch and prompt: whether the answer is signed
+        self.said: dict[str, dict[str, Any]] = {}  # by digest
+        for fact in facts:
+            body, known = fact["body"], fact["v"] <= SAID.get(fact["kind"], 0)
+            if fact["kind"] == "batch.prompt_asked" and fact["v"] <= 2:
+                how = body.get("how", {})
+                self.asked[body["batch"], body["prompt"]] = bool(how.get("sign") or how.get("witness"))
+            elif known and fact["kind"] in ("batch.prompt_answered", "batch.answer_corrected"):
+                self.said[sha256(canonical(said_of(fact))).hexdigest()] = body
+
+    def wants(self, fact: dict[str, Any]) -> bool:
+        body = fact["body"]
+        if body.get("signature") is not None or fact["kind"] == "batch.formula_changed":
+            return True
+        if fact["v"] > SAID[fact["kind"]]:
+            return False
+        return fact["kind"] != "batch.prompt_answered" or self.asked.get((body["batch"], body["prompt"]), False)
+
+    def check(self, fact: dict[str, Any]) -> None:
+        body, kind = fact["body"], fact["kind"]
+        if fact["v"] > SAID[kind]:
+            raise Fault("its version is not known")
+        signature = body.get("signature")
+        if signature is None:
+            raise Fault("nobody signed it")
+        if node_of(fact["ledger"]) == "CONTROL":
+            raise Fault("it stands where it does not count")
+        if signature["person"] != body["by"]:
+            raise Fault("it is signed by another than did it")
+        if kind == "batch.formula_changed":
+            changed = [body[part] for part in ("batch", "parameter", "was", "now", "unit", "why", "by")]
+            check_means(signature, {"formula changed"}, sha256(canonical(changed)).hexdigest())
+        elif kind == "batch.prompt_witnessed":
+            check_means(signature, {"witnessed"}, body["answered"])
+            first = self.said.get(body["answered"])
+            if first is None or (first["batch"], first["prompt"], first["by"] == body["by"]) != (body["batch"], body["prompt"], False):
+                raise Fault("it witnesses no answer that another gave")
+        else:
+            meaning = "performed" if kind == "batch.prompt_answered" else "corrected"
+            check_means(signature, {meaning}, sha256(canonical(said_of(fact))).hexdigest())
+            if meaning == "corrected" and body["corrects"] not in self.said:
+                raise Fault("it corrects no answer that was given")
+
+
+def check_decided(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
+    """A decision on a received lot: only that it is used up needs no signature."""
+    body, signature = fact["body"], fact["body"].get("signature")
+    if fact["v"] != 1:
+        if looks_signed(body):
+            raise Fault("its version is not known")
+        return
+    if signature is None:
+        if body["command"] != "use_up":
+            raise Fault("nobody signed it")
+        return
+    received = [
+        each["body"] for each in facts if (each["kind"], each["v"], each["body"].get("receipt")) == ("materials.received", 1, body["receipt"])
+    ]
+    if len(received) != 1:
+        raise Fault("there is not one such receipt")
+    meaning = "released for use" if body["command"] == "release" else "rejected for use"
+    decided = {"command": body["command"], "received": received[0], "why": body["why"]}
+    check_means(signature, {meaning}, _after("isogenic-material-decision/1", decided))
+    if signature["person"] != body["by"] or (body["command"] == "release" and received[0]["by"] == body["by"]):
+        raise Fault("it is signed by another than decided, or released by who received it")
 
 
 # ---- 7. dossiers ----
@@ -745,6 +897,9 @@ def check_people(found: Evidence, own: list[Key] | None, wanted: set[str]) -> No
             found.faults.append(f"a directory at {fact['pos']} of {fact['ledger']}")
     with found.at("directories"):
         states = states_of(facts)
+    steps = Steps([])
+    with found.at("questions"):
+        steps = Steps(facts)
     ended: dict[str, str] = {}
     for fact in facts:
         with found.at(f"fact {fact['pos']} of {fact['ledger']}"):
@@ -761,6 +916,10 @@ def check_people(found: Evidence, own: list[Key] | None, wanted: set[str]) -> No
                     raise Fault(f"the key or passkey of {signature['person']} had ended by then")
             if fact["kind"] in SIGNED or (fact["kind"] in ENTITLED and fact["body"].get("signature") is not None):
                 check_signed(fact, facts)
+            elif fact["kind"] in SAID and steps.wants(fact):
+                steps.check(fact)
+            elif fact["kind"] == "materials.decided":
+                check_decided(fact, facts)
             elif looks_signed(fact["body"]):
                 raise Fault("nobody signs facts of this kind")
             if fact["kind"] == "quality.lot_released":
