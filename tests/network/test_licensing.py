@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 import pytest
 
 from isogenic.authority.licences import Command, State
-from isogenic.authority.master_file import Jurisdiction, load_master_file
+from isogenic.authority.master_file import Jurisdiction, Safe, load_master_file
 from isogenic.authority.reports import as_json, as_pdf, as_text
 from isogenic.authority.rules import Act
 from isogenic.authority.safety import SafeCompletionBegun
@@ -18,7 +19,7 @@ from isogenic.batches.facts import StateChanged
 from isogenic.batches.states import Command as BatchCommand
 from isogenic.checks import Severity, stops
 from isogenic.errors import NotAllowed, NotFound, NotValid
-from isogenic.ids import LicenceId, LotId, MasterFileId, PersonId, UnitId
+from isogenic.ids import BatchId, LicenceId, LotId, MasterFileId, PersonId, UnitId
 from isogenic.network import decisions
 from isogenic.network.authority_reports import annual_report_of, registration_of
 from isogenic.network.differences import differences
@@ -31,10 +32,13 @@ from isogenic.network.licensing import (
     submit_master_file,
 )
 from isogenic.quality.signed import check_signed_facts
+from isogenic.records import codec
 from isogenic.records.dossier import CONTROL, written_by
+from isogenic.records.facts import _payload
 from isogenic.sim.authorising import COMMITMENTS, authorise
 from isogenic.sim.world import document
 from isogenic.sites import requests
+from isogenic.sites.safe_completion import check_may_take
 from small_network import ADA, BEN, GENERAL, LEEDS, LOT, OPERATORS, QUI, RECIPE, UNITS, Network, signer_of
 
 RIA, FILE, LICENCE = PersonId("RIA"), MasterFileId("MF-MAB-A"), LicenceId("LIC-LEEDS-MAB-A")
@@ -252,6 +256,64 @@ def test_a_suspension_holds_a_running_batch_where_its_rule_says_so_and_restart_w
     node.note(requests.command_batch(node.state, person, batch=batch, command=BatchCommand.RESTART, why="we go on", now=node.clock.now()))
     asyncio.run(net.scan())
     assert node.state.batches[batch].state == "running"
+
+
+def test_a_second_suspension_holds_the_batch_again(net):
+    batch = net.start_batch()
+    asyncio.run(net.run_batch(batch, until_h=30))
+    node = net.nodes[LEEDS]
+    person = requests.person_here(node.state, OPERATORS[LEEDS])
+    for why in ("sterility failure", "another sterility failure"):
+        command(net, Command.SUSPEND, why=why)
+        asyncio.run(net.carry())
+        for _ in range(3):
+            asyncio.run(net.scan())
+        assert node.state.batches[batch].state == "held"
+        command(net, Command.REINSTATE, BEN, "cause found")
+        command(net, Command.ACTIVATE, QUI, "put right")
+        asyncio.run(net.carry())
+        node.note(requests.command_batch(node.state, person, batch=batch, command=BatchCommand.RESTART, why="we go on", now=node.clock.now()))
+        asyncio.run(net.scan())
+        assert node.state.batches[batch].state == "running"
+    begun = net.payloads(SafeCompletionBegun)
+    assert [(each.number, each.why) for each in begun] == [(3, "sterility failure"), (6, "another sterility failure")]
+
+
+def test_a_rule_that_was_noted_before_it_had_a_number_is_read():
+    today = SafeCompletionBegun(BatchId("BAT-1"), LICENCE, "suspended", Safe.HOLD, "", "sterility failure", 0)
+    body = codec.loads(codec.dumps(today))
+    del body["number"]  # as it was written yesterday
+    assert _payload("authority.safe_completion_begun", 1, body) == today
+
+
+def may_take(net: Network, batch: BatchId) -> list[str]:
+    """What stands against giving the running batch this unit."""
+    node = net.nodes[LEEDS]
+    return [note.text for note in stops(check_may_take(node.state, node.state.batches[batch], UNITS[LEEDS], node.clock.now()))]
+
+
+def test_a_further_unit_of_a_running_batch_is_on_file_where_it_stands(net):
+    batch, node = net.start_batch(), net.nodes[LEEDS]
+    asyncio.run(net.scan())
+    assert may_take(net, batch) == []
+    plant, unit = node.state.plant, node.state.plant.unit(UNITS[LEEDS])
+    node.site = replace(node.site, state=replace(node.state, plant=replace(plant, units={unit.id: replace(unit, location="the car park")})))
+    (why,) = may_take(net, batch)
+    assert why.startswith("BR-50 stands in 'the car park', and in 'hall 2, room 2.14' by MF-MAB-A version 1 (HMR 2012")
+    node.site = replace(node.site, state=replace(node.state, plant=plant, permission=replace(node.state.permission, licences={})))
+    assert [each.partition(" (")[0] for each in may_take(net, batch)] == ["LEEDS has no licence under MF-MAB-A"]
+
+
+def test_a_further_unit_follows_the_rule_for_running_batches_when_the_permission_has_ended(net):
+    batch = net.start_batch()
+    net.lines[LEEDS].up = False
+    asyncio.run(net.scan(hours=200.0))
+    assert [each.cause for each in net.payloads(SafeCompletionBegun)] == ["lease ended"]
+    assert may_take(net, batch) == []  # to be completed
+    net.lines[LEEDS].up = True
+    command(net, Command.SUSPEND)
+    asyncio.run(net.carry())
+    assert may_take(net, batch) == ["LIC-LEEDS-MAB-A suspended: sterility failure; the master file says hold"]
 
 
 def test_a_lease_that_ends_lets_a_running_batch_go_on_to_its_end(net):

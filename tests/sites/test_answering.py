@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asked_recipe import ASKED, PICTURE, control_with, person
-from isogenic.authority.competence import CompetenceGranted, Competences
-from isogenic.authority.people import Directory, NodeKeys, Person
-from isogenic.authority.signatures import verify_signature
+from isogenic.authority.competence import CompetenceGranted, Competences, competence_digest
+from isogenic.authority.people import Directory, NodeKeys, Person, Role
+from isogenic.authority.rules import Act
+from isogenic.authority.signatures import MEANINGS, sign, verify_signature
 from isogenic.batches import engine
-from isogenic.batches.facts import AnswerCorrected, Entered, PromptAnswered, PromptWitnessed, ScanRefused
+from isogenic.batches.facts import AlarmRaised, AnswerCorrected, Entered, PromptAnswered, PromptWitnessed, ScanRefused
 from isogenic.batches.prompts import open_prompts
 from isogenic.checks import stops
 from isogenic.clock import Moment
@@ -23,15 +24,15 @@ from isogenic.ids import BatchId, IdentityCode, LotId, PersonId, PromptId, Seede
 from isogenic.materials.labels import LabelKind, label_text
 from isogenic.materials.lots import MaterialUsed
 from isogenic.plant.documents import load_plant
+from isogenic.recipes.model import Then
 from isogenic.records.facts import Actor, FactRef, Payload, decode_fact, encode_fact
-from isogenic.records.signatures import Signature
 from isogenic.sim.world import document
 from isogenic.sites.answering import answer_prompt, check_pictures_are_here, correct_answer, witness_answer
 from isogenic.sites.state import SiteState, apply
 
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
 LEEDS, BATCH = SiteId("LEEDS"), BatchId("BAT-7K2M")
-ANA, BO, CY = PersonId("ANA"), PersonId("BO"), PersonId("CY")
+ANA, BO, CY, QUA = PersonId("ANA"), PersonId("BO"), PersonId("CY"), PersonId("QUA")
 SEEN, WELD, BAG = PromptId("BAG-SEEN-1"), PromptId("BAG-WELD-1"), PromptId("BAG-1")
 GOOD = label_text(LabelKind.MATERIAL, "MED-7", lot="MED-7", expires=NOW + timedelta(days=30))
 PART = "".join(
@@ -45,6 +46,7 @@ CODES = [SeededMint(seed).fresh(IdentityCode) for seed in (1, 2)]
 
 def directory() -> Directory:
     people = {each: replace(person(each)[0], sites=(LEEDS,)) for each in (ANA, BO, CY)}
+    people[QUA] = replace(person(QUA)[0], sites=(), roles=(Role.QUALITY,))
     keys = NodeKeys(*(str(person(name)[1].verifying_key) for name in ("N1", "N2")))
     return Directory(control=keys, sites={}, people=people)
 
@@ -65,8 +67,10 @@ def noted(state: SiteState, payloads: list[Payload], *, at: datetime = NOW) -> S
 
 
 def granted(competence: str, name: PersonId, *, until: datetime) -> tuple[tuple[PersonId, str], CompetenceGranted]:
-    signature = Signature(CY, "Cy", "quality", "granted", NOW, "0" * 64, "key", "")
-    return (name, competence), CompetenceGranted(name, competence, NOW - timedelta(days=400), until, "TR-12", signature)
+    said = {"since": NOW - timedelta(days=400), "until": until, "basis": "TR-12"}
+    digest = competence_digest(name, competence, **said)
+    signature = sign(pen(QUA), who(QUA), role=Role.QUALITY, meaning=MEANINGS[Act.GRANT_COMPETENCE], at=NOW, digest=digest)
+    return (name, competence), CompetenceGranted(name, competence, *said.values(), signature)
 
 
 def site(asked: str = ASKED, *, batch: BatchId = BATCH) -> SiteState:
@@ -175,6 +179,20 @@ def test_an_expired_competence_refuses_with_who_may_instead_without_a_link() -> 
         performed(site(), ANA, now=later)
     assert "ANA lacks the competence aseptic_connection: it ended at 2026-03-03T06:00:00.000Z (EU GMP 2.10, 21 CFR 211.25(a))" in refused.value.why
     assert refused.value.possible == "ask Bo (BO)"
+
+
+def test_a_grant_that_nobody_signed_makes_nobody_competent() -> None:
+    state = site()
+    key, grant = granted("aseptic_connection", ANA, until=NOW + timedelta(days=30))
+    longer = replace(grant, until=NOW + timedelta(days=3000))  # not what quality signed
+    with pytest.raises(NotAllowed, match="ANA, competence aseptic_connection: "):
+        performed(replace(state, competences=Competences({**state.competences.said, key: longer})), ANA)
+
+
+def test_a_clock_that_is_set_back_revives_no_competence() -> None:
+    state = noted(site(), [AlarmRaised(BATCH, "", "a fact of two days later", then=Then.ALARM)], at=NOW + timedelta(days=2))
+    with pytest.raises(NotAllowed, match="it ended at 2026-03-03"):
+        performed(state, ANA, now=NOW)
 
 
 def test_where_nobody_is_competent_the_refusal_says_so() -> None:

@@ -8,22 +8,28 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from itertools import permutations
 
+import numpy as np
 import pytest
 
+from isogenic.authority.people import Directory, NodeKeys
 from isogenic.batches import engine
 from isogenic.batches.facts import AlarmRaised, PhaseStarted, UnitAllocated, UnitAsked, UnitReleased
 from isogenic.batches.states import Command, State
 from isogenic.checks import Note, Severity, stops
 from isogenic.clock import Moment
-from isogenic.ids import BatchId, LotId, RecipeId, SiteId, SponsorId, UnitId
+from isogenic.ids import BatchId, LotId, RecipeId, SeededMint, SiteId, SponsorId, UnitId
 from isogenic.plant.documents import load_plant
 from isogenic.plant.model import SitePlant, Unit
+from isogenic.plant.readings import Frame, TagIndex
+from isogenic.quality.deviations import DeviationOpened
 from isogenic.recipes.approval import RecipePublished
 from isogenic.recipes.derive import derive_control
 from isogenic.recipes.model import digest_of
 from isogenic.recipes.publishing import control_recipe, master_recipe
 from isogenic.records.facts import Actor, Fact, FactRef, Payload, decode_fact, encode_fact
+from isogenic.records.notes import Signer
 from isogenic.sites.arbitration import arbitrate, check_nobody_waits_for_it
+from isogenic.sites.loop import Site, scan
 from isogenic.sites.state import SiteState, apply
 
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -216,6 +222,23 @@ def test_a_free_unit_that_may_not_be_given_is_said_once_and_given_once_it_may() 
     floor.note([alarm])
     assert arbitrate(floor.state, against=against) == []
     assert [type(each) for each in arbitrate(floor.state)] == [UnitAllocated]
+
+
+def test_a_scan_gives_no_unit_that_no_master_file_names() -> None:
+    floor = Floor(ONE, TWO)
+    floor.begin(A, ONE)
+    keys = [str(Signer.from_seed(name, name.encode().ljust(32)).verifying_key) for name in ("control", "witness")]
+    floor.state = replace(floor.state, directory=Directory(NodeKeys(*keys)))
+    seen = Frame(floor.now, TagIndex([]), np.array([]), np.array([], dtype=np.uint8))
+    done: list[Payload] = []
+    for _ in range(8):
+        now = floor.now
+        done += (facts := scan(Site(floor.state), replace(seen, at=now), Moment(now), mint=SeededMint(1)).facts)
+        floor.note([each for each in facts if hasattr(each, "batch") and not isinstance(each, DeviationOpened)])
+        floor.now += timedelta(hours=0.5)
+    assert only(done, UnitAllocated) == []
+    (alarm,) = [each for each in only(done, AlarmRaised) if "may be given" in each.what]
+    assert "none that is free may be given: BR-51: no master file for SWAP has reached LEEDS" in alarm.what
 
 
 def test_a_held_batch_keeps_its_place_in_the_line() -> None:

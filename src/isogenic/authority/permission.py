@@ -14,7 +14,8 @@
     check_lease_holds                   the control site was heard recently enough
     check_is_competent                  who starts is trained for it (competence)
 
-Guarantees: `may_be_made` runs every check and returns every note; each refusal names the clause of the site's jurisdiction.
+Guarantees: `may_be_made` runs every check and returns every note, `may_take` those that a running batch's further unit needs,
+`check_is_trained` those of a signature; each refusal names the clause of the site's jurisdiction.
 What must not have ended is held against the latest time that it may be, what must have begun against the earliest (leases).
 Leaves to others: collecting the values (sites.standing), recipe, unit and role (gate), noting the refusal.
 """
@@ -37,7 +38,7 @@ from isogenic.errors import NotValid
 from isogenic.ids import LicenceId, PersonId, RecipeId, SiteId, UnitId
 from isogenic.units import Quantity
 
-__all__ = ["START_BATCH", "Found", "Standing", "find", "may_be_made", "same_place"]
+__all__ = ["START_BATCH", "Found", "Standing", "check_is_trained", "find", "may_be_made", "may_take", "same_place"]
 
 START_BATCH = "start_batch"
 
@@ -130,6 +131,22 @@ def may_be_made(standing: Standing, *, person: PersonId) -> list[Note]:
             *check_unit_is_on_file(standing, found),
             *check_unit_is_where_the_file_says(standing, found),
         ]
+    return notes
+
+
+def may_take(standing: Standing) -> list[Note]:
+    """Every note about a further unit of a running batch: what concerns the unit, and who stands for what it is held against.
+
+    Recipe, ranges and competence were judged when the batch began. A lease that ended, or a licence that is not active any more,
+    is a matter of the product's rule for running batches (sites.safe_completion).
+    """
+    found = find(standing)
+    notes = check_master_file_is_effective(standing, found)
+    if found.file is None or found.published is None:
+        return notes
+    notes += [*check_master_file_is_signed(standing, found), *check_site_is_on_file(standing, found), *check_site_has_a_licence(standing, found)]
+    if found.site is not None:
+        notes += [*check_unit_is_on_file(standing, found), *check_unit_is_where_the_file_says(standing, found)]
     return notes
 
 
@@ -259,6 +276,11 @@ def check_licence_is_active(standing: Standing, found: Found) -> list[Note]:
     return _verdict("check_licence_is_active", wrong, f"{licence.id} is active" if licence else "", found, Role.REGULATORY)
 
 
+def check_site_has_a_licence(standing: Standing, found: Found) -> list[Note]:
+    """The site has a licence under the master file, whatever its state; every command of it is signed."""
+    return check_licence_is_signed(standing, found) if found.licence is not None else check_licence_is_active(standing, found)
+
+
 def check_licence_is_signed(standing: Standing, found: Found) -> list[Note]:
     """Every command of the licence is signed by somebody who may."""
     if found.licence is None:
@@ -299,10 +321,15 @@ def check_lease_holds(standing: Standing, found: Found) -> list[Note]:
 def check_competence(standing: Standing, found: Found, person: PersonId) -> list[Note]:
     """Who starts is trained for it, by grants that verify; one that may have ended or not begun does not count."""
     assert found.file is not None
-    needed, held = found.file.competences.get(START_BATCH, ()), standing.competences
-    notes = check_is_competent(person, needed, held=held, now=standing.time.latest)
-    if not any(note.severity is Severity.STOP for note in notes) and standing.time.earliest != standing.time.latest:
-        notes = check_is_competent(person, needed, held=held, now=standing.time.earliest)
+    needed = found.file.competences.get(START_BATCH, ())
+    return check_is_trained(person, needed, held=standing.competences, directory=standing.directory, time=standing.time)
+
+
+def check_is_trained(person: PersonId, needed: Collection[str], *, held: Competences, directory: Directory, time: Span) -> list[Note]:
+    """Every competence that is needed is held, by a grant that verifies, at the earliest and at the latest time that it may be."""
+    notes = check_is_competent(person, needed, held=held, now=time.latest)
+    if not any(note.severity is Severity.STOP for note in notes) and time.earliest != time.latest:
+        notes = check_is_competent(person, needed, held=held, now=time.earliest)
     grants = [held.said[person, each] for each in needed if isinstance(held.said.get((person, each)), CompetenceGranted)]
-    unsigned = [f"{person}, competence {each.competence}: {why}" for each in grants for why in wrong_in(each, standing.directory)]
+    unsigned = [f"{person}, competence {each.competence}: {why}" for each in grants for why in wrong_in(each, directory)]
     return [*notes, *(Note("check_is_competent", Severity.STOP, f"{text} (EU GMP 2.10, 21 CFR 211.25(a))", "quality") for text in unsigned)]

@@ -14,7 +14,7 @@ from isogenic.records.facts import fact
 __all__ = ["SafeCompletionBegun"]
 
 
-@fact("authority.safe_completion_begun", subject="batch")
+@fact("authority.safe_completion_begun", subject="batch", version=2, upgrades={1: lambda body: {**body, "number": 0}})
 @dataclass(frozen=True, slots=True)
 class SafeCompletionBegun:
     """The permission to make a batch ended while it ran: what its product's master file says to do is done from here on."""
@@ -25,3 +25,4 @@ class SafeCompletionBegun:
     rule: Safe
     hand_over_to: str
     why: str
+    number: int  # of the licence's change, or of the lease that ended: a second suspension is another one; 0 was not told

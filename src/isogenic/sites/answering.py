@@ -6,7 +6,7 @@
     correct_answer   a new answer that names the old one
     withdraw_answer  it was not done after all
 
-Guarantees: whoever answers or witnesses is competent on the day, by what this site holds, link or no
+Guarantees: whoever answers or witnesses is competent on the day, by signed grants that this site holds, link or no
 link, and a refusal says who could do it instead; a wrong label is recorded as an attempt and does not
 do the step; genealogy follows an answer only once it counts.
 Leaves to others: noting (node), proving who signs (web), what a label's text says (materials).
@@ -18,8 +18,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from isogenic.authority.competence import check_is_competent
 from isogenic.authority.people import Person
+from isogenic.authority.permission import check_is_trained
 from isogenic.authority.rules import Act, may, require, roles_that_may
 from isogenic.authority.signatures import MEANINGS, Pen, sign
 from isogenic.batches import prompts
@@ -28,6 +28,7 @@ from isogenic.batches.prompts import Signs
 from isogenic.batches.state import BatchState
 from isogenic.batches.talk import Said, in_force
 from isogenic.checks import Note, Severity, stops
+from isogenic.clock import Moment
 from isogenic.errors import NotAllowed, NotFound, Refusal
 from isogenic.ids import BatchId, PersonId, PromptId
 from isogenic.materials.labels import Expects, Label, LabelKind, read_label
@@ -75,8 +76,10 @@ def check_pictures_are_here(control: ControlRecipe | None, missing: Collection[s
 
 def check_competence(state: SiteState, person: Person, asked: PromptAsked, *, now: datetime) -> list[Note]:
     """Whoever answers or witnesses can do what the question needs, on the day (21 CFR 211.25(a))."""
-    needed = [asked.how.competence] if asked.how.competence else []
-    return check_is_competent(person.id, needed, held=state.competences, now=now)
+    if not asked.how.competence or state.directory is None:  # without a directory nobody gets as far as here
+        return []
+    time = state.permission.span(Moment(now))  # as the gate: a clock that is set back revives no competence
+    return check_is_trained(person.id, [asked.how.competence], held=state.competences, directory=state.directory, time=time)
 
 
 def who_else(state: SiteState, act: Act, asked: PromptAsked, *, now: datetime, but: PersonId) -> list[str]:

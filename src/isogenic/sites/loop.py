@@ -43,7 +43,7 @@ from isogenic.sites.acceptance import answer_publication
 from isogenic.sites.arbitration import arbitrate
 from isogenic.sites.drift import check_runs_what_is_released
 from isogenic.sites.materials import check_materials_allow, lines_due, patient_of, start_on_line
-from isogenic.sites.safe_completion import safe_completion
+from isogenic.sites.safe_completion import check_may_take, safe_completion
 from isogenic.sites.standing import answer_master_files
 from isogenic.sites.state import SiteState
 
@@ -92,10 +92,10 @@ def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
             facts.append(_ended(name, watches.pop(name)))
         if judgement is not None:
             judgements[name] = judgement
-    return Scan([*facts, *_units(site, facts, now.at, mint)], watches, judgements)
+    return Scan([*facts, *_units(site, facts, now, mint)], watches, judgements)
 
 
-def _units(site: Site, facts: list[Payload], now: datetime, mint: Mint) -> list[Payload]:
+def _units(site: Site, facts: list[Payload], now: Moment, mint: Mint) -> list[Payload]:
     """Units asked for and given; nothing about a batch whose record closes in this scan."""
     state, closed = site.state, {payload.batch for payload in facts if isinstance(payload, BatchClosed)}
 
@@ -103,7 +103,11 @@ def _units(site: Site, facts: list[Payload], now: datetime, mint: Mint) -> list[
         return Occupant(batch.lot, batch.product, batch.sponsor, patient_of(state, batch.lot))
 
     def against(unit: UnitId, batch: BatchState) -> list[Note]:
-        return [*check_runs_what_is_released(state, unit), *check_materials_allow(state, unit, occupant(batch), now=now)]
+        return [
+            *check_may_take(state, batch, unit, now),
+            *check_runs_what_is_released(state, unit),
+            *check_materials_allow(state, unit, occupant(batch), now=now.at),
+        ]
 
     def taking(unit: UnitId, batch: BatchState) -> list[Payload]:
         return start_on_line(state, unit, occupant(batch), batch=batch.batch)
@@ -111,7 +115,7 @@ def _units(site: Site, facts: list[Payload], now: datetime, mint: Mint) -> list[
     given = arbitrate(state, against=against, taking=taking, but=closed)
     alarms = [payload for payload in given if isinstance(payload, AlarmRaised)]
     subjects = {batch.batch: Subject(batch.batch, batch.lot, state.site) for batch in state.running()}
-    return [*given, *(_from_alarm(each, subjects[each.batch], now, mint) for each in alarms)]
+    return [*given, *(_from_alarm(each, subjects[each.batch], now.at, mint) for each in alarms)]
 
 
 def answer_publications(state: SiteState) -> list[Payload]:

@@ -8,30 +8,55 @@
     hold               it is held; restart is refused while the cause stands
     hand_over          it is held for the one that is named to take it on
 
-Guarantees: pure; the rule is noted once for a batch and a cause, before the command that follows from it, which is a fact of
-its own. A rule that was not declared is `complete`: a link that is down stops no running batch (I6).
+A further unit that a running batch asks for has to be in the master file, of its class and where the file says (I2). A permission
+that ended does not stand against it where the rule is `complete`.
+
+Guarantees: pure; the rule is noted once for a batch and each time that the permission ends (a second suspension is another
+one), before the command that follows from it, which is a fact of its own. A rule that was not declared is `complete`: a link
+that is down stops no running batch (I6).
 Leaves to others: the state table (batches).
 """
 
 from __future__ import annotations
 
-from isogenic.authority.licences import Licence, State
+from typing import NamedTuple
+
+from isogenic.authority.licences import State
 from isogenic.authority.master_file import MasterFile, Safe, file_of
-from isogenic.authority.permission import licence_of
+from isogenic.authority.permission import licence_of, may_take
 from isogenic.authority.safety import SafeCompletionBegun
 from isogenic.batches import engine
 from isogenic.batches.engine import BatchState
 from isogenic.batches.states import NEXT, Command
 from isogenic.checks import Note, Severity
 from isogenic.clock import Moment, text_of_time
-from isogenic.ids import BatchId
+from isogenic.errors import Refusal
+from isogenic.ids import BatchId, LicenceId, UnitId
 from isogenic.records.facts import Payload
+from isogenic.sites.standing import standing_of
 from isogenic.sites.state import SiteState
 
-__all__ = ["LEASE_ENDED", "check_may_restart", "safe_completion"]
+__all__ = ["LEASE_ENDED", "check_may_restart", "check_may_take", "safe_completion"]
 
 LEASE_ENDED = "lease ended"
 ENDED = (State.SUSPENDED, State.CEASED)
+
+
+class _Ended(NamedTuple):
+    """That the permission to make a batch ended, and how."""
+
+    file: MasterFile
+    licence: LicenceId
+    cause: str
+    number: int  # of the licence's change, or of the lease
+    why: str
+
+    @property
+    def rule(self) -> Safe:
+        return self.file.safe.on_lease_end if self.cause == LEASE_ENDED else self.file.safe.on_suspension
+
+    def is_of(self, begun: SafeCompletionBegun) -> bool:
+        return (begun.licence, begun.cause, begun.number) == (self.licence, self.cause, self.number)
 
 
 def safe_completion(state: SiteState, batch: BatchState, now: Moment) -> list[Payload]:
@@ -39,19 +64,17 @@ def safe_completion(state: SiteState, batch: BatchState, now: Moment) -> list[Pa
     found = _cause(state, batch, now)
     if found is None:
         return []
-    file, licence, cause, why = found
-    name = batch.control.batch
-    if any((each.licence, each.cause) == (licence.id, cause) for each in state.permission.safe.get(name, ())):
+    name, rule, to = batch.control.batch, found.rule, found.file.safe.hand_over_to
+    if any(found.is_of(each) for each in state.permission.safe.get(name, ())):
         return []
-    rule = file.safe.on_lease_end if cause == LEASE_ENDED else file.safe.on_suspension
-    begun = SafeCompletionBegun(name, licence.id, cause, rule, file.safe.hand_over_to, why)
+    begun = SafeCompletionBegun(name, found.licence, found.cause, rule, to, found.why, found.number)
     if rule is Safe.COMPLETE or Command.HOLD not in NEXT[batch.state]:
         return [begun]
-    to = f", to be handed over to {file.safe.hand_over_to}" if rule is Safe.HAND_OVER else ""
-    return [begun, *engine.command(batch, Command.HOLD, why=f"{licence.id} {cause}: {why}{to}"[:300])]
+    over = f", to be handed over to {to}" if rule is Safe.HAND_OVER else ""
+    return [begun, *engine.command(batch, Command.HOLD, why=f"{found.licence} {found.cause}: {found.why}{over}"[:300])]
 
 
-def _cause(state: SiteState, batch: BatchState, now: Moment) -> tuple[MasterFile, Licence, str, str] | None:
+def _cause(state: SiteState, batch: BatchState, now: Moment) -> _Ended | None:
     recipe = batch.control.recipe
     files = [file for each in state.permission.files.values() if (file := file_of(each)) is not None and file.recipe == recipe]
     file = max(files, key=lambda each: each.version, default=None)
@@ -59,10 +82,10 @@ def _cause(state: SiteState, batch: BatchState, now: Moment) -> tuple[MasterFile
     if file is None or licence is None:  # it was begun before there were any
         return None
     if licence.state in ENDED:
-        return file, licence, str(licence.state), licence.why
+        return _Ended(file, licence.id, str(licence.state), len(licence.changes), licence.why)
     lease, time = state.permission.leases.get(licence.id), state.permission.span(now)
     if lease is not None and time.latest >= lease.until:
-        return file, licence, LEASE_ENDED, f"it lasted until {text_of_time(lease.until)}"
+        return _Ended(file, licence.id, LEASE_ENDED, lease.number, f"it lasted until {text_of_time(lease.until)}")
     return None
 
 
@@ -71,6 +94,25 @@ def check_may_restart(state: SiteState, batch: BatchId, now: Moment) -> list[Not
     running = state.batches[batch]
     cause = _cause(state, running, now)
     held = [each for each in state.permission.safe.get(batch, ()) if each.rule is not Safe.COMPLETE]
-    if cause is None or not any((each.licence, each.cause) == (cause[1].id, cause[2]) for each in held):
+    if cause is None or not any(cause.is_of(each) for each in held):
         return []
-    return [Note("check_may_restart", Severity.STOP, f"{cause[1].id} {cause[2]}: {cause[3]}; the master file says {held[-1].rule}", "quality")]
+    return [Note("check_may_restart", Severity.STOP, _said(cause, held[-1].rule), "quality")]
+
+
+def check_may_take(state: SiteState, batch: BatchState, unit: UnitId, now: Moment) -> list[Note]:
+    """A unit that a running batch asks for is on file as what it is and where it stands, and the batch is to go on."""
+    publication = state.published.get((batch.control.recipe, batch.control.version))
+    if publication is None:
+        return [Note("check_may_take", Severity.STOP, f"{batch.control.recipe} version {batch.control.version} is not here", "process engineer")]
+    try:
+        notes = may_take(standing_of(state, publication, unit=unit, now=now))
+    except Refusal as refusal:  # a scan goes on, whatever is missing
+        return [Note("check_may_take", Severity.STOP, str(refusal), "quality")]
+    cause = _cause(state, batch, now)
+    if cause is None or cause.rule is Safe.COMPLETE:
+        return notes
+    return [*notes, Note("check_may_take", Severity.STOP, _said(cause, cause.rule), "quality")]
+
+
+def _said(cause: _Ended, rule: Safe) -> str:
+    return f"{cause.licence} {cause.cause}: {cause.why}; the master file says {rule}"
