@@ -81,6 +81,25 @@ def test_a_shipped_recipe_is_checked(isogenic) -> None:  # type: ignore[no-untyp
         assert "no complaints" in out
 
 
+def test_a_check_says_of_which_kind_every_shipped_document_is(isogenic) -> None:  # type: ignore[no-untyped-def]
+    for name, kind in (
+        ("leeds.plant.yaml", "plant of LEEDS"),
+        ("mab-a.specification.yaml", "specification"),
+        ("mab-a.master-file.yaml", "master file"),
+        ("mab-a.uk.commitments.yaml", "marketing commitments"),
+    ):
+        code, out, err = isogenic("recipe", "check", str(Path(GENERAL).parent / name))
+        assert (code, err, out.startswith(f"{name}: {kind}"), "no complaints" in out) == (0, "", True, True), out
+
+
+def test_a_document_of_no_known_kind_is_refused_with_the_kinds(isogenic, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "x.yaml").write_text("isogenic: recipe/9\n")
+    code, _, err = isogenic("recipe", "check", str(tmp_path / "x.yaml"))
+    assert code != 0
+    assert "begin with one of isogenic: general-recipe/1" in err
+    assert "isogenic: master-file/1" in err
+
+
 def test_a_shipped_recipe_is_shown_as_a_procedure(isogenic) -> None:  # type: ignore[no-untyped-def]
     code, out, _ = isogenic("recipe", "show", GENERAL)
     assert code == 0

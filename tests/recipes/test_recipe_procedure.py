@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from recipe_desk import GENERAL, changed, master_of, unit_of
+from two_units import TWO_UNITS
 
 from isogenic.batches.facts import BatchStarted
 from isogenic.errors import NotValid
@@ -163,3 +164,13 @@ def test_what_is_told_is_read_beside_signals() -> None:
     assert conditions.holds(condition, {"glucose": 4.0}.get) is None
     assert conditions.holds(condition, {"glucose": 6.0}.get) is False
     assert conditions.holds(condition, {**said, "result.titre": Quantity(3.0, "mM")}.get) is None
+
+
+@pytest.mark.parametrize("first", ["ask", "enter"])
+def test_no_question_takes_the_name_of_the_one_for_a_parameter(first):
+    """Its answer, which has other limits, would count as the parameter's value."""
+    asked = "          - {phase: one, title: One, ask: [{prompt: in_stirring, answer: number, text: How fast}], until: answered}\n"
+    entered = "          - {phase: two, title: Two, enter: [{parameter: stirring, text: Set it}], until: answered}\n"
+    place = "      - operation: rest\n        phases:\n"
+    with pytest.raises(NotValid, match="the name in_stirring is that of the question for stirring, in line"):
+        load_general(TWO_UNITS.replace(place, place + (asked + entered if first == "ask" else entered + asked)))

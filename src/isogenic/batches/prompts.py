@@ -25,6 +25,7 @@ from isogenic.batches.talk import WITHDRAWN, Said, answer_digest
 from isogenic.clock import text_of_time
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import PersonId, PromptId
+from isogenic.recipes.asking import ENTERED
 from isogenic.recipes.model import Answer, ControlEntry, ControlPhase, ControlPrompt
 from isogenic.records.facts import Payload
 from isogenic.records.signatures import Signature
@@ -52,7 +53,6 @@ __all__ = [
     "witness",
 ]
 
-ENTERED = "in_"  # how the name of a question for a parameter begins
 ANSWER_MAX = 200  # characters
 WHY_MAX = 300
 SCAN_MAX = 400  # characters of a label

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +18,25 @@ Document = Annotated[Path, typer.Argument(help="A recipe document (YAML).", show
 
 @recipe_app.command("check")
 def recipe_check(path: Document) -> None:
-    """Say what is wrong with a recipe, line by line."""
-    from isogenic.recipes import pages
+    """Say what is wrong with a recipe or another document that people write, line by line, and of which kind it is."""
+    from isogenic.authority import commitments, master_file
+    from isogenic.materials import changeover
+    from isogenic.quality import specifications
+    from isogenic.recipes import checking
 
-    print(pages.check(read_text(path), name=path.name))
+    others: dict[str, Callable[[str], object]] = {  # of rooms that recipes do not know
+        specifications.KIND: specifications.read_specification,
+        master_file.KIND: master_file.load_master_file,
+        commitments.KIND: commitments.load_commitments,
+        changeover.KIND: changeover.read_matrix,
+    }
+    text = read_text(path)
+    kind = checking.kind_of(text)
+    if kind in others:
+        others[kind](text)
+        print(checking.as_page(f"{path.name}: {kind.removeprefix('isogenic: ').partition('/')[0].replace('-', ' ')}", text))
+        return
+    print(checking.check(text, name=path.name, also=tuple(others)))
 
 
 @recipe_app.command("show")
@@ -36,7 +52,7 @@ def recipe_diff(old: Document, new: Document) -> None:
     """What changed from one recipe to another, typed."""
     from isogenic.recipes import pages
 
-    print(pages.diff(read_text(old), read_text(new)))
+    print(pages.diff(read_text(old), read_text(new), names=(old.name, new.name)))
 
 
 @recipe_app.command("affected")
@@ -46,7 +62,7 @@ def recipe_affected(
     """Which sites' master recipes a new version reaches; the others are proven equal by digest."""
     from isogenic.recipes import pages
 
-    print(pages.affected(read_text(old), read_text(new), [(path.name, read_text(path)) for path in sites]))
+    print(pages.affected(read_text(old), read_text(new), [(path.name, read_text(path)) for path in sites], names=(old.name, new.name)))
 
 
 @recipe_app.command("schema")
@@ -99,7 +115,8 @@ def recipe_record(
     from isogenic.recipes import master_record, pages
 
     general = read_text(path)
-    record = pages.record_of(general, site=read_text(site) if site else "", plant=read_text(plant) if plant else "", unit=unit)
+    names = (path.name, site.name if site else "", plant.name if plant else "")
+    record = pages.record_of(general, site=read_text(site) if site else "", plant=read_text(plant) if plant else "", unit=unit, names=names)
     if out is None:
         print(master_record.as_text(record))
         return
@@ -152,4 +169,5 @@ def recipe_derive(
     """Derive the control recipe for a site's units, or say why not."""
     from isogenic.recipes import pages
 
-    print(pages.derive(read_text(general), read_text(site_document), read_text(plant), unit=unit))
+    names = (general.name, site_document.name, plant.name)
+    print(pages.derive(read_text(general), read_text(site_document), read_text(plant), unit=unit, names=names))

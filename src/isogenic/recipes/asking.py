@@ -28,6 +28,7 @@ from isogenic.recipes.model import Answer, Ask, Expects, Prompt, Timer
 
 __all__ = ["CHOICES_MAX", "read_prompt"]
 
+ENTERED = "in_"  # how the name of the question begins that asks for a parameter
 CHOICES_MAX = 8  # targets of a gloved finger on one screen
 CHOICE_TEXT_MAX = 40
 TEXT_MAX = 300

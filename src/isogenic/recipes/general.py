@@ -21,7 +21,7 @@ from isogenic.ids import ProductId, RecipeId, SponsorId
 from isogenic.plant.classes import CLASSES, DOSE_NUMBER
 from isogenic.plant.model import EquipmentClass, Role
 from isogenic.recipes import charts, conditions
-from isogenic.recipes.asking import read_prompt
+from isogenic.recipes.asking import ENTERED, read_prompt
 from isogenic.recipes.blocks import write_out
 from isogenic.recipes.charts import Chart
 from isogenic.recipes.model import (
@@ -197,6 +197,7 @@ class _Reader:
     def __init__(self, document: Document, cls: EquipmentClass, formula: Mapping[str, Parameter]) -> None:
         self.document, self.formula = document, formula
         self.names: dict[str, int] = {}
+        self.entered: dict[str, int] = {}  # parameters that a person enters
         self.on(cls)
 
     def on(self, cls: EquipmentClass) -> None:
@@ -241,6 +242,11 @@ class _Reader:
         self.on(next(iter(roles.values())))  # what the chart of the procedure asks is asked of the unit that the batch is started on
         chart, units = self.listed(root, "procedure", "unit_procedure", self.unit_procedure)
         procedure = Procedure(units, chart)
+        for parameter, line in self.entered.items():  # an answer to the one would count as an answer to the other
+            if ENTERED + parameter in self.names:
+                self.document.complain(
+                    self.names[ENTERED + parameter], f"the name {ENTERED}{parameter} is that of the question for {parameter}, in line {line}"
+                )
         if not 1 <= len(procedure.phases) <= PHASES_MAX:
             root.complain("procedure", f"it has {len(procedure.phases)} phases; 1 to {PHASES_MAX} can be run")
         return procedure
@@ -371,6 +377,7 @@ class _Reader:
         name = table.text("parameter")
         if name not in self.formula:
             table.complain("parameter", f"no parameter {shown(name)!r}")
+        self.entered.setdefault(name, table.line_of("parameter"))
         return Entry(name, _short(table, "text"))
 
     def sampling(self, table: Table) -> Sampling:
