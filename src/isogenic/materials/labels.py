@@ -262,7 +262,7 @@ def _elements_of_scanner(read: str) -> list[tuple[str, str]]:
     while at < len(rest):
         ai = next((rest[at : at + length] for length in (2, 3, 4) if rest[at : at + length] in _ELEMENTS), None)
         if ai is None:
-            raise _refused(read, f"({rest[at : at + 2]}…) is not an application identifier that is read here: {', '.join(sorted(_ELEMENTS))}")
+            raise _refused(read, f"it is another kind of code: ({rest[at : at + 2]}…) is none of the GS1 elements that are read here")
         at += len(ai)
         known = _ELEMENTS[ai]
         end = at + known.length if known.fixed else rest.find(GS, at)

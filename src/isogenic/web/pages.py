@@ -47,7 +47,7 @@ from isogenic.web.screens.disclosures import disclosures_screen
 from isogenic.web.screens.doors import inside, password_page, sign_in_page
 from isogenic.web.screens.markup import Markup, h
 from isogenic.web.screens.network import RunningBatch, network_head, network_map, network_nodes, network_running, network_sites
-from isogenic.web.screens.parts import Nav, empty, panel, rail
+from isogenic.web.screens.parts import ICON, Nav, empty, panel, rail
 from isogenic.web.screens.people import alarm_notice, people_screen
 from isogenic.web.screens.recipe import recipe_screen
 from isogenic.web.screens.recipes import recipes_screen
@@ -67,11 +67,6 @@ GLANCE_S = 0.5  # less than a look, so that nobody sees what is older than one
 GLANCES_MAX = 200
 PAGE_FACTS = 50
 HEAD = '<link rel="stylesheet" href="/static/isogenic.css"><script src="/static/isogenic.js" defer></script>'
-ICON = "data:image/svg+xml," + (
-    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23262d31' stroke-width='2.4'%3E"
-    "%3Ccircle cx='12' cy='4.5' r='2.8'/%3E%3Ccircle cx='5' cy='18' r='2.8'/%3E%3Ccircle cx='19' cy='18' r='2.8'/%3E"
-    "%3Cpath d='M10.8 7 6.2 15.5M13.2 7l4.6 8.5M8 18h8'/%3E%3C/svg%3E"
-)
 Render = Callable[[], Markup]
 
 

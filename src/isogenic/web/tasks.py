@@ -25,7 +25,7 @@ from isogenic.web.messages import Asked
 from isogenic.web.modules import module_pages
 from isogenic.web.screens.doors import document, inside, password_page, sign_in_page
 from isogenic.web.screens.markup import Markup, h, join
-from isogenic.web.screens.parts import count_of, day_second, day_time, mark, panel, said
+from isogenic.web.screens.parts import count_of, day_second, day_time, mark, panel, record_links, said
 from isogenic.web.screens.signing import components
 from isogenic.web.screens.steps import limits_of
 from isogenic.web.screens.trail import trail_screen
@@ -41,6 +41,7 @@ __all__ = ["tasks_page", "tasks_screen"]
 
 FRESH = {"Cache-Control": "no-store"}
 LOCKS_SHOWN = 5
+ENDED_SHOWN = 12
 
 
 PAGE_LINES = 50
@@ -54,7 +55,9 @@ def tasks_page(app: FastAPI, desk: SiteDesk, door: Door, follower: Follower) -> 
     def content(guest: Guest) -> Markup:
         asked = [each for story in reversed(desk.all_stories()) for each in story.prompts(open_only=True)]
         against = stops(may(guest.person, Act.ANSWER_PROMPT, site=desk.node.state.site))
-        return tasks_screen(desk.summary(), asked, guest.person, may_answer=not against)
+        return tasks_screen(
+            desk.summary(), asked, guest.person, may_answer=not against, ended=[str(each.batch) for each in desk.all_stories() if each.over]
+        )
 
     def visit(request: Request) -> Guest | Response:
         try:
@@ -124,8 +127,8 @@ def tasks_page(app: FastAPI, desk: SiteDesk, door: Door, follower: Follower) -> 
         return HTMLResponse(str(content(guest_of(door, request, by_itself=True))), headers=FRESH)
 
 
-def tasks_screen(site: SiteSummary, asked: Sequence[Asked], person: Person, *, may_answer: bool) -> Markup:
-    """What changes on the page."""
+def tasks_screen(site: SiteSummary, asked: Sequence[Asked], person: Person, *, may_answer: bool, ended: Sequence[str] = ()) -> Markup:
+    """What changes on the page. `ended`: batches that are over, the newest first."""
     link = mark("quiet", "linked") if site.link.up else mark("silent", "no link; the work here goes on")
     top = h(
         "div.top",
@@ -147,7 +150,8 @@ def tasks_screen(site: SiteSummary, asked: Sequence[Asked], person: Person, *, m
     above = h("div.alarms", *trouble, locked) if trouble or locked else None
     tasks = [_task(each, may_answer=may_answer) for each in asked]
     heading = h("h2", count_of(len(asked), "task") if asked else "Nothing to do", style="font-size:17px;margin:0 0 12px;color:var(--ink-2)")
-    return join(top, above, heading, *tasks, panel("Units", *_units(site)), panel("Record", *_ledgers(site)))
+    records = panel("Batch records", *(h("div.unit-row", h("b", each), record_links(each)) for each in ended[:ENDED_SHOWN])) if ended else None
+    return join(top, above, heading, *tasks, panel("Units", *_units(site)), records, panel("Record", *_ledgers(site)))
 
 
 def _locked(locks: Sequence[LockLine], *, may_say: bool) -> Markup:

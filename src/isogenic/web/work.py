@@ -109,7 +109,13 @@ def work_at(desk: SiteDesk, unit: str, person: Person) -> Work:
         link_up=link_up,
         alarms=alarms,
         may_answer=may_answer,
-        reached=[f"{place}, {each.why}" for place, each in story.state.reached.items() if not each.confirmed],
+        samples=[
+            f"{each.sample.replace('_', ' ')}, {each.what}"
+            for name, active in story.state.active.items()
+            for each in story.state.phases[name].samples
+            if each.sample in active.sampled and story.state.unit_of(name) == unit
+        ],
+        reached=[(place, each.why) for place, each in story.state.reached.items() if not each.confirmed],
         person=person.printed_name,
         others=[(name, sum(task.unit == name for task in each.prompts(open_only=True))) for name, each in running.items() if name != unit],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isogenic.web.screens.markup import Child, Markup, h, join, raw
-from isogenic.web.screens.parts import logo
+from isogenic.web.screens.parts import ICON, logo
 
 __all__ = ["document", "inside", "password_page", "renewal_form", "sign_in_page"]
 
@@ -16,6 +16,7 @@ def document(title: str, *content: Child, body: str = "") -> str:
         "head",
         raw('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         h("title", title),
+        h("link", rel="icon", href=ICON),
         h("link", rel="stylesheet", href="/static/isogenic.css"),
         h("script", src="/static/isogenic.js", defer=True),
     )

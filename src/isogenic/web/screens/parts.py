@@ -14,6 +14,7 @@ from isogenic.web.messages import PhaseLine
 from isogenic.web.screens.markup import Child, Markup, h, join, raw
 
 __all__ = [
+    "ICON",
     "Nav",
     "count_of",
     "day_second",
@@ -57,6 +58,13 @@ LOGO = (
     '<svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true"><g fill="none" stroke="currentColor" stroke-width="2">'
     '<circle cx="12" cy="4.5" r="2.6"/><circle cx="5" cy="18" r="2.6"/><circle cx="19" cy="18" r="2.6"/>'
     '<path d="M10.8 6.9 6.2 15.6M13.2 6.9l4.6 8.7M7.8 18h8.4"/></g></svg>'
+)
+
+
+ICON = "data:image/svg+xml," + (
+    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%23262d31' stroke-width='2.4'%3E"
+    "%3Ccircle cx='12' cy='4.5' r='2.8'/%3E%3Ccircle cx='5' cy='18' r='2.8'/%3E%3Ccircle cx='19' cy='18' r='2.8'/%3E"
+    "%3Cpath d='M10.8 7 6.2 15.5M13.2 7l4.6 8.5M8 18h8'/%3E%3C/svg%3E"
 )
 
 

@@ -50,7 +50,8 @@ class Work:
     link_up: bool = True
     alarms: Sequence[str] = ()
     may_answer: bool = True
-    reached: Sequence[str] = ()  # transitions that wait for a person
+    samples: Sequence[str] = ()  # sampling points that running phases have reached
+    reached: Sequence[tuple[str, str]] = ()  # transitions that wait for a person, and why
     person: str = ""  # printed name of who is signed in
     others: Sequence[tuple[str, int]] = ()  # other units, and how many tasks wait there
 
@@ -75,6 +76,7 @@ def work_page(work: Work, person: Person, *, now: str, task: str) -> Markup:
     return h(
         "main.work",
         h("div.away", mark("stop", "The site does not answer."), " What you have typed stays here. Trying again …", role="alert", hidden=True),
+        h("div.refusal.stray", role="alert"),
         h("iso-work", work_part(work, task=task, now=now), src=f"/work/{work.unit}/part", data_now=now, data_me=person.id, data_task=task or None),
         sign_dialog(),
         decline_dialog(),
@@ -91,14 +93,21 @@ def work_part(work: Work, *, task: str, now: str) -> Markup:
     return join(
         _top(work),
         [h("div.notice.stop", mark("stop", each), role="alert") for each in work.alarms],
+        h("div.notice.stands", mark("warn", f"The batch is {work.state}.")) if work.batch and work.state not in ("running", "complete") else None,
+        [h("div.notice.sample", mark("warn", f"Take a sample: {each}")) for each in work.samples],
         [
-            h("button.row.second", h("b", f"Waits for you: {each}"), h("span", "let it go on …"), type="button", data_dialog="#commands")
-            for each in work.reached
+            h("button.row.second", h("b", _goes_on(work, place, why)), h("span", "let it go on …"), type="button", data_dialog="#commands")
+            for place, why in work.reached
         ],
         _card(work, chosen, now) if chosen else _nothing(work),
         _waiting(work, chosen),
         _done(work),
     )
+
+
+def _goes_on(work: Work, place: str, why: str) -> str:
+    title = next((each.title for each in work.phases if each.phase == place), place.replace("_", " "))
+    return f"Waits for you: {title}, {why}"
 
 
 def _top(work: Work) -> Markup:
@@ -302,11 +311,9 @@ def _nothing(work: Work) -> Markup:
         return h("section.card.calm", h("h2.ask", f"{work.unit} is free"), start if work.may_answer else None)
     running = next((each for each in work.phases if each.state == "running"), None)
     following = next((each for each in work.phases if each.state == "planned"), None)
-    abnormal = work.state not in ("running", "complete")
     return h(
         "section.card.calm",
-        h("h2.ask", "Nothing to do"),
-        h("p.limits", mark("warn", f"The batch is {work.state}.")) if abnormal else None,
+        h("h2.ask", "Nothing to do" if not work.reached else "The next step waits for you"),
         h("p", f"{running.title}, since ", day_time(running.started_at)) if running else None,
         h("p.note", f"Next: {following.title}") if following else None,
         h("p.note", "Batch record so far: ", record_links(work.batch)),
@@ -316,7 +323,15 @@ def _nothing(work: Work) -> Markup:
 def _waiting(work: Work, chosen: Asked | None) -> Markup | None:
     rest = [each for each in work.tasks if chosen is None or each.prompt != chosen.prompt]
     rows = [
-        h("button.row.second", h("b", _words(each.text)[0]), h("span", _how_it_stands(each)), type="button", data_pick=each.prompt) for each in rest
+        h(
+            "button.row.second",
+            h("b", _words(each.text)[0]),
+            h("span", _how_it_stands(each)),
+            type="button",
+            data_pick=each.prompt,
+            data_scannable="true" if each.kind == "scan" and not each.given and not each.after else None,
+        )
+        for each in rest
     ]
     rows += [
         h("a.row.button.second", h("b", unit), h("span", count_of(waiting, "task")), href=f"/work/{unit}") for unit, waiting in work.others if waiting

@@ -123,8 +123,10 @@
       ...Object.entries(now.rounds).flatMap(([place]) => [press(`Another round of ${plain(place)}`, `${base}/ways`, { place, again: true }), press(`No more of ${plain(place)}`, `${base}/ways`, { place, again: false })]),
     ] : [];
     const formula = now.parameters.filter((each) => each.adjustable).map((each) => {
-      const made = press(`${plain(each.name)}: ${each.value} ${each.unit}`, "", {});
-      Object.assign(made.dataset, { formula: `${base}/formula/${each.name}`, name: plain(each.name), was: `${each.value} ${each.unit}`, unit: each.unit, limits: each.low === null && each.high === null ? "" : `Limits ${each.low ?? ""} to ${each.high ?? ""} ${each.unit}` });
+      const said = (number) => Number(number.toPrecision(6)), is = `${said(each.value)} ${each.unit === "1" ? "" : each.unit}`.trim();
+      const { low, high } = each, limits = low === null && high === null ? "" : `Limits: ${high === null ? `at least ${said(low)}` : low === null ? `at most ${said(high)}` : `${said(low)} to ${said(high)}`} ${each.unit}`;
+      const made = press(`${plain(each.name)}: ${is}`, "", {});
+      Object.assign(made.dataset, { formula: `${base}/formula/${each.name}`, name: plain(each.name), was: is, unit: each.unit, limits });
       delete made.dataset.command;
       return made;
     });
@@ -134,14 +136,45 @@
   // ---- scan first: whatever is typed without a field goes to the scan field ----
   const scanField = () => one("dialog[open]") ? (one("#correct[open] input[name=answer]") === document.activeElement ? document.activeElement : null) : one("[data-scan]");
   let strokes = [];
-  const ready = () => { const field = scanField(); strokes = []; if (field && document.activeElement !== field) field.focus({ preventScroll: true }); };
+  const ready = () => { if (one("dialog[open]") || one("[data-scan]")) clear(one(".stray")); const field = scanField(); strokes = []; if (field && document.activeElement !== field) field.focus({ preventScroll: true }); };
   const byScanner = () => { // by the usual gap: a busy tablet is late with one or two
     const gaps = strokes.slice(1).map((each, at) => Math.abs(each - strokes[at])).sort((a, b) => a - b);
     return gaps.length > 2 && gaps[gaps.length >> 1] < WEDGE_MS && gaps[gaps.length - 1] < 10 * WEDGE_MS;
   };
+  // A scanner that types while another step is on top: the one step that waits for a label takes it.
+  let loose = "";
+  const astray = (event) => {
+    if (!work || one("dialog[open]") || event.target instanceof HTMLInputElement) return;
+    const group = event.ctrlKey && event.key === "]";
+    if (group || (event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey)) {
+      const now = performance.now();
+      if (!strokes.length || now - strokes[strokes.length - 1] > 10 * WEDGE_MS) { loose = ""; strokes = []; }
+      if (loose || group) event.preventDefault(); // a blank must not press the button that has the focus
+      loose += group ? LABEL_GS : event.key;
+      strokes.push(now);
+    } else if (event.key === "Enter" && loose.length > 3 && byScanner()) {
+      event.preventDefault(); // nor must the end of a scan
+      const read = loose;
+      loose = "";
+      strokes = [];
+      elsewhere(read);
+    }
+  };
+  const elsewhere = async (read) => {
+    const box = one(".stray"), waiting = all("[data-scannable]", work);
+    clear(box);
+    if (waiting.length !== 1) {
+      refuse(box, waiting.length ? { why: "more than one step waits for a label", possible: "choose the step first" } : { why: "no step here waits for a label now" }, "Not recorded");
+      return;
+    }
+    work.dataset.task = waiting[0].dataset.pick;
+    shown = "";
+    await look(true);
+    await give(read, "scanned");
+  };
   document.addEventListener("keydown", (event) => {
     const field = scanField();
-    if (!field) return;
+    if (!field) { astray(event); return; }
     const target = event.target;
     const elsewhere = !(target instanceof HTMLInputElement);
     if (elsewhere && event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) field.focus({ preventScroll: true });
@@ -161,6 +194,7 @@
     const box = one(".refusal", here);
     await alone(here, async () => {
       clear(box);
+      clear(one(".stray"));
       const body = { answer, entered };
       const signed = here.dataset.signed === "true";
       const said = await send(signed ? `${here.dataset.path}/look` : here.dataset.path, body);
