@@ -6,12 +6,12 @@ import itertools
 from collections import Counter
 from random import Random
 
-from chart_floor import FILLER, ChartFloor, part, phase, recipe
+from chart_floor import FILLER, VESSEL, ChartFloor, part, phase, recipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogenic.batches import engine
-from isogenic.batches.facts import BatchClosed, PhaseCompleted, PhaseStarted, StateChanged
+from isogenic.batches.facts import BatchClosed, PhaseCompleted, PhaseStarted, StateChanged, UnitReleased
 from isogenic.batches.states import Command, State
 from isogenic.recipes import charts
 from isogenic.recipes.charts import All, Chart, Choice, Name, OneOf, Repeat, Sequence, sequence
@@ -167,3 +167,29 @@ def test_what_holding_and_restarting_have_done_is_done_each_time(first, second, 
         assert completed["calm"] == completed["check"] == 0
     assert completed["wait"] == completed["calm"]  # each hold ran both to their end
     assert completed["wait"] <= changes.count(State.HELD)
+
+
+class Alone(ChartFloor):
+    """As at a site: only the units that the batch holds are seen."""
+
+    def seen(self):
+        return {unit: readings for unit, readings in super().seen().items() if unit in self.batch.holds()}
+
+
+def test_a_unit_whose_readings_decide_a_way_that_is_ahead_is_kept_until_it_is_decided():
+    second = {"unit": None, "role": "second"}
+    later = {"second": (part("warm", "do_warm", unit=FILLER, role="second"), part("cold", "do_cold", unit=FILLER, role="second"))}
+    parts = (part("first", "do_first"), part("warm", "do_warm", **second), part("cold", "do_cold", **second))
+    chart = "first; one(when temperature < 30.0 degC: cold, when temperature > 100.0 degC: warm)"
+    floor = Alone(recipe(*parts, chart=chart), later=later)
+    floor.values = {"temperature": 37.0}
+    for _ in range(6):
+        floor.scan()
+    assert floor.batch.holds() == (VESSEL,) and floor.of(UnitReleased) == []
+    floor.values = {"temperature": 20.0}
+    for _ in range(6):
+        floor.scan()
+        floor.give_units()
+    assert [each.unit for each in floor.of(UnitReleased)] == [VESSEL]
+    assert floor.batch.state is State.COMPLETE
+    assert floor.refolded() == floor.batch

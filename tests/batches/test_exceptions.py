@@ -6,7 +6,7 @@ import pytest
 from chart_floor import ChartFloor, part, phase, recipe
 
 from isogenic.batches import engine
-from isogenic.batches.facts import AlarmRaised, ExceptionBegan, ExceptionEnded, PhaseCompleted, PhaseStarted, RoundEnded
+from isogenic.batches.facts import AlarmRaised, ExceptionBegan, ExceptionEnded, PhaseCompleted, PhaseStarted, RoundEnded, SignalLost, SignalReturned
 from isogenic.batches.states import Command, State
 from isogenic.recipes.model import ControlException
 
@@ -126,3 +126,56 @@ def test_set_points_of_parallel_phases_add_up_and_the_newest_wins():
     floor.scan()
     floor.note(engine.command(floor.batch, Command.RESTART, why="x"))
     assert floor.batch.setpoints == {"BR-1.a_sp": 1.0, "BR-1.b_sp": 2.0}
+
+
+def noisy(floor: ChartFloor, *, scans: int, seconds: float = 1.0) -> None:
+    """A level that is beyond its limit at every second scan."""
+    for at in range(scans):
+        floor.values["level"] = 39.01 if at % 2 else 38.99
+        floor.scan(hours=seconds / 3600)
+
+
+def test_a_signal_that_flickers_about_its_limit_does_not_fill_the_ledger():
+    floor = floor_with("alarm")
+    noisy(floor, scans=4 * 3600)  # four hours at a scan a second
+    began, ended = len(floor.of(ExceptionBegan)), len(floor.of(ExceptionEnded))
+    assert 12 <= ended <= began <= 12 + 1 + 4  # a minute apart, then an hour
+    assert len(floor.of(AlarmRaised)) == began
+    assert floor.refolded() == floor.batch
+
+
+def test_after_somebody_has_looked_the_end_of_a_flicker_is_said_at_once_again():
+    floor = floor_with("alarm")
+    noisy(floor, scans=4 * 3600)
+    floor.note(engine.command(floor.batch, Command.HOLD, why="look at the probe"))
+    floor.values["level"] = 37.0
+    for _ in range(3):
+        floor.scan()
+    floor.note(engine.command(floor.batch, Command.RESTART, why="the probe is dry again"))
+    floor.scan()
+    before = len(floor.of(AlarmRaised))
+    floor.values["level"] = 40.0
+    floor.scan(hours=0.1)
+    floor.values["level"] = 37.0
+    floor.scan(hours=0.1)
+    floor.values["level"] = 40.0
+    floor.scan(hours=0.1)
+    assert len(floor.of(AlarmRaised)) == before + 2
+
+
+def test_what_has_to_last_is_said_to_come_again_and_again_where_it_flickers():
+    floor = floor_with("alarm", lasting_h=0.5)
+    noisy(floor, scans=2 * 3600)
+    said = [each.what for each in floor.of(AlarmRaised)]
+    assert set(said) == {"too_warm: level > 39.0 m again and again"}
+    assert len(said) <= 3
+
+
+def test_a_signal_with_a_loose_contact_does_not_fill_the_ledger():
+    floor = ChartFloor(recipe(part("work", "grow", phase("grow", needs=("level",), until="elapsed >= 9.0 h"))))
+    floor.values = {"level": 37.0}
+    for at in range(4 * 3600):
+        floor.bad = {"level"} if at % 2 else set()
+        floor.scan(hours=1 / 3600)
+    assert 12 <= len(floor.of(SignalReturned)) <= len(floor.of(SignalLost)) <= 12 + 1 + 4
+    assert floor.refolded() == floor.batch

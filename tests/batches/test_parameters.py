@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from chart_floor import ANA, FILLER, START, ChartFloor, part, phase, recipe
 
-from isogenic.batches import commands, engine
+from isogenic.batches import commands, engine, prompts
 from isogenic.batches.facts import FormulaChanged, ParameterEntered, PhaseStarted, PromptAsked, ResultNoted, SampleDue, SetpointsCommanded
 from isogenic.batches.states import State
 from isogenic.errors import NotAllowed, NotFound, NotValid
@@ -165,3 +166,66 @@ def test_time_that_is_waited_for_an_unknown_way_is_said_once():
     alarms = [fact.payload.what for fact in floor.facts if fact.kind == "batch.alarm_raised"]
     assert alarms == ["nobody can tell how to go on at work/choice_1: no way of it is known to be open"]
     assert floor.now - START == timedelta(hours=6)
+
+
+def entering() -> ChartFloor:
+    """A phase of four hours that asks for a temperature, which was entered as 38."""
+    asks = replace(GROW, enter=(ControlEntry("warm", "Which temperature?"),))
+    made = ChartFloor(recipe(part("work", "grow; after", asks), parameters=(WARM, LONG)))
+    made.scan()
+    made.note(engine.answer(made.batch, PromptId("IN-WARM-1"), "38", by=ANA))
+    made.scan()
+    assert made.batch.setpoints == {"BR-1.temperature_sp": 38.0}
+    return made
+
+
+def test_an_entry_that_is_corrected_reaches_the_equipment():
+    floor = entering()
+    floor.note(prompts.correct(floor.batch, PromptId("IN-WARM-1"), "36", why="a typing error", by=ANA, signs=signs))
+    floor.scan()
+    assert [(each.was, each.now) for each in floor.of(ParameterEntered)] == [(37.0, 38.0), (38.0, 36.0)]
+    assert floor.batch.setpoints == {"BR-1.temperature_sp": 36.0}
+    assert floor.refolded() == floor.batch
+
+
+def test_an_entry_that_is_taken_back_and_given_again_reaches_the_equipment():
+    floor = entering()
+    floor.note(prompts.withdraw(floor.batch, PromptId("IN-WARM-1"), why="wrong batch", by=ANA, signs=signs))
+    floor.scan()
+    assert floor.batch.setpoints == {"BR-1.temperature_sp": 38.0}
+    floor.note(engine.answer(floor.batch, PromptId("IN-WARM-1"), "36.5", by=ANA))
+    floor.scan()
+    assert floor.batch.setpoints == {"BR-1.temperature_sp": 36.5}
+
+
+def test_a_change_of_the_formula_after_an_entry_stays():
+    floor = entering()
+    floor.note(warm(floor, "35 degC"))
+    floor.scan()
+    floor.scan()
+    assert floor.batch.setpoints == {"BR-1.temperature_sp": 35.0}
+    assert len(floor.of(ParameterEntered)) == 1
+
+
+def test_an_entry_of_a_phase_that_is_over_is_not_put_right():
+    floor = entering()
+    while "grow" in floor.batch.active:
+        floor.scan()
+    with pytest.raises(NotAllowed, match="the process ran with the value that was entered"):
+        prompts.correct(floor.batch, PromptId("IN-WARM-1"), "36", why="a typing error", by=ANA, signs=signs)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("36.1234567", "36.1234567"), ("36.0", "36"), ("3.75e1", "37.5"), ("37.", "37"), ("36.999996", "36.999996")]
+)
+def test_every_digit_that_was_typed_is_kept(typed, kept):
+    floor = entering()
+    (said,) = prompts.correct(floor.batch, PromptId("IN-WARM-1"), typed, why="more digits", by=ANA, signs=signs)
+    assert said.answer == kept
+
+
+@pytest.mark.parametrize("typed", ["3_7", "٣٧", "0x25", "nan", "inf", "1e400", "37 37", "40.0000001"])
+def test_what_is_no_plain_number_within_the_limits_is_refused(typed):
+    floor = entering()
+    with pytest.raises(NotValid):
+        prompts.correct(floor.batch, PromptId("IN-WARM-1"), typed, why="x", by=ANA, signs=signs)

@@ -18,6 +18,7 @@ from isogenic.batches.states import Command, State
 from isogenic.checks import Note, Severity, stops
 from isogenic.clock import Moment
 from isogenic.ids import BatchId, LotId, RecipeId, SeededMint, SiteId, SponsorId, UnitId
+from isogenic.materials.clearance import LineLeft
 from isogenic.plant.documents import load_plant
 from isogenic.plant.model import SitePlant, Unit
 from isogenic.plant.readings import Frame, TagIndex
@@ -30,6 +31,7 @@ from isogenic.records.facts import Actor, Fact, FactRef, Payload, decode_fact, e
 from isogenic.records.notes import Signer
 from isogenic.sites.arbitration import arbitrate, check_nobody_waits_for_it
 from isogenic.sites.loop import Site, scan
+from isogenic.sites.materials import lines_due
 from isogenic.sites.state import SiteState, apply
 
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -88,7 +90,8 @@ class Floor:
         self.ledgers: dict[BatchId, list[bytes]] = {}
 
     def begin(self, batch: BatchId, unit: UnitId) -> None:
-        master = master_recipe(published(), plant=self.empty.plant)
+        (publication,) = self.empty.published.values()
+        master = master_recipe(publication, plant=self.empty.plant)
         control = derive_control(master, self.empty.plant.unit(unit), batch=batch, lot=LotId(f"LOT-{batch[-1]}"))
         self.note(engine.begin(control, sponsor=SponsorId("ASTER-BIO")), of=batch)
 
@@ -281,3 +284,18 @@ def test_a_recipe_whose_second_unit_nobody_has_is_not_started(units: tuple[UnitI
     assert control is None
     assert [note.check for note in stops(notes)] == ["check_every_role_has_a_unit"]
     assert "no unit can be the stirred_bioreactor main (BR-50: working_volume 900 to 900 L is needed" in stops(notes)[0].text
+
+
+def test_the_line_of_a_released_unit_is_left_while_the_batch_goes_on() -> None:
+    floor = Floor(ONE, TWO, general=GENERAL[: GENERAL.index("  - unit_procedure: clean")])
+    floor.begin(A, ONE)
+    while ONE in floor.state.batches[A].holds():
+        floor.note(lines_due(floor.state), of=A)
+        floor.scan()
+    assert floor.state.lines[ONE].taken_by == A
+    assert floor.state.running() == [floor.state.batches[A]]
+    due = lines_due(floor.state)
+    assert LineLeft(ONE, A) in due and not [each for each in due if isinstance(each, LineLeft) and each.unit != ONE]
+    floor.note(due, of=A)
+    assert floor.state.lines[ONE].taken_by is None
+    assert LineLeft(ONE, A) not in lines_due(floor.state)

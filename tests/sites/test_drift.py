@@ -21,7 +21,7 @@ from isogenic.plant.readings import Frame, Quality, TagIndex
 from isogenic.plant.settings import TEXT, SettingKind, SettingsReleased, expected_settings, read_text
 from isogenic.quality.deviations import DeviationOpened, Origin
 from isogenic.sim.world import document
-from isogenic.sites.drift import RAISES_MAX, DriftWatch, check_runs_what_is_released
+from isogenic.sites.drift import RAISES_MAX, DriftWatch, _Setpoints, check_runs_what_is_released
 from isogenic.sites.facts import BatchRefused
 from isogenic.sites.state import SiteState
 from isogenic.units import converter
@@ -242,6 +242,34 @@ def with_batch(state: SiteState, folder: Path) -> SiteState:
     asyncio.run(net.publish())
     batch = net.start_batch()
     return replace(state, batches={batch: net.nodes[LEEDS].state.batches[batch]})
+
+
+@pytest.mark.parametrize(
+    ("signal", "told", "panel", "drifts"),
+    [
+        ("temperature_sp", 36.6, 37.0, True),
+        ("ph_sp", 7.2, 7.0, True),
+        ("agitation_sp", 120.4, 120.0, False),  # a drive that holds whole numbers, as far as anybody can tell
+        ("agitation_sp", 120.4, 121.0, True),
+    ],
+)
+def test_a_set_point_that_was_never_shown_as_told_is_drift_unless_the_device_rounds(signal: str, told: float, panel: float, *, drifts: bool) -> None:
+    assert shown_wrong(signal, told, [panel] * 6) == drifts
+
+
+def test_a_device_that_has_shown_a_fraction_does_not_round() -> None:
+    assert shown_wrong("agitation_sp", 120.4, [120.4, 120.4, 120.0])
+
+
+def shown_wrong(signal: str, told: float, shown: list[float]) -> bool:
+    """Whether a set-point is found to differ once a device has shown these values, one at each poll."""
+    modules, at = Modules(seed=1), datetime.fromisoformat("2026-03-02T06:00:00+00:00")
+    tag, watch = f"{UNIT}.{signal}", _Setpoints(modules.plant, modules.index)
+    found: Mapping[str, tuple[float, float] | None] = {}
+    for value in shown:
+        modules.held[tag] = value
+        found = watch.look(modules.frame(at), {tag: told})
+    return found.get(tag) is not None
 
 
 # ---- modules that misbehave ----

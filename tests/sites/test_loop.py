@@ -6,15 +6,16 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from isogenic.authority.rules import Act
 from isogenic.authority.signatures import MEANINGS, sign
 from isogenic.batches.facts import BatchClosed, SetpointsCommanded, StateChanged
 from isogenic.batches.states import Command, State
-from isogenic.ids import BatchId, SeededMint
+from isogenic.ids import BatchId, SeededMint, UnitId
 from isogenic.monitoring.facts import MonitoringEnded, MonitoringStarted
-from isogenic.plant.readings import Frame, Quality, Reading
+from isogenic.plant.readings import Frame, Quality, Reading, TagIndex
 from isogenic.quality.deviations import DeviationOpened, Origin
 from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipePublished
 from isogenic.sim.world import reference_model
@@ -76,6 +77,24 @@ def test_the_watch_begins_with_the_first_monitored_phase_and_ends_after_the_last
     order = [kinds.index(each) for each in (("batch.phase_started", "growth"), ("monitoring.started", None), ("batch.phase_started", "production"))]
     assert order == sorted(order)
     assert kinds.index(("monitoring.ended", None)) > kinds.index(("batch.phase_completed", "production"))
+
+
+def test_the_unit_of_the_monitored_phase_is_judged_not_the_one_on_which_the_batch_was_started(tmp_path: Path) -> None:
+    net, batch = growing(tmp_path / "net")
+    node, second = net.nodes[LEEDS], UnitId("BR-51")
+    first, running, seen = UNITS[LEEDS], node.state.batches[batch], frame(net)
+    here = seen.unit(first)
+    index = TagIndex([f"{unit}.{name}" for unit in (first, second) for name in here])
+    bad, good = np.full(len(here), np.nan), np.array([reading.value for reading in here.values()])
+    quality = np.array([Quality.BAD] * len(here) + [Quality.GOOD] * len(here), dtype=np.uint8)
+    there = replace(node.state.plant.unit(first), id=second)
+    moved = replace(running, parts={name: replace(part, unit=second) for name, part in running.parts.items()})
+    plant = replace(node.state.plant, units={**node.state.plant.units, second: there})
+    state = replace(node.state, plant=plant, batches={batch: moved})
+    decided = scan(replace(node.site, state=state), Frame(seen.at, index, np.concatenate([bad, good]), quality), net.clock.now(), mint=SeededMint(1))
+    assert moved.monitored_unit == second
+    assert decided.judgements[batch].judged
+    assert decided.judgements[batch].t2 == scan(node.site, seen, net.clock.now(), mint=SeededMint(1)).judgements[batch].t2
 
 
 def test_readings_that_are_bad_are_not_judged_and_the_end_of_the_watch_counts_them(tmp_path: Path) -> None:

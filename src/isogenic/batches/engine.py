@@ -52,7 +52,7 @@ from isogenic.batches.facts import (
 from isogenic.batches.progress import Decision, Loop, Progress
 from isogenic.batches.prompts import ENTERED, answer, ask, open_prompts, overdue, prompt_id, questions
 from isogenic.batches.services import orders
-from isogenic.batches.state import UNKNOWN, ActivePhase, AsideKind, BatchState, apply, fold, hours, tag_of
+from isogenic.batches.state import UNKNOWN, ActivePhase, AsideKind, BatchState, Lost, apply, fold, hours, of_exception, tag_of
 from isogenic.batches.states import COMPLETES, FINAL, NEXT, Command, State, target
 from isogenic.batches.truth import Seen, holds, judged, known, value_of
 from isogenic.errors import NotAllowed
@@ -64,6 +64,8 @@ from isogenic.records.facts import Payload
 __all__ = ["BatchState", "Seen", "answer", "apply", "begin", "command", "open_prompts", "orders", "outputs", "step", "wants"]
 
 STEP_MAX = 100  # facts of one step; a recipe whose phases are all done at once goes on at the next scan
+SETTLED_H = 1.0 / 60.0  # the end of an exception or of a lost signal is not said sooner after its begin
+FLICKERS, FLICKERING_H = 12, 1.0  # what began so often in a run of a phase, and nobody looked, is said to have ended not sooner than this
 UNKNOWN_AFTER_H = 2.0  # that nobody can tell which way to go is said after so long
 _SAFE = frozenset({State.HOLDING, State.HELD, State.STOPPING, State.STOPPED, State.ABORTING, State.ABORTED})
 _ASIDE: Mapping[State, AsideKind] = {State.HOLDING: AsideKind.HOLD, State.RESTARTING: AsideKind.RESTART, State.RUNNING: AsideKind.EXCEPTION}
@@ -222,12 +224,18 @@ def _starts_due(state: BatchState, progress: Progress) -> Iterator[Payload]:
 
 
 def _releases_due(state: BatchState) -> Iterator[Payload]:
-    """A unit that nothing needs any more is free for others; what is left at the end is freed by the closing."""
+    """A unit that nothing needs any more is free for others; what is left at the end is freed by the closing.
+
+    The unit on which the batch was started is needed as long as a choice or a loop between unit procedures is ahead: its
+    readings decide that.
+    """
     roles = {part.name: part.role for part in state.control.unit_procedures}
     if state.procedure.done or len(set(roles.values())) == 1:
         return
     needed = {roles[name] for name in state.procedure.names()}
     needed |= {roles[aside.unit_procedure] for aside in state.asides}
+    if state.procedure.decides():
+        needed |= {role for role, held in state.units.items() if held.unit == state.unit}
     for role, held in state.units.items():
         if not held.released and role not in needed:
             yield UnitReleased(state.batch, role, held.unit)
@@ -295,7 +303,7 @@ def _entries_due(state: BatchState, active: ActivePhase, phase: ControlPhase) ->
     """A value that was entered is the parameter's from here on."""
     for entry in phase.enter:
         said = state.answers.get(prompt_id(state, phase.name, ENTERED + entry.parameter))
-        if said is not None and entry.parameter not in active.entered:
+        if said is not None and active.entered.get(entry.parameter) != float(said.answer):  # also one that was corrected
             unit = next(each.unit for each in state.control.parameters if each.name == entry.parameter)
             was, now = state.values[entry.parameter], float(said.answer)
             yield ParameterEntered(state.batch, phase.name, active.run, entry.parameter, was, now, unit, said.by)
@@ -307,7 +315,7 @@ def _signals_due(state: BatchState, active: ActivePhase, phase: ControlPhase, se
         lost, good = active.lost.get(signal), value_of(seen, signal) is not None
         if lost is None and not good:
             yield SignalLost(batch, phase.name, signal)
-        if lost is not None and good:
+        if lost is not None and good and _has_settled(active, signal, lost, now):
             yield SignalReturned(batch, phase.name, signal)
         if lost is not None and not good and not lost.alarmed and hours(lost.at, now) >= phase.lost_after_h:
             yield AlarmRaised(batch, phase.name, f"{signal} has not been good for {phase.lost_after_h:g} h", signal=signal, then=phase.lost_then)
@@ -324,11 +332,21 @@ def _exceptions_due(state: BatchState, active: ActivePhase, phase: ControlPhase,
         so, begun = judged(state, active, phase, rule.when, seen, now), active.exceptions.get(rule.name)
         if begun is None and so is True:
             yield ExceptionBegan(state.batch, phase.name, rule.name, rule.when)
-        if begun is not None and so is False:
+        if begun is not None and so is False and _has_settled(active, of_exception(rule.name), begun, now):
             yield ExceptionEnded(state.batch, phase.name, rule.name)
-        if begun is not None and not begun.alarmed and hours(begun.at, now) >= rule.lasting_h:
-            what = f"{rule.name}: {rule.when}" + (f" for {rule.lasting_h:g} h" if rule.lasting_h else "")
+        if begun is not None and so is not False and not begun.alarmed and hours(begun.at, now) >= rule.lasting_h:
+            lasted = "" if not rule.lasting_h else " again and again" if _flickers(active, of_exception(rule.name)) else f" for {rule.lasting_h:g} h"
+            what = f"{rule.name}: {rule.when}{lasted}"
             yield AlarmRaised(state.batch, phase.name, what, then=rule.then, about=f"exception {rule.name}")
+
+
+def _has_settled(active: ActivePhase, name: str, begun: Lost, now: datetime) -> bool:
+    """Whether the end of what began may be said: what comes and goes with every scan must not fill the ledger."""
+    return hours(begun.at, now) >= (FLICKERING_H if _flickers(active, name) else SETTLED_H)
+
+
+def _flickers(active: ActivePhase, name: str) -> bool:
+    return active.often.get(name, 0) > FLICKERS
 
 
 # --- ways through a chart -----------------------------------------------------------------------

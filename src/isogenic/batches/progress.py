@@ -104,6 +104,10 @@ class Progress:
         """Every name that may still be started or is running."""
         return frozenset(_names(self.left)) if self.left is not None else frozenset()
 
+    def decides(self) -> bool:
+        """Whether a choice or a loop is still to be decided."""
+        return self.left is not None and _decides(self.left)
+
     def started(self, name: str) -> Progress:
         """After a name was started."""
         return self._after(lambda node: Running(name) if node == Todo(name) else node, None)
@@ -257,6 +261,15 @@ def _names(node: Node) -> Iterator[str]:
             yield from _names(node.body)
             if node.inner is not None:
                 yield from _names(node.inner)
+
+
+def _decides(node: Node) -> bool:
+    match node:
+        case Chain():
+            return any(_decides(part) for part in node.parts)
+        case Beside():
+            return any(_decides(part) for part in node.branches)
+    return isinstance(node, Decision | Loop)
 
 
 def _moved(node: Node, by: timedelta) -> Node:

@@ -14,6 +14,7 @@ label is of (materials).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -57,6 +58,7 @@ ANSWER_MAX = 200  # characters
 WHY_MAX = 300
 SCAN_MAX = 400  # characters of a label
 _YES = frozenset({"yes", "y", "ok", "confirm", "confirmed", "true"})
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 WITNESS_CLAUSE = "21 CFR 211.101(d)"
 
 Signs = Callable[[str], Signature]  # signs a digest, as the person who acts
@@ -250,15 +252,15 @@ def _checked(asked: PromptAsked, text: str, state: BatchState) -> str:
         if text.lower() not in _YES:
             raise NotValid(what, why="it is to be confirmed", possible=f"yes; or {possible(state.state)}")
         return "confirmed"
-    try:
-        number = float(text.removesuffix(asked.unit).strip() if asked.unit else text)
-    except ValueError:
-        raise NotValid(what, why=f"it is not a number in {asked.unit or '1'}") from None
+    plain = text.removesuffix(asked.unit).strip() if asked.unit else text
+    if not _NUMBER.fullmatch(plain):
+        raise NotValid(what, why=f"it is not a number in {asked.unit or '1'}")
+    number = float(plain)
     low, high = asked.low, asked.high
     if not (low if low is not None else -1e300) <= number <= (high if high is not None else 1e300):
         limits = f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'} {asked.unit}".strip()
         raise NotValid(what, why=f"its limits are {limits}", possible=f"a number within them; or {possible(state.state)}")
-    return f"{number:g}"
+    return repr(number).removesuffix(".0")  # every digit: what is recorded and signed is what was typed
 
 
 # ---- the second person --------------------------------------------------------------------------------
@@ -316,6 +318,10 @@ def correct(
     if prompt in state.talk.given:
         raise NotAllowed(what, why="a correction of it waits for a witness", possible="witness it, or decline")
     old = state.talk.newest[prompt]
+    if _is_entry(state, asked) and not is_current(state, prompt):
+        raise NotAllowed(
+            what, why="its phase is over, and the process ran with the value that was entered", possible="change the formula, or tell quality"
+        )
     corrected = _checked(asked, text.strip(), state)
     if corrected == old.answer:
         raise NotValid(what, why=f"{corrected!r} is what it says already")
@@ -343,6 +349,12 @@ def is_current(state: BatchState, prompt: PromptId) -> bool:
     """Whether the phase that asked it runs."""
     active = state.active.get(state.asked[prompt].phase) if prompt in state.asked and state.state not in FINAL else None
     return active is not None and prompt.endswith(f"-{active.run}")
+
+
+def _is_entry(state: BatchState, asked: PromptAsked) -> bool:
+    """Whether its answer is the value of a parameter."""
+    phase = state.phases.get(asked.phase)
+    return phase is not None and any(prompt_id(state, asked.phase, ENTERED + each.parameter) == asked.prompt for each in phase.enter)
 
 
 def _reason(why: str, what: str) -> str:

@@ -84,6 +84,7 @@ __all__ = [
     "fold",
     "hours",
     "of_batch_alone",
+    "of_exception",
     "tag_of",
 ]
 
@@ -113,7 +114,8 @@ class ActivePhase:
     exceptions: Mapping[str, Lost] = field(default_factory=dict)  # those that are so now
     timed_out: bool = False
     due: tuple[Then, str] | None = None  # what an alarm asked for, and has not been done
-    entered: frozenset[str] = frozenset()  # parameters
+    entered: Mapping[str, float] = field(default_factory=dict)  # by parameter, as it was entered last
+    often: Mapping[str, int] = field(default_factory=dict)  # how often a signal was lost, or an exception began, since somebody looked
     sampled: frozenset[str] = frozenset()  # sampling points that were reached
 
     def elapsed_h(self, now: datetime) -> float:
@@ -266,6 +268,11 @@ class BatchState:
         """Whether a phase is running that is judged against the reference model."""
         return any(self.phases[name].monitored for name in self.active)
 
+    @property
+    def monitored_unit(self) -> UnitId:
+        """Where the monitored phase runs that began first; where the batch was started, while none does."""
+        return next((self.unit_of(name) for name in self.active if self.phases[name].monitored), self.unit)
+
     def elapsed_h(self, now: datetime) -> float:
         """Hours since the current phase began."""
         return hours(self.phase_since, now)
@@ -302,6 +309,11 @@ class BatchState:
 def hours(since: datetime | None, now: datetime) -> float:
     """From then to now, never below zero."""
     return 0.0 if since is None else max(0.0, (now - since).total_seconds() / 3600.0)
+
+
+def of_exception(name: str) -> str:
+    """An exception beside the signals of its phase."""
+    return f"exception {name}"
 
 
 def tag_of(unit: UnitId, signal: str) -> str:
@@ -455,7 +467,7 @@ def _state_changed(state: BatchState, fact: StateChanged, at: datetime) -> Batch
     state = replace(state, state=fact.state, active=active, due=None)
     match fact.state:
         case State.RUNNING:
-            active = {name: replace(each, running_since=at, timed_out=False) for name, each in state.active.items()}
+            active = {name: replace(each, running_since=at, timed_out=False, often={}) for name, each in state.active.items()}
             services = {tag: _anew(told, at) for tag, told in state.services.items()}
             return _ended_asides(replace(state, active=active, services=services), AsideKind.HOLD, AsideKind.RESTART)
         case State.HOLDING:
@@ -540,6 +552,10 @@ def _in_phase(state: BatchState, phase: str, change: Callable[[ActivePhase], Act
     return state if known is None else replaced(state, active={**state.active, phase: change(known)})
 
 
+def _begins(phase: ActivePhase, name: str, **changes: Any) -> ActivePhase:
+    return replaced(phase, often={**phase.often, name: phase.often.get(name, 0) + 1}, **changes)
+
+
 def _setpoints(state: BatchState, fact: SetpointsCommanded, at: datetime) -> BatchState:
     unit = state.unit_of(fact.phase)
     told = {tag_of(unit, signal): value for signal, value in fact.setpoints.items()}
@@ -603,7 +619,7 @@ def _with_values(state: BatchState, parts: Iterable[ControlUnitProcedure]) -> Ba
 
 
 def _entered(state: BatchState, fact: ParameterEntered, at: datetime) -> BatchState:
-    state = _in_phase(state, fact.phase, lambda phase: replaced(phase, entered=phase.entered | {fact.parameter}))
+    state = _in_phase(state, fact.phase, lambda phase: replaced(phase, entered={**phase.entered, fact.parameter: fact.now}))
     return _values_changed(state, fact.parameter, fact.now)
 
 
@@ -690,10 +706,12 @@ _FOLDS: Mapping[type, Callable[[BatchState, Any, datetime], BatchState]] = {
     SetpointsCommanded: _setpoints,
     DoseCommanded: _dose_commanded,
     DoseNotNeeded: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replaced(phase, window=fact.window)),
-    SignalLost: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replaced(phase, lost={**phase.lost, fact.signal: Lost(at)})),
+    SignalLost: lambda state, fact, at: _in_phase(
+        state, fact.phase, lambda phase: _begins(phase, fact.signal, lost={**phase.lost, fact.signal: Lost(at)})
+    ),
     SignalReturned: lambda state, fact, at: _in_phase(state, fact.phase, lambda phase: replaced(phase, lost=_without(phase.lost, fact.signal))),
     ExceptionBegan: lambda state, fact, at: _in_phase(
-        state, fact.phase, lambda phase: replaced(phase, exceptions={**phase.exceptions, fact.name: Lost(at)})
+        state, fact.phase, lambda phase: _begins(phase, of_exception(fact.name), exceptions={**phase.exceptions, fact.name: Lost(at)})
     ),
     ExceptionEnded: lambda state, fact, at: _in_phase(
         state, fact.phase, lambda phase: replaced(phase, exceptions=_without(phase.exceptions, fact.name))

@@ -49,6 +49,7 @@ __all__ = ["CONFIRM_POLLS", "RAISES_MAX", "DriftWatch", "check_runs_what_is_rele
 CONFIRM_POLLS = 3  # a device that takes set-points by command or message shows them a poll or two later
 RAISES_MAX = 12  # of one setting in an hour: a loose contact must not fill the ledger
 HOUR_S = 3600.0
+WHOLE_SPAN = 100.0  # a device that holds whole numbers only has at least so many of them: 1 of 14 would be no set-point of pH
 SHOWN_MAX = 200
 SHOWN_DIGITS = 1e-6  # what is shown has seven
 
@@ -213,6 +214,8 @@ class _Setpoints:
         self._tags = [signal.tag for signal in signals]
         self._columns = np.array([index.column[tag] for tag in self._tags], dtype=np.intp)
         self._slope, self._offset = _native(signals)
+        spans = np.array([signal.cls.high - signal.cls.low for signal in signals]) * np.abs(self._slope)
+        self._whole = spans >= WHOLE_SPAN  # may hold whole numbers only: until it has shown another one
         self._told: Mapping[str, float] = {}
         self._wanted = np.full(len(signals), np.nan)  # canonical, NaN where nothing was told
         self._pending = np.zeros(len(signals), dtype=np.int64)  # polls since it was told and not yet shown; 0: it was shown
@@ -229,7 +232,8 @@ class _Setpoints:
         wanted_native, found_native = self._wanted * self._slope + self._offset, found * self._slope + self._offset
         with np.errstate(invalid="ignore"):
             room = FLOAT32 * np.maximum(np.abs(wanted_native), np.abs(found_native))
-            same = (np.abs(wanted_native - found_native) <= room) | (found_native == np.round(wanted_native))  # some hold whole numbers
+            self._whole &= ~(good & (np.abs(found_native - np.round(found_native)) > room))
+            same = (np.abs(wanted_native - found_native) <= room) | (self._whole & (found_native == np.round(wanted_native)))
         known = good & np.isfinite(self._wanted)
         self._pending = np.where(known & same, 0, np.where(known & (self._pending > 0), self._pending + 1, self._pending))
         waiting = (self._pending > 0) & (self._pending <= CONFIRM_POLLS + 1)  # it counts this poll already

@@ -81,9 +81,9 @@ def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
         if ended := safe_completion(state, batch, now):  # noted, and then in force; the engine goes on with the next scan
             facts += ended
             continue
-        name, readings = batch.control.batch, seen.unit(batch.control.unit)
-        watched, judgement = watch(site, batch, readings, now.at, watches)
-        units = {unit: readings if unit == batch.unit else seen.unit(unit) for unit in batch.holds()}
+        name = batch.control.batch
+        watched, judgement = watch(site, batch, seen.unit(batch.monitored_unit), now.at, watches)
+        units = {unit: seen.unit(unit) for unit in batch.holds()}
         counted = counts(site, batch, units)
         stepped = step(batch, units, now.at, noted_before=len(watched) + len(counted))
         facts += [*watched, *counted, *stepped, *deviations(site, batch, judgement, stepped, now.at, mint)]
@@ -133,7 +133,7 @@ def answer_publications(state: SiteState) -> list[Payload]:
 def watch(
     site: Site, batch: BatchState, readings: Mapping[str, Reading], now: datetime, watches: dict[BatchId, Watch]
 ) -> tuple[list[Payload], Judgement | None]:
-    """Hold this scan's readings against the reference model, in the phases that the recipe has monitored; note the watch's begin and end."""
+    """Hold the readings of the unit of the monitored phase against the reference model; note the watch's begin and end."""
     name, hours = batch.control.batch, maturity_hours(batch, now)
     digest = site.state.watched.get(name)
     if hours is None:
@@ -145,7 +145,7 @@ def watch(
     if model is None:
         return [], None
     maturity = hours if model.maturity_unit == HOURS else _indicated(readings)
-    unit = site.state.plant.unit(batch.control.unit)
+    unit = site.state.plant.unit(batch.monitored_unit)
     values = monitored_values(model, unit, readings)
     watches[name], judgement = judge(model, watches.get(name) or model.watch(), maturity=maturity, values=values)
     return [] if digest else [MonitoringStarted(name, model.name, model.digest)], judgement
