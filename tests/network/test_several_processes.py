@@ -460,6 +460,7 @@ def test_what_a_promoted_standby_had_not_got_is_sent_again_by_the_sites(net: Sha
     net.lines[LEEDS].up, net.lines[LEEDS].desk = True, net.control.desk
     asyncio.run(net.carry())  # nothing new was noted: the link's return alone makes the site ask what is held
     assert held(net.control)[ledger.origin] == (ledger.size, ledger.root)
+    asyncio.run(net.scan())  # the line hears that its batch is over
     asyncio.run(make_ready(net, LotId("LOT-0002")))
     net.start_batch(lot=LotId("LOT-0002"))
     asyncio.run(net.carry())

@@ -147,6 +147,10 @@ WRONGS: dict[str, tuple[str, Callable[[], ReleaseCase]]] = {
     "the lot is released": ("check_lot_is_in_quarantine", lambda: case_of([*story(), (THEIRS, CONTROL, decided("released"))])),
     "the lot is rejected": ("check_lot_is_in_quarantine", lambda: case_of([*story(), (THEIRS, CONTROL, decided("rejected"))])),
     "the person has not the role": ("check_role_allows_the_act", lambda: case_of(story(), asked_by=PersonId("INES-DUARTE"))),
+    "an assembly of the lot was installed at another site too": (
+        "check_assemblies_were_used_once",
+        lambda: case_of(story(), assemblies={"BAG/1": 1, "BAG/2": 2}),
+    ),
     "the person is not on file": ("check_releasing_person_may", lambda: case_of(story(), asked_by=PersonId("NOBODY"))),
     "the person ran the batch": (
         "check_judge_did_not_run_the_batch",
@@ -186,6 +190,12 @@ def test_every_check_has_something_that_stops_it_or_only_warns():
     looked_at = {"check_alarms", "check_batch_was_monitored", "check_manifest_is_verified", "check_times_can_be_believed", "check_trail_was_reviewed"}
     stopping = {check for check, _ in WRONGS.values()} | looked_at
     assert {check.__name__ for check in CHECKS} <= stopping
+
+
+def test_assemblies_that_were_used_once_are_counted():
+    notes = release(case_of(story(), assemblies={"BAG/1": 1, "BAG/2": 1})).notes
+    (said,) = [note for note in notes if note.check == "check_assemblies_were_used_once"]
+    assert (said.severity, said.text) == ("good", "2 single-use assemblies, each installed once in the whole network")
 
 
 def test_gaps_in_the_readings_are_shown_and_do_not_stop():

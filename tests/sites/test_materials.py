@@ -18,8 +18,10 @@ from isogenic.materials.clearance import LineLeft, LineTaken
 from isogenic.materials.labels import LabelKind, label_text
 from isogenic.materials.receipts import ReceiptCommand, ReceiptState
 from isogenic.network import materials as decisions
+from isogenic.network.decisions import release_case
+from isogenic.quality.release import check_assemblies_were_used_once
 from isogenic.sites import materials, requests
-from small_network import ADA, GHENT, LEEDS, LOT, OPERATORS, PORTO, RECIPE, UNITS, Network, signer_of
+from small_network import ADA, GHENT, LEEDS, LOT, OPERATORS, PORTO, QUI, RECIPE, UNITS, Network, signer_of
 
 SECOND = LotId("LOT-0002")
 
@@ -113,6 +115,10 @@ def test_a_double_use_that_two_sites_could_not_know_of_is_seen_at_the_control_si
         asyncio.run(make_ready(net, lot, site))
         asyncio.run(net.carry(site))
     assert {key: {site for site, _ in uses} for key, uses in decisions.used_twice(net.control).items()} == {"BAG/1": {LEEDS, GHENT}}
+    net.start_batch(GHENT, lot=SECOND)
+    asyncio.run(net.carry(GHENT))
+    notes = check_assemblies_were_used_once(release_case(net.control, SECOND, asked_by=QUI))
+    assert [(each.severity, each.text.partition(":")[0]) for each in notes] == [("stop", "BAG/1 was installed more than once")]
 
 
 def test_a_lot_is_released_at_the_control_site_and_recalled_after_it_was_installed(net: Network) -> None:

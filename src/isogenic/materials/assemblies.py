@@ -8,7 +8,7 @@
 
 Installing notes a fact before anybody connects anything, and that fact is what makes the piece used; so a crash can waste an
 assembly, and can never use one twice. What an offline site cannot know is a use at another site since it last heard from the
-control site; the control site sees such a double use as soon as both have reported, and marks both lots.
+control site; the control site sees such a double use as soon as both have reported, and from then on releases neither lot (quality.release).
 
 Guarantees: pure; every check is a named function that gives notes, and cites its clause.
 Leaves to others: received lots (receipts), what is expected where (changeover), who asks (sites).

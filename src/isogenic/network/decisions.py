@@ -282,6 +282,7 @@ def release_case(node: ControlNode, lot: LotId, *, asked_by: PersonId) -> Releas
         witness=witness_of(node, record),
         blocks=frozenset(block.digest for block in record.blocks if _held(node, block.digest)),
         asked_by=asked_by,
+        assemblies=node.state.stocks.installed_for(lot, at=record.site),
     )
 
 

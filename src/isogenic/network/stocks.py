@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from isogenic.ids import SiteId
+from isogenic.ids import LotId, SiteId
 from isogenic.materials import lots, stock
 from isogenic.materials.assemblies import AssembliesUsed
 from isogenic.materials.changeover import ChangeoverApproved, ChangeoverPublished, ChangeoverSubmitted
@@ -38,6 +38,11 @@ class Stocks:
     def site(self, site: SiteId) -> Stock:
         """What a site holds."""
         return self.sites.get(site, Stock())
+
+    def installed_for(self, lot: LotId, *, at: SiteId) -> dict[str, int]:
+        """Each piece that stayed in its place for a site's lot, and how often any site has said that it installed it."""
+        placed = [each for (_, made), places in self.site(at).placed.items() if made == lot for each in places.values()]
+        return {each.piece: sum(len(stock.piece(each.piece).installed) for stock in self.sites.values()) for each in placed}
 
 
 def apply(stocks: Stocks, fact: Fact, *, site: SiteId | None, ours: bool, sponsor: bool) -> Stocks:

@@ -14,8 +14,8 @@ are written by the control site into its ledger for the site.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from isogenic.authority.gate import check_two_people_approved
@@ -140,6 +140,7 @@ class ReleaseCase:
     recipe: PublishedRecipe
     blocks: frozenset[str]  # digests of the blocks held here whose bytes hashed to that digest when they were read
     asked_by: PersonId
+    assemblies: Mapping[str, int] = field(default_factory=dict)  # each piece that was on the lot's units -> how often any site has installed it
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +284,20 @@ def check_counts_reconcile(case: ReleaseCase) -> list[Note]:
     if findings:
         good = f"a deviation about counts that do not reconcile was accepted: {'; '.join(findings)}"
     return _said("check_counts_reconcile", [] if looked_at else findings, good, owner=Role.QUALITY)
+
+
+def check_assemblies_were_used_once(case: ReleaseCase) -> list[Note]:
+    """No single-use assembly of the lot was installed a second time, at whichever site: what two sites without a link could not know.
+
+    Whose the other lot is, is not said (I7); it is stopped by the same check.
+    """
+    twice = [piece for piece, times in sorted(case.assemblies.items()) if times > 1]
+    wrong = [f"{piece} was installed more than once: a single-use assembly is used once (EU GMP Annex 1, single-use systems)" for piece in twice]
+    if not case.assemblies:
+        return []  # no stock was kept when it was made
+    count = len(case.assemblies)
+    good = f"{count} single-use assembl{'ies' if count != 1 else 'y'}, each installed once in the whole network"
+    return _said("check_assemblies_were_used_once", wrong, good, owner=Role.QUALITY)
 
 
 def check_every_prompt_is_answered(case: ReleaseCase) -> list[Note]:
@@ -463,6 +478,7 @@ CHECKS: tuple[Check, ...] = (
     check_readings_are_complete,
     check_batch_completed_normally,
     check_counts_reconcile,
+    check_assemblies_were_used_once,
     check_every_prompt_is_answered,
     check_alarms,
     check_times_can_be_believed,

@@ -18,8 +18,9 @@ from isogenic.batches.engine import BatchState, open_prompts
 from isogenic.batches.states import Command, State
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed
-from isogenic.ids import BatchId, DeviationId, LotId, PersonId, SampleId, SiteId
+from isogenic.ids import BatchId, DeviationId, LotId, PersonId, SampleId, SiteId, UnitId
 from isogenic.laboratory.results import ResultReported
+from isogenic.materials.clearance import Line
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
 from isogenic.network.revoking import revoke_site_key
@@ -31,6 +32,7 @@ from isogenic.quality.specifications import Specification
 from isogenic.recipes.model import Answer
 from isogenic.records.facts import Actor
 from isogenic.sim.authorising import next_step
+from isogenic.sim.changeovers import Crew, Step, next_line_step, next_matrix_step, next_stock_step
 from isogenic.sim.rehearsal.scene import ADA, ANA, BEN, NETWORK, PRODUCT, QUI, RECIPE, VERSION, file_text, lot_name, operator_of, recipe_text
 from isogenic.sim.world import person_signer
 from isogenic.sites import requests
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
 __all__ = ["People"]
 
 RELEASES_TRIED_MAX = 3  # of one lot while it cannot be released: each refusal is a fact
-ANSWERS = {Answer.TEXT: "LOT-4711", Answer.NUMBER: "96.5", Answer.CONFIRM: "yes"}
+STEPS_FOR_SITES = 3  # a network of many sites has as many more people
+MEDIUM = "LOT-4711"
+ANSWERS = {Answer.TEXT: MEDIUM, Answer.NUMBER: "96.5", Answer.CONFIRM: "yes"}
 
 
 def _actor(person: Person, act: Act) -> Actor:
@@ -68,7 +72,12 @@ class People:
     # ---- at the control site ----
 
     def prepare(self, node: ControlNode) -> None:
-        """The next missing step of the recipe's way to the sites."""
+        """The next missing steps of the recipe's way to the sites, and of what sites need beside: as many as a day has room for."""
+        for _ in range(self.dice.randrange(2, 8) * max(1, len(node.sites()) // STEPS_FOR_SITES)):
+            if not self._prepare(node):
+                return
+
+    def _prepare(self, node: ControlNode) -> bool:
         ada, ben = (decisions.directory(node).person(each) for each in (ADA, BEN))
         key = (RECIPE, VERSION)
         signed = {each.signature.meaning for each in node.state.approvals.get(key, ())}
@@ -83,7 +92,9 @@ class People:
                 approve_documents(node, person, self._key(person.id), recipe=RECIPE, version=VERSION, act=act)
             decisions.publish_recipe(node, ben, recipe=RECIPE, version=VERSION)
         else:
-            next_step(node, self._key, text=file_text(tuple(node.sites())))
+            matrix = next_matrix_step(node, self._key, author=ADA, approver=BEN)
+            return matrix or next_step(node, self._key, text=file_text(tuple(node.sites())))
+        return True
 
     def judge(self, node: ControlNode) -> None:
         """Dispose of deviations, release what can be released, reject what cannot; sometimes ask too early."""
@@ -133,7 +144,10 @@ class People:
         if node.state.directory is None:
             return
         operator = requests.person_here(node.state, operator_of(machine.site))
-        self._start(machine, node, operator)
+        crew = Crew(operator.id, ANA, BEN, self._key)
+        while step := next_stock_step(node.state, crew, lots=(MEDIUM,), mint=node.mint, now=node.clock.now().at):
+            node.note(step[0], actor=step[1])
+        self._start(machine, node, operator, crew)
         for batch in node.state.running():
             for asked in open_prompts(batch):
                 late = self.dice.randrange(24, 30) if self.dice.random() < self.late else self.dice.choice([0, 0, 1, 3])
@@ -142,7 +156,8 @@ class People:
                     node.note(answer, actor=_actor(operator, Act.ANSWER_PROMPT))
             self._command(node, operator, batch)
 
-    def _start(self, machine: SiteMachine, node: SiteNode, operator: Person) -> None:
+    def _start(self, machine: SiteMachine, node: SiteNode, operator: Person, crew: Crew) -> None:
+        """Make a free unit ready, and start a batch on it; now and then, try where a batch is, or where nobody has cleared the line."""
         if (RECIPE, VERSION) not in node.state.published:
             return
         for unit in machine.plant.units:
@@ -150,14 +165,23 @@ class People:
             if self.dice.random() > (0.002 if taken else 0.4):
                 continue
             lot = lot_name(machine.site, len(node.state.lots) + 1)
-            if lot in node.state.lots:
+            line = node.state.lines.get(unit, Line())
+            if lot in node.state.lots or (line.taken_by is not None and not taken):
+                continue  # its end is noted in the next scan
+            if line.last is not None and node.state.changeover is None:
                 continue
+            careless = line.last is not None and not taken and self.dice.random() < 0.05
+            while not careless and (step := self._ready(node, crew, unit, lot)):
+                node.note(step[0], actor=step[1])
             payloads, _ = requests.start_batch(
                 node.state, operator, recipe=RECIPE, version=VERSION, unit=unit, lot=lot, mint=node.mint, now=node.clock.now()
             )
             noted = node.note(payloads, actor=_actor(operator, Act.START_BATCH))
-            if taken:
-                assert isinstance(noted[0].payload, BatchRefused), "a batch was started on a unit that is taken"
+            if taken or (careless and line.following is None):
+                assert isinstance(noted[0].payload, BatchRefused), "a batch was started on a unit that is taken, or on a line that nobody cleared"
+
+    def _ready(self, node: SiteNode, crew: Crew, unit: UnitId, lot: LotId) -> Step | None:
+        return next_line_step(node.state, crew, unit=unit, lot=lot, recipe=RECIPE, version=VERSION, now=node.clock.now().at)
 
     def _command(self, node: SiteNode, operator: Person, batch: BatchState) -> None:
         wish: Command | None = None

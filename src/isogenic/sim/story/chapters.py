@@ -19,6 +19,7 @@ from isogenic.clock import text_of_time
 from isogenic.ids import PersonId
 from isogenic.records import codec
 from isogenic.sim.authorising import COMMITMENTS
+from isogenic.sim.story.lines import inoculum_lot, make_ready, medium_lot, publish_matrix
 from isogenic.sim.story.stage import BATCH_DAYS, FOUL_SITE, POLL_S, NotTold, Person, Site, Story, until
 from isogenic.sim.world import SITES, document
 
@@ -33,6 +34,7 @@ async def tell_recipe(story: Story) -> str:
     """Two people sign version 1; each site verifies it and derives its own."""
     text = document("mab-fb.general.yaml")
     ada, ben = await story.sign_in(PersonId("ADA"), story.screens), await story.sign_in(PersonId("BEN"), story.screens)
+    await publish_matrix(ada, ben)
     await ada.post("/api/recipes", {"text": text})
     path = f"/api/recipes/{RECIPE}/{VERSION}"
     await ada.post(f"{path}/signatures", {"act": "sign_recipe_as_author", **ada.signs("authored")})
@@ -86,13 +88,14 @@ async def authorise(story: Story, ben: Person) -> None:
 
 
 async def run_batch(story: Story, site: Site, progress: Progress, bar: TaskID) -> None:
-    """An operator starts a batch and answers what it asks, until it is over."""
+    """An operator makes the line ready, starts a batch and answers what it asks, until it is over."""
     operator = await story.sign_in(site.operator, site.api)
+    await make_ready(story, site, operator, recipe=RECIPE, version=VERSION)
     await operator.post("/api/batches", {"recipe": RECIPE, "version": VERSION, "unit": site.unit, "lot": site.lot})
-    answers = {"number": "96.5", "confirm": "yes", "text": f"{site.id[:2]}-MED-0417"}
+    answers = {"number": "96.5", "confirm": "yes", "text": medium_lot(site)}
     while not site.closed:
         for asked in await operator.get("/api/prompts"):
-            text = f"{site.id[:2]}-INO-0093" if "inoculum" in asked["prompt"].lower() else answers[asked["kind"]]
+            text = inoculum_lot(site) if "inoculum" in asked["prompt"].lower() else answers[asked["kind"]]
             text = answers["number"] if asked["kind"] == "number" else text
             with contextlib.suppress(NotTold):  # somebody at the tasks page was quicker
                 await operator.post(f"/api/batches/{asked['batch']}/prompts/{asked['prompt']}", {"answer": text})
