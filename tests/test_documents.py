@@ -79,6 +79,13 @@ def test_what_could_hurt_is_refused_before_it_is_built(body, why):
         read(body)
 
 
+@pytest.mark.parametrize("sign", ["\u202e", "\u2066", '"\\u202e"'])
+def test_signs_that_change_the_order_of_reading_are_refused(sign):
+    """What people see is what they sign."""
+    with pytest.raises(NotValid, match="changes the order in which text is shown"):
+        Document.read(f"isogenic: x/1\ntitle: {sign}\n", what="it", kind="isogenic: x/1")
+
+
 def test_a_document_of_another_kind_is_refused():
     with pytest.raises(NotValid, match="isogenic is 'plant/1'; possible now: begin with isogenic: test/1"):
         Document.read("isogenic: plant/1\n", what="test document", kind=KIND)

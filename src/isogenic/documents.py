@@ -32,11 +32,12 @@ from isogenic.errors import NotValid
 from isogenic.ids import Id
 from isogenic.units import Quantity, same_dimension
 
-__all__ = ["BYTES_MAX", "DEPTH_MAX", "NODES_MAX", "Complaint", "Document", "Node", "Plain", "Table", "Value"]
+__all__ = ["BYTES_MAX", "DEPTH_MAX", "NODES_MAX", "Complaint", "Document", "Node", "Plain", "Table", "Value", "complain_of_direction"]
 
 BYTES_MAX = 262_144  # a master recipe has about 10 kB; 256 KiB is read in seconds even on a small machine
 DEPTH_MAX = 16  # people stop reading at 6
 NODES_MAX = 20_000
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")  # embeddings, overrides and isolates
 COMPLAINTS_SHOWN = 40  # more do not fit a screen; the count of the rest is said
 SHOWN = 60  # characters of a wrong value that are repeated
 
@@ -411,7 +412,16 @@ def _text(text: str | bytes, what: str) -> str:
     # A record keeps texts in Unicode form C; a document in another form would get another digest on its way through a fact.
     if not unicodedata.is_normalized("NFC", text):
         raise NotValid(f"cannot read {what}", why="its text is not in Unicode normal form C", possible="save it composed (NFC)")
+    complain_of_direction(text, f"cannot read {what}")
     return text
+
+
+def complain_of_direction(text: str, what: str) -> None:
+    """Refuse signs that make people read another order than machines do: nobody could know what he signs (Unicode TR 36, 3.3)."""
+    found = _DIRECTION.search(text)
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        raise NotValid(what, why=f"line {line}: U+{ord(found[0]):04X} changes the order in which text is shown", possible="leave it out")
 
 
 def _compose(text: str, complaints: list[Complaint], what: str) -> Node | None:
@@ -477,6 +487,8 @@ def _node(event: Any, kind: str, *, count: int, depth: int) -> Node:
     text = event.value
     if not unicodedata.is_normalized("NFC", text) or any("\ud800" <= sign <= "\udfff" or (sign < " " and sign not in "\n\t") for sign in text):
         raise NotValid(f"line {line}: the text has signs that cannot be recorded")  # written as escapes, so `_text` did not see them
+    if _DIRECTION.search(text):
+        raise NotValid(f"line {line}: a sign changes the order in which text is shown")
     return Node(line, text=text, quoted=bool(event.style))
 
 

@@ -210,6 +210,16 @@ def test_a_parameter_that_only_decides_which_way_is_taken_reaches_every_role():
     assert [(each.role, each.reached) for each in found] == [(role, ("formula.turn.value: 5.0 mM -> 7.0 mM",)) for role in ("reactor", "second")]
 
 
+def test_a_parameter_that_is_only_waited_for_once_entered_reaches_its_role():
+    place = "until: elapsed > 3 h}\n"
+    entering = 'enter: [{parameter: wash_time, text: Time}], until: "answered and entered.wash_time > 1 h"}\n'
+    before = TWO_UNITS.replace('setpoints: {agitation_sp: "@stirring"}, until: elapsed >= @wash_time', "until: elapsed > 1 h")
+    before = before.replace(place, entering)
+    assert before.count("wash_time") == 3
+    found = affected(load_general(before), load_general(before.replace("high: 4 h", "high: 5 h")), [AT_LEEDS])
+    assert [(each.role, each.affected) for each in found] == [("reactor", False), ("second", True)]
+
+
 @pytest.mark.parametrize(
     ("pair", "told"),
     [

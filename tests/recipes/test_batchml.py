@@ -208,13 +208,39 @@ OUTSIDE = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]><MasterRecip
         (b"<ControlRecipe/>", "no MasterRecipe but 'ControlRecipe'"),
         (b"<MasterRecipe>" + b"<RecipeElement>" * 30 + b"</RecipeElement>" * 30 + b"</MasterRecipe>", "nested deeper than 24"),
         (b"<MasterRecipe>" + b"<Description/>" * 50_001 + b"</MasterRecipe>", "more than 50000 elements"),
+        (b"<MasterRecipe>" + b"<a/>" * 999_000 + b"</MasterRecipe>", "more than 50000 elements"),
+        (b"<a>" * 500_000, "more than 50000 elements"),
+        (b"<a>" * 90_000, "it is no XML"),
         (b" " * 4_000_001, "bytes are more than"),
+        (b'<!DOCTYPE x [<!ENTITY a "' + b"y" * 9_000 + b'">]><MasterRecipe x="' + b"&a;" * 9_000 + b'"/>', "it is no XML|document type"),
+        (b'<!DOCTYPE x [<!ENTITY % p SYSTEM "file:///etc/hostname"> %p;]><MasterRecipe/>', "document type or entities"),
+        (b"<?xml version='1.0' encoding='nosuch'?><MasterRecipe/>", "it is no XML"),
+        (b"<?xml version='1.0' encoding='utf-8'?><MasterRecipe><ID>\xff</ID></MasterRecipe>", "it is no XML"),
+        (b"<?xml version='1.0' encoding='utf-7'?><MasterRecipe/>+ADw-", "it is no XML"),
+        ("<MasterRecipe><Description>a\u202eb</Description></MasterRecipe>".encode(), "U\\+202E changes the order"),
         (b"<MasterRecipe><ID>" + b"x" * 20_001 + b"</ID></MasterRecipe>", "more than 20000 characters"),
     ],
 )
 def test_what_is_no_master_recipe_is_refused(data, why):
     with pytest.raises(NotValid, match=why):
         batchml.read(data)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1"])
+def test_a_file_is_read_in_the_encoding_that_it_names(encoding):
+    data = f"<?xml version='1.0' encoding='{encoding}'?><MasterRecipe><ID>Nährlösung</ID></MasterRecipe>".encode(encoding)
+    assert batchml.read(data)[0].said("ID") == "Nährlösung"
+
+
+def test_a_flood_of_attributes_is_listed_in_so_many_lines_and_no_more():
+    data = b"<MasterRecipe" + b"".join(b" a%d=''" % at for at in range(100_000)) + b"/>"
+    missed = batchml.read(data)[1]
+    assert (len(missed), missed[0], missed[-1]) == (201, "MasterRecipe@a0", "and 99800 more")
+
+
+def test_the_title_of_a_draft_is_one_line():
+    draft, _ = pages.import_batchml(b"<MasterRecipe><ID>A</ID><Description>One\n\n  and\ttwo</Description></MasterRecipe>")
+    assert plain(draft)["title"] == "One and two"
 
 
 def test_what_has_no_place_is_listed_with_its_path():
@@ -239,7 +265,7 @@ def test_what_pretends_to_be_ours_is_refused(said):
 
 TEXTS = st.sampled_from(
     ["", "S1", "S2", "T1", "Begin", "Phase", "StartParallel", "EndParallel", "StartLoop", "EndLoop", "StartBranch", "x", "1e9 m"]
-) | st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8)
+) | st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"), max_size=8)
 
 
 def _nodes(tag: str, depth: int) -> st.SearchStrategy[Node]:

@@ -116,3 +116,8 @@ def test_only_not_valid_comes_out_of_a_damaged_recipe(data):
 def test_only_not_valid_comes_out_of_any_bytes(text):
     with suppress(NotValid):
         load_general(text)
+
+
+def test_a_title_is_one_line():
+    with pytest.raises(NotValid, match="a title is one line"):
+        load_general(changed("title: Inoculate", '"title": "Inoculate\\nand go"'))

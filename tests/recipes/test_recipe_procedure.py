@@ -174,3 +174,19 @@ def test_no_question_takes_the_name_of_the_one_for_a_parameter(first):
     place = "      - operation: rest\n        phases:\n"
     with pytest.raises(NotValid, match="the name in_stirring is that of the question for stirring, in line"):
         load_general(TWO_UNITS.replace(place, place + (asked + entered if first == "ask" else entered + asked)))
+
+
+@pytest.mark.parametrize(
+    ("condition", "why"),
+    [
+        ("answer.cleer > 3", "no question cleer is asked; did you mean answer.clear?"),
+        ("answer.clear > 3", "question clear is answered by a confirm, not by a number"),
+        ("elapsed > 1 h and entered.stirring > 70 rpm", "no phase lets anybody enter stirring"),
+    ],
+)
+def test_a_condition_on_what_nobody_is_asked_for_is_refused(condition, why):
+    """It would never hold, and the batch would wait there for ever."""
+    for place in ("glucose < 5 mM", "viability > 90 %", "elapsed > 3 h"):
+        with pytest.raises(NotValid) as refused:
+            load_general(TWO_UNITS.replace(place, condition))
+        assert why in refused.value.why

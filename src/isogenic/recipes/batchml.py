@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from isogenic.documents import complain_of_direction
 from isogenic.errors import NotValid
 
 __all__ = ["COURTESY", "NAMESPACE", "Node", "read", "written"]
@@ -87,13 +88,15 @@ def read(data: bytes) -> tuple[Node, tuple[str, ...]]:
 
     if len(data) > BYTES_MAX:
         raise NotValid("cannot read the BatchML file", why=f"{len(data)} bytes are more than {BYTES_MAX}")
+    if data.count(b"<") > 2 * NODES_MAX:  # before a tree of them takes a hundred times their memory; a tag opens and closes
+        raise NotValid("cannot read the BatchML file", why=f"more than {NODES_MAX} elements")
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False, remove_comments=True, remove_pis=True
     )
     try:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError, LookupError) as trouble:
-        raise NotValid("cannot read the BatchML file", why=f"it is no XML: {str(trouble)[:120]}") from trouble
+        raise NotValid("cannot read the BatchML file", why=f"it is no XML: {' '.join(str(trouble).split())[:120]}") from trouble
     if root is None or root.getroottree().docinfo.doctype:
         raise NotValid("cannot read the BatchML file", why="it declares a document type or entities", possible="export it without")
     missed: list[str] = []
@@ -132,6 +135,7 @@ class _Reader:
                 self.missed.append(f"{here}/{_local(each)}")
             if len(text) > TEXT_MAX or any(sign < " " and sign not in "\n\t" for sign in text):
                 raise NotValid("cannot read the BatchML file", why=f"{here} holds more than {TEXT_MAX} characters, or signs that are no text")
+            complain_of_direction(text, f"cannot read {here} of the BatchML file")
             return Node(tag, text)
         if text:
             self.missed.append(f"{here}: the text {text[:40]!r}")

@@ -239,7 +239,7 @@ class _Importing:
             "recipe": _id(recipe.said("ID")) if not own else recipe.said("ID"),
             "version": self.version(recipe.said("Version")),
             "product": _id(recipe.said("Header", "ProductID")) if not own else recipe.said("Header", "ProductID"),
-            "title": (recipe.said("Description") or recipe.said("Header", "ProductName") or recipe.said("ID"))[:300],
+            "title": _title(recipe.said("Description") or recipe.said("Header", "ProductName") or recipe.said("ID")),
         }
         document |= self.equipment(recipe, own)
         document["formula"] = dict(map(self.parameter, recipe.one("Formula").all("Parameter")))
@@ -290,7 +290,7 @@ class _Importing:
         theirs = node.said("ID")
         name = theirs if re.fullmatch(r"[a-z][a-z0-9_]{0,29}", theirs) else _name(node.said("Description") or theirs, set(self.names.values()))
         self.names[theirs] = name
-        one: dict[str, Plain] = {"title": (node.said("Description") or theirs)[:300], "value": self.value(node.one("Value"), theirs)}
+        one: dict[str, Plain] = {"title": _title(node.said("Description") or theirs), "value": self.value(node.one("Value"), theirs)}
         for each in node.all("Parameter"):
             one[each.said("ID")[:60] or "unnamed"] = _read(self.value(each.one("Value"), theirs))
         if node.said("ScaleReference"):
@@ -331,7 +331,7 @@ class _Importing:
         if below:
             return {**table, **own, below: self.level(element, depth + 1)}
         if element.said("Description") or not own:
-            table["title"] = (element.said("Description") or name)[:300]
+            table["title"] = _title(element.said("Description") or name)
         parameters = {each.said("ID"): each for each in element.all("Parameter") if each.said("ID")}
         told = {name: self.value(each.one("Value"), name) for name, each in parameters.items() if each.all("Value")}
         if told:
@@ -514,6 +514,11 @@ def _name(text: str, taken: set[str]) -> str:
         at += 1
         found = f"{name[: NAME_MAX - len(str(at)) - 1].strip('_')}_{at}"
     return found
+
+
+def _title(text: str) -> str:
+    """One line of at most 300 characters."""
+    return " ".join(text.split())[:300]
 
 
 def _id(text: str) -> str:

@@ -26,6 +26,7 @@ from isogenic.recipes.blocks import write_out
 from isogenic.recipes.charts import Chart
 from isogenic.recipes.model import (
     MAIN,
+    Answer,
     Dose,
     DoseRule,
     Entry,
@@ -111,6 +112,8 @@ def _short(table: Table, key: str, *, default: str | None = None) -> str:
     text = table.text(key, default=default)
     if len(text) > TEXT_MAX:
         table.complain(key, f"{len(text)} characters are more than {TEXT_MAX}")
+    if key == "title" and len(text.splitlines()) > 1:
+        table.complain(key, "a title is one line")
     return text
 
 
@@ -198,6 +201,8 @@ class _Reader:
         self.document, self.formula = document, formula
         self.names: dict[str, int] = {}
         self.entered: dict[str, int] = {}  # parameters that a person enters
+        self.asked: dict[str, Answer] = {}  # questions, and how each is answered
+        self.told: list[tuple[Table, str, str]] = []  # where a condition waits for what a person says
         self.on(cls)
 
     def on(self, cls: EquipmentClass) -> None:
@@ -247,6 +252,8 @@ class _Reader:
                 self.document.complain(
                     self.names[ENTERED + parameter], f"the name {ENTERED}{parameter} is that of the question for {parameter}, in line {line}"
                 )
+        for table, key, said in self.told:
+            self.complain_of_what_nobody_says(table, key, said)
         if not 1 <= len(procedure.phases) <= PHASES_MAX:
             root.complain("procedure", f"it has {len(procedure.phases)} phases; 1 to {PHASES_MAX} can be run")
         return procedure
@@ -404,6 +411,17 @@ class _Reader:
             if conditions.COMPLETED in flags and service is None:
                 table.complain(key, "it waits for a service, and the phase runs none")
 
+    def complain_of_what_nobody_says(self, table: Table, key: str, said: str) -> None:
+        """A condition on an answer that nobody is asked for never holds. Results are named by the laboratory, which is not known here."""
+        kind, _, name = said.partition(".")
+        if kind == "entered" and name not in self.entered:
+            table.complain(key, f"no phase lets anybody enter {name}")
+        if kind == "answer" and name not in self.asked and name.removeprefix(ENTERED) not in self.entered:
+            near = get_close_matches(name, self.asked, n=1)
+            table.complain(key, f"no question {shown(name)} is asked" + (f"; did you mean answer.{near[0]}?" if near else ""))
+        if self.asked.get(name, Answer.NUMBER) is not Answer.NUMBER and kind == "answer":
+            table.complain(key, f"question {name} is answered by a {self.asked[name]}, not by a number")
+
     def time(self, table: Table, key: str, *, default: str | None = None) -> str:
         text = self.amount(table, key, unit="h", default=default)
         if text and not text.startswith("@") and table.has(key) and not table.quantity(key, like="h").value > 0:
@@ -443,6 +461,7 @@ class _Reader:
         parameters = {name: gives(parameter) for name, parameter in self.formula.items()}
         for wrong in conditions.check(condition, units=self.units, parameters=parameters):
             table.complain(key, wrong)
+        self.told += [(table, key, said) for said in conditions.told(condition)]
         if of_chart and (flags := conditions.flags(condition)):
             table.complain(key, f"{flags[0]} is said of a phase; a way through the procedure is chosen by signals, elapsed, answers and results")
         return text
@@ -482,7 +501,9 @@ class _Reader:
             name = _name(each, "prompt")
             self.once(name, each.line_of("prompt"))
             before = [known.name for known in found]
-            found.append(read_prompt(each, name, time=lambda inner, key, default: self.time(inner, key, default=default), before=before))
+            prompt = read_prompt(each, name, time=lambda inner, key, default: self.time(inner, key, default=default), before=before)
+            self.asked[name] = prompt.answer
+            found.append(prompt)
         if len(found) > PROMPTS_MAX:
             table.complain("ask", f"{len(found)} questions are more than {PROMPTS_MAX}")
         return tuple(found)

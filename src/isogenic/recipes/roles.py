@@ -18,7 +18,7 @@ from isogenic.recipes.model import Need, Parameter, SiteRecipe, UnitProcedure
 
 __all__ = ["Slice", "named_parameters", "slices"]
 
-_NAMED = re.compile(r"@([a-z][a-z0-9_]*)")
+_NAMED = re.compile(r"(?:@|\bentered\.)([a-z][a-z0-9_]*)")
 
 
 @dataclass(frozen=True, slots=True)
