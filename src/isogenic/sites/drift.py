@@ -91,6 +91,7 @@ class DriftWatch:
     _read: Mapping[str, str] | None = None
     _drifts: Mapping[str, DriftFound] | None = None
     _raises: dict[str, _Raises] = field(default_factory=dict)
+    _kept_back: bool = False  # something was not told, because it had been told so often
 
     def look(self, state: SiteState, frame: Frame, read: Mapping[str, str], told: Mapping[str, float], *, now: datetime, mint: Mint) -> list[Payload]:
         """What one poll finds.
@@ -115,8 +116,9 @@ class DriftWatch:
 
     def _of_equipment(self, state: SiteState, read: Mapping[str, str], now: datetime) -> list[Payload]:
         expected = self._expect(state.released_settings)
-        if read is self._read and state.drifts is self._drifts and not self._polls:  # nothing is new since the poll before
+        if read is self._read and state.drifts is self._drifts and not self._polls and not self._kept_back:  # nothing is new since the poll before
             return []
+        self._kept_back = False
         self._read, self._drifts = read, state.drifts
         self._polls = unreadable(self._polls, read, expected)
         digest = self._released.digest if self._released is not None else ""
@@ -126,9 +128,12 @@ class DriftWatch:
             if found is None:  # not known in this poll: what stood stands
                 continue
             if found == "":
-                if before is not None and self._may_raise(key, now):
+                if before is not None and self._may_end(key, now):
                     facts.append(DriftEnded(before.unit, each.module, each.name))
-            elif (before is None or before.released != each.released or _another(before.found, found, each)) and self._may_raise(key, now):
+            elif before is None:
+                self._count(key, now)
+                facts.append(DriftFound(each.unit_id, each.module, each.name, each.kind, each.released, found[:SHOWN_MAX], digest))
+            elif (before.released != each.released or _another(before.found, found, each)) and self._may_change(key, now):
                 facts.append(DriftFound(each.unit_id, each.module, each.name, each.kind, each.released, found[:SHOWN_MAX], digest))
         facts += [DriftEnded(old.unit, old.module, old.setting) for key, old in state.drifts.items() if key not in expected]
         return facts
@@ -148,12 +153,31 @@ class DriftWatch:
             self._expected, self._released, self._loaded = expected_settings(self.plant.settings(), released, unit_of=where.get), released, True
         return self._expected
 
-    def _may_raise(self, key: str, now: datetime) -> bool:
+    def _count(self, key: str, now: datetime) -> None:
+        """A difference where none stands is told always: what is kept back is its end, so it is never out of sight."""
+        self._told(key, now).count += 1
+
+    def _may_change(self, key: str, now: datetime) -> bool:
+        """Whether another difference may be told where one stands."""
+        return self._may(key, now, room=1)
+
+    def _may_end(self, key: str, now: datetime) -> bool:
+        """Whether an end may be told, which leaves room for the next difference."""
+        return self._may(key, now, room=2)
+
+    def _may(self, key: str, now: datetime, *, room: int) -> bool:
+        told = self._told(key, now)
+        if told.count + room > RAISES_MAX:
+            self._kept_back = True
+            return False
+        told.count += 1
+        return True
+
+    def _told(self, key: str, now: datetime) -> _Raises:
         told = self._raises.get(key)
         if told is None or not 0 <= (now - told.since).total_seconds() < HOUR_S:
             told = self._raises[key] = _Raises(now)
-        told.count += 1
-        return told.count <= RAISES_MAX
+        return told
 
     # ---- set-points ----
 
@@ -196,12 +220,18 @@ class DriftWatch:
         known = {deviation.evidence.get("leading", "") for deviation in state.deviations.get(name, ())}
         for key, drifted in now_wrong.items():
             before = marked.get(key)
-            if before == drifted or not (key in standing or self._may_raise(f"{name} {key}", now)):
+            if before == drifted or not (before is None or key in standing or self._may_change(f"{name} {key}", now)):
                 continue
+            if before is None and key not in standing:
+                self._count(f"{name} {key}", now)
             facts.append(drifted)
             if key not in known:
                 facts.append(_deviation(batch, drifted, state, now, mint))
-        ended = [each for key, each in marked.items() if key not in now_wrong and key not in unknown]
+        ended = [
+            each
+            for key, each in marked.items()
+            if key not in now_wrong and key not in unknown and (key in state.drifts or self._may_end(f"{name} {key}", now))
+        ]
         return facts + [BatchDriftEnded(name, unit, each.module, each.setting) for each in ended]
 
 
