@@ -36,7 +36,7 @@ from isogenic.quality.specifications import SpecificationPublished
 from isogenic.records.blocks import seal
 
 GOLDEN = Path(__file__).parent / "golden"
-HELD = (Held(OURS, 20, "ab" * 32, 20), Held(THEIRS, 2, "cd" * 32, 2, "C"))
+HELD = (Held(OURS, 20, "ab" * 32, 20), Held(THEIRS, 2, "cd" * 32, None, "C"))
 MARKUP = [
     '#panic("x")',
     "#import sys: inputs",

@@ -10,7 +10,7 @@ Leaves to others: what the facts say (quality), whether the signatures verify (`
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from isogenic.records.facts import Fact, fact_in_place
@@ -33,8 +33,11 @@ class Gathered:
     witnessed: int  # of so many, how many the other side has cosigned
 
 
-def gather(ledger: Ledger | Copy, *, names: Collection[str], kinds: Collection[str] = ()) -> Gathered:
-    """The facts that hold one of these names, or are of one of these kinds (size and root go by the names)."""
+def gather(ledger: Ledger | Copy, *, names: Collection[str], kinds: Collection[str] = (), about: Callable[[Fact], bool] | None = None) -> Gathered:
+    """The facts that hold one of these names, or are of one of these kinds (size and root go by the names).
+
+    With `about`, which is asked in the ledger's order, only those of them that it takes; size and root go by these.
+    """
     store, wanted = ledger.store, [each.encode() for each in names if each]
     also = [f'"kind":"{each}"'.encode() for each in kinds]
     found: list[Fact] = []
@@ -43,8 +46,10 @@ def gather(ledger: Ledger | Copy, *, names: Collection[str], kinds: Collection[s
         for position, body in enumerate(bodies, start):
             named = any(each in body for each in wanted)
             if named or any(each in body for each in also):
-                found.append(fact_in_place(body, ledger=ledger.origin, position=position))
-                last = position + 1 if named else last
+                fact = fact_in_place(body, ledger=ledger.origin, position=position)
+                if about is None or about(fact):
+                    found.append(fact)
+                    last = position + 1 if named or about is not None else last
         start += len(bodies)
     frontier = Frontier()
     while frontier.size < last:

@@ -3,7 +3,8 @@
 Guarantees: the same facts give the same record (I8); every fact that names the batch is one
 line of it, whatever its kind and order; nothing here fails on a fact that does not fit.
 Leaves to others: which facts are given: the site's ledger for the sponsor and the control
-site's ledger for the site, each in its own order, the site's first.
+site's ledger for the site, each in its own order, the site's first; of the site's house what is
+about the line and its modules while the batch was on it.
 
 What comes only with the control site's ledger: names of people, approvals of the recipe,
 specification, dispositions and the decision on the lot.
@@ -43,7 +44,7 @@ from isogenic.errors import NotFound, Refusal
 from isogenic.ids import BatchId, LotId, UnitId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
 from isogenic.materials.assemblies import AssemblyInstalled
-from isogenic.materials.clearance import LineAssigned, LineLeft, LineStepDone
+from isogenic.materials.clearance import LineAssigned, LineLeft, LineStepDone, LineTaken
 from isogenic.materials.lots import MaterialUsed
 from isogenic.quality.deviations import Deviation, DeviationDisposed, DeviationOpened
 from isogenic.quality.executed.model import (
@@ -70,10 +71,11 @@ from isogenic.records.facts import Fact
 from isogenic.records.gaps import ReadingsGap
 from isogenic.records.signatures import Signature
 
-__all__ = ["executed_record"]
+__all__ = ["executed_record", "unit_of"]
 
 NODE = "node"  # the role of a node that acts by itself
 LATE_H = 8.0  # a question that waited longer than a shift was answered late
+EQUIPMENT = ("sites.module_lost", "sites.module_restored", "sites.setpoint_refused")  # of the house: whoever is on the unit is told
 SIGNATURE_DEPTH = 3  # levels of a fact in which a signature may stand
 
 
@@ -103,6 +105,15 @@ class _Running:
     lines: list[Line] = field(default_factory=list)
 
 
+def unit_of(payload: Any) -> UnitId | None:
+    """The unit that a fact of the site's house is about; a set-point's tag begins with it."""
+    named = getattr(payload, "unit", None) or str(getattr(payload, "tag", "")).partition(".")[0]
+    try:
+        return UnitId(named)
+    except Refusal:
+        return None
+
+
 class _Reading:
     """Facts as they come, and what they have added up to so far."""
 
@@ -128,6 +139,8 @@ class _Reading:
         self.serials = Serials()
         self.counted: Line | None = None
         self.changeovers: set[tuple[UnitId, int]] = set()
+        self.equipment: list[Line] = []  # what modules did meanwhile
+        self.on: set[UnitId] = set()  # by the house: units that the batch has taken and not left
         self.procedures: dict[str, ControlUnitProcedure] = {}  # as resolved for their units, by name
         self.service_of: dict[tuple[str, str], int] = {}  # unit and service -> the step that ordered it last
         self.recipes: dict[tuple[str, int], list[SignedLine]] = {}
@@ -169,7 +182,13 @@ class _Reading:
         if isinstance(payload, LineStepDone):
             return (payload.unit, payload.change) in self.changeovers
         if isinstance(payload, LineLeft):
+            self.on -= {payload.unit} if payload.left_by == self.batch else set()
             return payload.left_by == self.batch
+        if isinstance(payload, LineTaken) and payload.taken_by == self.batch:
+            self.on.add(payload.unit)
+            return True
+        if fact.kind in EQUIPMENT:
+            return unit_of(payload) in self.on
         named, lot = batch_of(fact), getattr(payload, "lot", None)
         ours = named == self.batch or (not named and isinstance(lot, LotId) and lot == self.started[0].lot)
         if ours and isinstance(payload, LineAssigned):
@@ -187,6 +206,9 @@ class _Reading:
         tables = _TABLES.get(type(fact.payload))
         if tables is not None:
             line = tables(self, fact.payload, line) or line
+        if fact.kind in EQUIPMENT:
+            self.equipment.append(line)
+            return
         if line.part in _OF_A_STEP and line.step is None and self.steps:
             line = replace(line, step=self._step_of(fact.payload))
         if line.step is not None:
@@ -411,8 +433,19 @@ class _Reading:
             results.append(Result(reported, line.by, line.at, line.where, judged))
             if judged is not None and judged.verdict is Verdict.FAIL:
                 failing[line.where] = f"{judged.attribute.title} {judged.shown()}, limit {judged.attribute.limits()}"
-        lines = [replace(each, text=failing[each.where], exception=Exceptional.LIMIT) if each.where in failing else each for each in self.lines]
+        told = self._in_time()
+        lines = [replace(each, text=failing[each.where], exception=Exceptional.LIMIT) if each.where in failing else each for each in told]
         return lines, results
+
+    def _in_time(self) -> list[Line]:
+        """The lines in order; what modules did, which the house tells, among those of the batch by the clock of the site that wrote both."""
+        told: list[Line] = []
+        apart = sorted(self.equipment, key=lambda line: line.at)
+        for each in self.lines:
+            while apart and each.where[0].isdigit() and apart[0].at < each.at:
+                told.append(apart.pop(0))
+            told.append(each)
+        return [*told, *apart]
 
     def _not_reconciled(self) -> Iterator[Line]:
         """What the counts do not account for, once the batch is over: until then there is always something under way."""

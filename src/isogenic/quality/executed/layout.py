@@ -521,7 +521,7 @@ def _completeness(record: ExecutedRecord) -> Iterator[Block]:
                 ("Name", cell(each.ledger, Tone.MONO)),
                 ("Facts", cell(f"{each.size}, up to the last that is about this batch")),
                 ("Root", cell(each.root, Tone.MONO)),
-                *(() if each.mark else (("Witnessed", _witnessed(record, each.witnessed)),)),
+                *(() if each.witnessed is None else (("Witnessed", _witnessed(record, each.witnessed)),)),
             )
         )
     if not record.held:

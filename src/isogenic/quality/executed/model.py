@@ -212,7 +212,7 @@ class SignedLine:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A ledger up to the last fact about the batch: how many facts, their root, how many of them witnessed.
+    """A ledger up to the last fact about the batch: how many facts, their root, how many of them witnessed (of the site's own).
 
     `mark`: the letter that stands before its positions; empty: the site's own.
     """
@@ -220,7 +220,7 @@ class Held:
     ledger: str
     size: int
     root: str
-    witnessed: int
+    witnessed: int | None
     mark: str = ""
 
 

@@ -199,6 +199,9 @@ SAYS: Mapping[str, Callable[[Any], Said]] = {
     "materials.line_step_done": _line_step,
     "materials.line_taken": lambda f: Said(f"{f.unit} taken by {f.taken_by} for {f.lot}", Part.LINE),
     "materials.line_left": lambda f: Said(f"{f.unit} left by {f.left_by}", Part.LINE),
+    "sites.module_lost": lambda f: Said(f"{f.module} of {f.unit} does not answer: {f.why}", Part.BATCH, Exceptional.SIGNAL),
+    "sites.module_restored": lambda f: Said(f"{f.module} of {f.unit} answers again", Part.BATCH),
+    "sites.setpoint_refused": lambda f: Said(f"{f.tag} was not taken: {f.why}", Part.BATCH, Exceptional.REFUSED),
     "network.claim_refused": lambda f: Said(
         f"{f.site} claimed it a second time in {f.ledger}: it stays with {f.held_by}", Part.DECISION, Exceptional.RECORD
     ),
