@@ -17,6 +17,7 @@ from isogenic.materials.assemblies import (
     AssemblyOpened,
     AssemblyRemoved,
     IntegrityTested,
+    Piece,
     Position,
     check_assemblies_are_installed,
     check_installation,
@@ -119,11 +120,15 @@ def test_stock_of_another_sponsor_product_or_patient_is_refused():
 
 
 def test_every_position_needs_its_assembly_and_what_was_good_must_be_good_at_the_start():
-    def against(placed, state):
-        return [note.text for note in stops(check_assemblies_are_installed((VESSEL,), placed, dict.fromkeys(placed, state), planned=planned()))]
+    def against(placed, state, *tests):
+        pieces = dict.fromkeys(placed, Piece(tests=tests))
+        notes = check_assemblies_are_installed((VESSEL,), placed, dict.fromkeys(placed, state), planned=planned(), pieces=pieces)
+        return [note.text for note in stops(notes)]
 
     assert against({}, ReceiptState.RELEASED) == ["nothing is installed in Vessel bag of BR-50 for LOT-0001"]
     assert against({"vessel": received()}, ReceiptState.RELEASED) == []
+    leaks = IntegrityTested(KEY, SPONSOR, "pressure decay", False, "LT-42", LEA)  # tested after it was installed
+    assert against({"vessel": received()}, ReceiptState.RELEASED, leaks) == ["vessel: its integrity test by pressure decay failed, record LT-42"]
     assert against({"vessel": received()}, ReceiptState.RECALLED) == [
         "vessel: RCV-1 (Alder Single Use lot A-17) is recalled, not released for use (21 CFR 211.84(a))"
     ]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from isogenic.batches.progress import begun
 from isogenic.ids import UnitId
 from isogenic.network import decisions
 from isogenic.network.control import ControlNode
@@ -172,7 +173,12 @@ class ForgettingNode(SiteNode):
 
     def start(self) -> None:
         super().start()
-        kept = {name: batch if batch.closed else replace(batch, phase=-1, in_phase=False) for name, batch in self.state.batches.items()}
+        kept = {
+            name: batch
+            if batch.closed
+            else replace(batch, charts={each: begun(batch.parts[each].chart, batch.at, owner=each) for each in batch.charts}, active={})
+            for name, batch in self.state.batches.items()
+        }
         self.site = replace(self.site, state=replace(self.state, batches=kept))
 
 

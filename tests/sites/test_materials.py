@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from clear_lines import BEN, CHECKLIST, MATRIX, NAME, assign, clear, install, ma
 from isogenic.authority.rules import Act
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound, NotValid
-from isogenic.ids import LotId
+from isogenic.ids import IdentityCode, LotId, SeededMint, UnitId
 from isogenic.materials.assemblies import AssemblyInstalled
 from isogenic.materials.clearance import LineLeft, LineTaken
-from isogenic.materials.labels import LabelKind, label_text
+from isogenic.materials.labels import Expects, LabelKind, label_text, read_label
 from isogenic.materials.receipts import ReceiptCommand, ReceiptState
 from isogenic.network import materials as decisions
 from isogenic.network.decisions import release_case
@@ -165,6 +166,49 @@ def test_an_operator_releases_nothing_and_a_typed_lot_must_have_been_received(ne
     for typed, why in (("MED-9999", "nothing was received here as 'MED-9999'"),):
         with pytest.raises(NotAllowed, match=why):
             requests.answer_prompt(net.nodes[LEEDS].state, lea, batch=batch, prompt=prompt, answer=typed, now=net.clock.at)
+
+
+def test_a_test_that_failed_after_installing_and_a_planned_end_that_has_passed_stop_the_start(net: Network) -> None:
+    asyncio.run(make_ready(net, LOT))
+    node, person = net.nodes[LEEDS], requests.person_here(net.nodes[LEEDS].state, OPERATORS[LEEDS])
+    net.clock.advance(60)
+    passed = replace(node.state.lines[UNITS[LEEDS]].planned, until=net.clock.at)  # type: ignore[type-var]
+    line = replace(node.state.lines[UNITS[LEEDS]], planned=passed)
+    (note_of_end,) = materials.check_planned_end_is_ahead(line, now=net.clock.at)
+    assert note_of_end.text.startswith("the planned end of LOT-0001")
+    assert against(net) == []
+    scanned = label_text(LabelKind.ASSEMBLY, "1", item="BAG")
+    said = materials.record_integrity(node.state, person, scanned=scanned, method="pressure decay", passed=False, evidence="LT-42")
+    note(net, LEEDS, person.id, said)
+    assert "vessel: its integrity test by pressure decay failed, record LT-42" in against(net)
+
+
+def test_a_line_is_made_ready_for_a_running_batch_that_needs_another_unit(net: Network) -> None:
+    asyncio.run(make_ready(net, LOT))
+    batch, node = net.start_batch(), net.nodes[LEEDS]
+    state, now = node.state, net.clock.at
+    first = state.plant.unit(UNITS[LEEDS])
+    other = replace(first, id=UnitId("BR-51"))
+    state = replace(state, plant=replace(state.plant, units={**state.plant.units, other.id: other}))
+    person = requests.person_here(state, OPERATORS[LEEDS])
+    said = {"unit": other.id, "recipe": RECIPE, "version": 1, "lot": LOT, "until": now + timedelta(days=20), "now": now}
+    with pytest.raises(NotValid, match="needs no other stirred_bioreactor"):
+        materials.assign_line(state, person, **said)
+    running = state.batches[batch]
+    (part,) = running.control.unit_procedures
+    control = replace(running.control, unit_procedures=(part, replace(part, name="second", role="second", unit=None)))
+    state = replace(state, batches={batch: replace(running, control=control)})
+    assert [each.lot for each in materials.assign_line(state, person, **said)] == [LOT]
+    with pytest.raises(NotValid, match="yields that lot already"):
+        materials.assign_line(state, person, **(said | {"patient": SeededMint("anne").fresh(IdentityCode)}))
+
+
+def test_a_used_piece_is_no_material(net: Network) -> None:
+    asyncio.run(make_ready(net, LOT))
+    batch, node = net.start_batch(), net.nodes[LEEDS]
+    label = read_label(label_text(LabelKind.ASSEMBLY, "1", item="BAG"))
+    found = materials.check_material_scan(node.state, node.state.batches[batch], label, Expects.MATERIAL, material="", now=net.clock.at)
+    assert [each.text for each in found] == ["BAG/1 was installed on BR-50 for LOT-0001: a single-use assembly is used once"]
 
 
 def test_wrong_labels_are_refused_before_anything_is_noted(net: Network) -> None:

@@ -196,10 +196,16 @@ def check_is_sterile(received: MaterialReceived, piece: Piece, position: Positio
     return _verdict("check_is_sterile", wrong, good)
 
 
-def check_integrity(piece: Piece, position: Position) -> list[Note]:
-    """No test of it failed, and where the position asks for one, one passed."""
+def check_no_test_failed(piece: Piece) -> list[Note]:
+    """No test of its integrity failed, before it was installed or after."""
     failed = [test for test in piece.tests if not test.passed]
     wrong = [f"its integrity test by {test.method} failed, record {test.evidence[:40]}" for test in failed]
+    return _verdict("check_no_test_failed", wrong, "no test of its integrity failed")
+
+
+def check_integrity(piece: Piece, position: Position) -> list[Note]:
+    """No test of it failed, and where the position asks for one, one passed."""
+    wrong = [note.text for note in check_no_test_failed(piece) if note.severity is Severity.STOP]
     if position.integrity and not piece.tests:
         wrong.append(f"its integrity was not tested, and {position.title} asks for it (EU GMP Annex 1, single-use systems)")
     return _verdict("check_integrity", wrong, "no test of its integrity failed")
@@ -250,7 +256,12 @@ def check_installation(
 
 
 def check_assemblies_are_installed(
-    positions: Collection[Position], placed: Mapping[str, MaterialReceived], states: Mapping[str, ReceiptState], *, planned: Planned
+    positions: Collection[Position],
+    placed: Mapping[str, MaterialReceived],
+    states: Mapping[str, ReceiptState],
+    *,
+    planned: Planned,
+    pieces: Mapping[str, Piece],
 ) -> list[Note]:
     """Every position has its assembly, installed for this lot, and what was true when it was installed is true now."""
     wrong = [f"nothing is installed in {each.title} of {planned.unit} for {planned.lot}" for each in positions if each.name not in placed]
@@ -258,6 +269,7 @@ def check_assemblies_are_installed(
         notes = [
             *check_lot_is_released(received, states[name]),
             *check_is_not_expired(received, until=planned.until),
+            *check_no_test_failed(pieces[name]),
             *check_is_meant_for(received, planned),
         ]
         wrong += [f"{name}: {note.text}" for note in notes if note.severity is Severity.STOP]

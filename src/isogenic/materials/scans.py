@@ -14,7 +14,7 @@ from datetime import datetime
 
 from isogenic.checks import Note, Severity, stops
 from isogenic.ids import BatchId, IdentityCode, LotId, ReceiptId, SampleId
-from isogenic.materials.assemblies import Planned, check_is_meant_for, check_is_not_expired, check_lot_is_released
+from isogenic.materials.assemblies import Planned, check_is_meant_for, check_is_not_expired, check_lot_is_released, used_digest
 from isogenic.materials.labels import Expects, Label, LabelKind
 from isogenic.materials.receipts import MaterialReceived, ReceiptState, piece_key, supplier_key, words_of
 from isogenic.materials.stock import Stock
@@ -93,12 +93,21 @@ def _material(label: Label, wanted: Scanned, stock: Stock, now: datetime) -> lis
     notes = []
     if wanted.items and received.item not in wanted.items:
         notes.append(_stop(f"this is {words_of(received)}; what was asked for is {' or '.join(wanted.items)}"))
+    if label.kind is LabelKind.ASSEMBLY:
+        notes += _used_piece(piece_key(label.item, label.serial), stock)
     return [
         *notes,
         *check_lot_is_released(received, stock.state(received.receipt, now=now)),
         *check_is_not_expired(received, until=now, on_label=label.expires),
         *check_is_meant_for(received, wanted.planned),
     ]
+
+
+def _used_piece(key: str, stock: Stock) -> list[Note]:
+    """A piece is used once: one that was installed anywhere is no material any more."""
+    where = [f"on {each.unit} for {each.lot}" for each in stock.piece(key).installed]
+    where += ["at another site"] if used_digest(key) in stock.elsewhere else []
+    return [_stop(f"{key} was installed {each}: a single-use assembly is used once") for each in where]
 
 
 def _assembly(label: Label, wanted: Scanned, stock: Stock) -> list[Note]:

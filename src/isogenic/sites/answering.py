@@ -128,9 +128,9 @@ def look_at_scan(state: SiteState, batch: BatchState, asked: PromptAsked, text: 
         *_of_another_kind(label, expects),
         *_expired(label, now),
         *_of_somebody_else(state, batch, label),
-        *_elsewhere(state, batch, label, expects),
+        *_elsewhere(state, batch, asked, label, expects),
         *_used(state, batch, asked, label),
-        *(note.text for note in check_material_scan(state, batch, label, expects, material=asked.how.material, now=now)),
+        *(note.text for note in check_material_scan(state, batch, label, expects, material=asked.how.material, now=now, phase=asked.phase)),
     ]
     stop = [Note("check_scan", Severity.STOP, text, "operator") for text in wrong]
     return Scan(label, stop or [Note("check_scan", Severity.GOOD, label.words)])
@@ -161,9 +161,10 @@ def _of_somebody_else(state: SiteState, batch: BatchState, label: Label) -> Iter
         yield "it is another patient's"
 
 
-def _elsewhere(state: SiteState, batch: BatchState, label: Label, expects: Expects) -> Iterator[str]:
-    if label.kind is LabelKind.LINE and label.id != batch.unit:
-        yield f"it is the label of {label.id}, this batch runs on {batch.unit}"
+def _elsewhere(state: SiteState, batch: BatchState, asked: PromptAsked, label: Label, expects: Expects) -> Iterator[str]:
+    unit = batch.unit_of(asked.phase)
+    if label.kind is LabelKind.LINE and label.id != unit:
+        yield f"it is the label of {label.id}, this step is on {unit}"
     drawn = next((each for name, each in state.samples.items() if str(name) == label.id), None)
     if expects is Expects.SAMPLE and drawn is not None and drawn.batch != batch.batch:
         yield f"sample {label.id} is of {drawn.batch}"

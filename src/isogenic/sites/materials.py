@@ -33,6 +33,7 @@ from isogenic.materials.assemblies import (
     AssemblyOpened,
     AssemblyRemoved,
     IntegrityTested,
+    Piece,
     Planned,
     Position,
     check_assemblies_are_installed,
@@ -355,8 +356,7 @@ def assign_line(
         raise NotAllowed(f"cannot assign {unit} to {lot}", why=f"{line.taken_by} is on it", possible="wait until it is over")
     if matrix is None:
         raise NotAllowed(f"cannot assign {unit} to {lot}", why="no changeover matrix has reached this site")
-    if lot in state.lots:
-        raise NotValid(f"cannot assign {unit} to {lot}", why=f"{state.lots[lot].batch} yields that lot already", possible="use a new lot number")
+    _check_lot_is_new_or_waits(state, asked, lot, (recipe, version), patient)
     if not now < until <= now + AHEAD_MAX:
         raise NotValid(f"cannot assign {unit} to {lot}", why=f"its planned end {until:%Y-%m-%d} is not within {AHEAD_MAX.days} days from now")
     sponsor, product = check_works_for(publication, state.plant), product_of(publication.text)
@@ -368,6 +368,20 @@ def assign_line(
     end = _recorded(until)
     assert end is not None
     return [LineAssigned(unit, line.change + 1, lot, product, sponsor, end, person.id, patient)]
+
+
+def _check_lot_is_new_or_waits(state: SiteState, unit: Unit, lot: LotId, recipe: tuple[RecipeId, int], patient: IdentityCode | None) -> None:
+    """A line is made ready for a lot that is to begin, or for a running batch that needs another unit of this class."""
+    created = state.lots.get(lot)
+    if created is None:
+        return
+    batch, what = state.batches.get(created.batch), f"cannot assign {unit.id} to {lot}"
+    if batch is None or batch.closed or (batch.control.recipe, batch.control.version) != recipe or created.patient != patient:
+        raise NotValid(what, why=f"{created.batch} yields that lot already", possible="use a new lot number")
+    to_come = {part.equipment_class for part in batch.control.unit_procedures if part.role not in batch.units}
+    if unit.cls.name not in to_come:
+        why = f"{created.batch} yields that lot already, and needs no other {unit.cls.name}"
+        raise NotValid(what, why=why, possible=f"a {' or '.join(sorted(to_come))}" if to_come else "use a new lot number")
 
 
 def do_step(state: SiteState, person: Person, said: LineStepDone) -> list[Payload]:
@@ -389,14 +403,27 @@ def check_materials_allow(state: SiteState, unit: UnitId, occupant: Occupant, *,
     placed = state.stock.installed(unit, occupant.lot)
     planned = line.plan or Planned(unit, occupant.lot, occupant.product, occupant.sponsor, now, occupant.patient)
     assemblies = check_assemblies_are_installed(
-        positions_of(state, asked), _deliveries(state, placed), _states(state, placed, now), planned=replace(planned, lot=occupant.lot)
+        positions_of(state, asked),
+        _deliveries(state, placed),
+        _states(state, placed, now),
+        planned=replace(planned, lot=occupant.lot),
+        pieces=_pieces(state, placed),
     )
     installed = not stops(assemblies)
     return [
         *check_matrix_is_released(state),
         *check_line_is_clear(unit, occupant, line=line, matrix=matrix, equipment=asked.cls.name, installed=installed, now=now),
+        *check_planned_end_is_ahead(line, now=now),
         *assemblies,
     ]
+
+
+def check_planned_end_is_ahead(line: Line, *, now: datetime) -> list[Note]:
+    """What expires is held against the planned end: one that has passed holds nothing against anything."""
+    if line.plan is None or line.plan.until > now:
+        return []
+    text = f"the planned end of {line.plan.lot}, {line.plan.until:%Y-%m-%d %H:%M} UTC, has passed before it began: assign the line anew"
+    return [Note("check_planned_end_is_ahead", Severity.STOP, text, "operator")]
 
 
 def is_installed(state: SiteState, unit: Unit, *, now: datetime) -> bool:
@@ -406,12 +433,18 @@ def is_installed(state: SiteState, unit: Unit, *, now: datetime) -> bool:
         return False
     placed = state.stock.installed(unit.id, planned.lot)
     return not stops(
-        check_assemblies_are_installed(positions_of(state, unit), _deliveries(state, placed), _states(state, placed, now), planned=planned)
+        check_assemblies_are_installed(
+            positions_of(state, unit), _deliveries(state, placed), _states(state, placed, now), planned=planned, pieces=_pieces(state, placed)
+        )
     )
 
 
 def _deliveries(state: SiteState, placed: Mapping[str, AssemblyInstalled]) -> dict[str, MaterialReceived]:
     return {position: state.stock.receipt(each.receipt) for position, each in placed.items()}
+
+
+def _pieces(state: SiteState, placed: Mapping[str, AssemblyInstalled]) -> dict[str, Piece]:
+    return {position: state.stock.piece(each.piece) for position, each in placed.items()}
 
 
 def _states(state: SiteState, placed: Mapping[str, AssemblyInstalled], now: datetime) -> dict[str, ReceiptState]:
@@ -452,18 +485,25 @@ def patient_of(state: SiteState, lot: LotId) -> IdentityCode | None:
 # ---- scans of a running batch ---------------------------------------------------------------------------
 
 
-def _scanned(state: SiteState, batch: BatchState, expects: Expects, material: str, now: datetime) -> Scanned:
+def _scanned(state: SiteState, batch: BatchState, expects: Expects, material: str, now: datetime, *, phase: str = "") -> Scanned:
     matrix = matrix_of(state)
-    planned = Planned(batch.control.unit, batch.lot, batch.control.product, batch.sponsor, now, patient_of(state, batch.lot))
+    planned = Planned(
+        batch.unit_of(phase) if phase else batch.control.unit, batch.lot, batch.control.product, batch.sponsor, now, patient_of(state, batch.lot)
+    )
     return Scanned(expects, planned, batch.batch, () if matrix is None or not material else matrix.materials.get(material, ()))
 
 
-def check_material_scan(state: SiteState, batch: BatchState, label: Label, expects: Expects, *, material: str, now: datetime) -> list[Note]:
-    """What stands against a scanned label by what is in stock here; nothing where no changeover matrix asks for stock to be kept."""
+def check_material_scan(
+    state: SiteState, batch: BatchState, label: Label, expects: Expects, *, material: str, now: datetime, phase: str = ""
+) -> list[Note]:
+    """What stands against a scanned label by what is in stock here; nothing where no changeover matrix asks for stock to be kept.
+
+    `phase` is where it is asked for: an assembly or a line is that of the phase's unit.
+    """
     if state.changeover is None:
         return []
     samples: dict[SampleId, LotId] = {sample: drawn.lot for sample, drawn in state.samples.items()}
-    wanted = _scanned(state, batch, expects, material, now)
+    wanted = _scanned(state, batch, expects, material, now, phase=phase)
     notes = stops(check_scan(label, wanted, stock=state.stock, samples=samples, now=now))
     received = received_of(label, state.stock, wanted.planned, now=now) if expects is Expects.MATERIAL else None
     return [*notes, *(check_release_is_signed(state, received) if received is not None else [])]
