@@ -7,6 +7,7 @@ Leaves to others: finding the trouble (sites), where it is shown (tasks, site_ap
 
 from __future__ import annotations
 
+from isogenic.authority.licences import State
 from isogenic.authority.people import Person, Role
 from isogenic.clock import text_of_time
 from isogenic.sites.node import SiteNode
@@ -33,6 +34,7 @@ def site_alarms(node: SiteNode) -> list[AlarmLine]:
         why = f"{drift.setting.replace('_', ' ')} is {drift.found}; released is {drift.released}"
         then = "No batch is started on this unit; one that runs is marked, and goes on. Set it back at the module, or have another value released."
         found.append(AlarmLine(what=what, why=why, then=then))
+    found += _permission(node)
     if node.readings.trouble:
         then = "Newer readings wait in memory, and are lost where the node stops now; set-points still go out."
         found.append(AlarmLine(what="Readings do not reach the disk", why=node.readings.trouble, then=then))
@@ -45,6 +47,21 @@ def site_alarms(node: SiteNode) -> list[AlarmLine]:
     for origin, why in node.courier.state.stopped.items():
         then = "What is noted here is kept, and does not leave. Call the control site."
         found.append(AlarmLine(what=f"The control site does not take {_short(origin)}", why=why, then=then))
+    return found
+
+
+def _permission(node: SiteNode) -> list[AlarmLine]:
+    """Licences that were taken away for a while, and leases that have ended without another (I2)."""
+    permission, found = node.state.permission, []
+    latest = permission.span(node.clock.now()).latest
+    for licence in permission.licences.values():
+        lease, of = permission.leases.get(licence.id), f"licence {licence.id} for {licence.applied.product}"
+        if licence.state in (State.SUSPENDED, State.PAUSED):
+            then = "No batch is started under it. One that runs follows what its master file declares."
+            found.append(AlarmLine(what=f"The {of} is {licence.state}", why=licence.why, then=then))
+        elif licence.state is State.ACTIVE and lease is not None and latest >= lease.until:
+            then = "No batch is started under it until the control site is heard again."
+            found.append(AlarmLine(what=f"The lease of {of} has ended", why=f"it held until {text_of_time(lease.until)[:16]}Z", then=then))
     return found
 
 

@@ -151,7 +151,7 @@ def tasks_screen(site: SiteSummary, asked: Sequence[Asked], person: Person, *, m
     tasks = [_task(each, may_answer=may_answer) for each in asked]
     heading = h("h2", count_of(len(asked), "task") if asked else "Nothing to do", style="font-size:17px;margin:0 0 12px;color:var(--ink-2)")
     records = panel("Batch records", *(h("div.unit-row", h("b", each), record_links(each)) for each in ended[:ENDED_SHOWN])) if ended else None
-    return join(top, above, heading, *tasks, panel("Units", *_units(site)), records, panel("Record", *_ledgers(site)))
+    return join(top, above, heading, *tasks, panel("Units", *_units(site)), _permissions(site), records, panel("Record", *_ledgers(site)))
 
 
 def _locked(locks: Sequence[LockLine], *, may_say: bool) -> Markup:
@@ -208,9 +208,29 @@ def _task(asked: Asked, *, may_answer: bool) -> Markup:
 def _units(site: SiteSummary) -> list[Markup]:
     rows = []
     for each in site.units:
-        state = h("span", each.batch, h("span.limits", f"  {each.phase or each.state}")) if each.batch else "free"
+        stands = None if not each.batch or each.state in ("running", "complete") else h("div", mark("warn", f"The batch is {each.state}."))
+        state = h("span", each.batch, h("span.limits", f"  {each.phase or each.state}"), stands) if each.batch else "free: start a batch"
         rows.append(h("a.unit-row", h("b", each.unit), state, h("span", plain_words(each.title)), href=f"/work/{each.unit}"))
     return rows
+
+
+def _permissions(site: SiteSummary) -> Markup | None:
+    """Whether something may be started here, and until when without the control site."""
+    if not site.permissions:
+        return None
+    rows = []
+    for each in site.permissions:
+        said = f"{each.licence} {each.state}" if each.licence else "no licence"
+        lease = h("span", "leased until ", day_time(each.lease_until)) if each.lease_until else "no lease"
+        rows.append(
+            h(
+                "div.unit-row",
+                h("b", each.product or site.site),
+                h("span", said, None if each.may_start else h("div", mark("warn", "No batch can be started"), h("small", f" {each.why}"))),
+                lease,
+            )
+        )
+    return panel("Licences", *rows)
 
 
 def _ledgers(site: SiteSummary) -> list[Markup]:

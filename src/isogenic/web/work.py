@@ -17,7 +17,7 @@ from isogenic.authority.people import Person
 from isogenic.authority.rules import Act, may
 from isogenic.checks import stops
 from isogenic.errors import NotFound
-from isogenic.ids import UnitId
+from isogenic.ids import SiteId, UnitId
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import time
 from isogenic.web.screens.doors import document
@@ -79,6 +79,11 @@ def _now(desk: SiteDesk) -> str:
     return time(desk.node.clock.now().at) or ""
 
 
+def _may_tell(site: SiteId, person: Person) -> str:
+    acts = {"mode": Act.CHANGE_MODE, "step": Act.STEP_BATCH}
+    return " ".join(name for name, act in acts.items() if not stops(may(person, act, site=site)))
+
+
 def work_at(desk: SiteDesk, unit: str, person: Person) -> Work:
     """What a tablet at this unit shows."""
     node = desk.node
@@ -109,6 +114,7 @@ def work_at(desk: SiteDesk, unit: str, person: Person) -> Work:
         link_up=link_up,
         alarms=alarms,
         may_answer=may_answer,
+        may_tell=_may_tell(node.state.site, person),
         samples=[
             f"{each.sample.replace('_', ' ')}, {each.what}"
             for name, active in story.state.active.items()

@@ -50,6 +50,7 @@ class Work:
     link_up: bool = True
     alarms: Sequence[str] = ()
     may_answer: bool = True
+    may_tell: str = ""  # mode, step: which of them this person may
     samples: Sequence[str] = ()  # sampling points that running phases have reached
     reached: Sequence[tuple[str, str]] = ()  # transitions that wait for a person, and why
     person: str = ""  # printed name of who is signed in
@@ -120,8 +121,8 @@ def _top(work: Work) -> Markup:
             h("div.where", h("h1", work.unit), h("p", ", ".join(of) if of else "free")),
             h(
                 "div.buttons",
-                h("button.second", "Batch", type="button", data_dialog="#commands") if work.batch else None,
-                h("a.button.second", "All units", href="/"),
+                h("button.second", "Batch", type="button", data_dialog="#commands", data_may=work.may_tell) if work.batch else None,
+                h("a.button.second", "Tasks", href="/"),
                 h(
                     "button.second",
                     h("span", work.person, h("small", "hand over")),
@@ -390,10 +391,10 @@ def _done(work: Work) -> Markup | None:
 def start_screen(*, recipes: Sequence[tuple[str, int, str]], units: Sequence[tuple[str, str, str]], unit: str, may_start: bool) -> Markup:
     """Recipe, unit and lot; every note of the gate at once, before and after. `units`: id, title, what is on it."""
     if not may_start:
-        return h("section.card.calm", h("h2.ask", "Starting a batch takes an operator of this site"), h("a.button.big", "Back", href="/"))
+        return h("section.card.calm", h("h2.ask", "Starting a batch takes an operator of this site"), h("a.button.big", "Tasks", href="/"))
     return h(
         "form.start",
-        h("div.bar", h("h1", "Start a batch"), h("a.button.second", "Back", href=f"/work/{unit}" if unit else "/")),
+        h("div.bar", h("h1", "Start a batch"), h("a.button.second", unit or "Tasks", href=f"/work/{unit}" if unit else "/")),
         h(
             "fieldset",
             h("legend", "Recipe"),

@@ -95,6 +95,7 @@
     const [detail, progress] = await Promise.all([fetch(`/api/batches/${batch}`), fetch(`/api/batches/${batch}/progress`)]);
     if (!detail.ok || !progress.ok) { refuse(one(".refusal", dialog), await problemOf(detail.ok ? progress : detail)); return; }
     const list = (await detail.json()).possible, now = await progress.json(), base = `/api/batches/${batch}`;
+    const may = (one("[data-may]", work)?.dataset.may || "").split(" ");
     const plain = (name) => name.replace(/_/g, " ");
     const press = (words, path, body, kind) => {
       const made = document.createElement("button");
@@ -130,7 +131,7 @@
       delete made.dataset.command;
       return made;
     });
-    one("[data-slot=steps]", dialog).replaceChildren(...group("It waits for you", reached), ...group("By hand", byHand), ...group("Change a parameter, by signature", formula), ...group("Change the mode", modes));
+    one("[data-slot=steps]", dialog).replaceChildren(...[["step", "It waits for you", reached], ["step", "By hand", byHand], ["", "Change a parameter: a process engineer or quality signs", formula], ["mode", "Change the mode", modes]].flatMap(([act, title, buttons]) => !act || may.includes(act) ? group(title, buttons) : []));
   };
 
   // ---- scan first: whatever is typed without a field goes to the scan field ----
