@@ -10,7 +10,10 @@ what the ledger said before, so they cannot be told wrongly.
     laboratory.result_reported      the sample, its attribute         the result
     authority.directory_published   person or site, each field        only what differs
     quality.specification_published the product, version and text     the lines that differ
-    ...                             (`_of_people` and those after it)
+    batch.formula_changed           the batch, parameter NAME         with its unit
+    materials.decided               the receipt, state                released, rejected, ...
+    authority.licence_changed       the licence, state                active, suspended, ...
+    ...                             (`_of_people` and those after it; trail_process)
 
 Guarantees: the view depends on its ledger alone and is the same when rebuilt; nothing can be
 changed or removed in it that is not in the ledger, which only grows (11.10(e)). A secret is
@@ -57,6 +60,7 @@ from isogenic.monitoring.facts import ModelPublished
 from isogenic.quality.deviations import DeviationDisposed, DeviationOpened
 from isogenic.quality.release import LotRejected, LotReleased
 from isogenic.quality.specifications import SpecificationPublished
+from isogenic.quality.trail_process import Change, of_authority, of_materials, of_steps
 from isogenic.quality.trail_review import TrailReviewed
 from isogenic.recipes.approval import RecipeAccepted, RecipeApproved, RecipePublished, RecipeSubmitted, SiteDocumentApproved, SiteDocumentSubmitted
 from isogenic.records import codec
@@ -85,18 +89,6 @@ PAGE_MAX = 1_000
 EXPORT_MAX = 50_000  # lines of one export: about 10 MB; a longer range is asked for in parts, and the export says that it is not whole
 TEXT_MAX = 200  # characters of what is looked for
 _WHY = ("why", "reason", "reasons", "justification")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that a fact changed. `old`: what it was where the ledger has not said it before."""
-
-    thing: str
-    field: str
-    new: str
-    old: str = ""
-    text: str = ""  # the whole text, where only its differing lines are shown
-    only_if_new: bool = False  # said again without having changed it is no change
 
 
 def changes_of(fact: Fact) -> Iterator[Change]:
@@ -165,6 +157,8 @@ def _of_people(payload: Payload) -> Iterator[Change]:
             yield Change(payload.ledger, f"may be had by {payload.party}", "yes", old="no")
         case EntitlementEnded():
             yield Change(payload.ledger, f"may be had by {payload.party}", "no", old="yes")
+        case _:
+            yield from of_authority(payload)
 
 
 def _of_batches(payload: Payload) -> Iterator[Change]:
@@ -191,6 +185,8 @@ def _of_batches(payload: Payload) -> Iterator[Change]:
             yield Change(str(payload.batch), f"{payload.prompt} witnessed by", str(payload.by))
         case ResultReported():
             yield Change(str(payload.sample), payload.attribute, f"{payload.qualifier}{payload.value:.12g} {payload.unit}".strip())
+        case _:
+            yield from of_steps(payload)
 
 
 def _of_decisions(payload: Payload) -> Iterator[Change]:
@@ -240,6 +236,7 @@ _ROOMS: Mapping[str, Callable[[Payload], Iterator[Change]]] = {
     "batch": _of_batches,
     "laboratory": _of_batches,
     "lot": _of_decisions,
+    "materials": of_materials,
     "monitoring": _of_documents,
     "recipe": _of_documents,
 }
@@ -303,6 +300,7 @@ def _some(lines: list[str]) -> str:
 
 TRAIL = View(
     name="trail",
+    version=2,
     ddl="""
 CREATE TABLE trail (
     ledger TEXT NOT NULL, position INTEGER NOT NULL, part INTEGER NOT NULL, thing TEXT NOT NULL, field TEXT NOT NULL, old TEXT NOT NULL,
