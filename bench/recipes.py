@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 from bench.report import Row
 from isogenic.checks import stops
@@ -83,16 +83,17 @@ def run() -> list[Row]:
     documents, plants = the_sites()
     first = load_general(general_text())
     derive_all(first, documents, plants)  # imports and units
-    reading, whole, listing = [], [], []
+    reading, whole, listing, working = [], [], [], []
     for turn in range(1, RUNS + 1):
         text = general_text(changed=turn)
         # A new version replaces what each difference is declared against: here it is a parameter that a quarter of the sites declare.
         renewed = [_renewed(each, f"{100 + turn} rpm") for each in documents]
-        begun = perf_counter()
+        begun, worked = perf_counter(), process_time()
         new = load_general(text)
         read = perf_counter()
         derive_all(new, renewed, plants)
         whole.append(perf_counter() - begun)
+        working.append(process_time() - worked)
         reading.append(read - begun)
         begun = perf_counter()
         found = affected(first, new, documents)
@@ -102,7 +103,14 @@ def run() -> list[Row]:
     what = f"{SITES} master recipes, general one of {len(first.formula)} parameters"
     rest, listed = took - read_s, median(listing)
     return [
-        Row(what, f"{took:.2f} s", f"reading the changed text alone: {read_s:.2f} s", took / read_s, f"{TARGET_S:g} s", took <= TARGET_S),
+        Row(
+            what,
+            f"{took:.2f} s, {median(working):.2f} s of CPU",
+            f"reading the changed text alone: {read_s:.2f} s",
+            took / read_s,
+            f"{TARGET_S:g} s",
+            took <= TARGET_S,
+        ),
         Row("which of them a change reaches", f"{listed:.2f} s", f"deriving them: {rest:.2f} s", listed / rest, "", None),
     ]
 

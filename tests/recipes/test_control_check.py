@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recipe_desk import GENERAL, changed, master_of, unit_of
+from recipe_desk import GENERAL, changed, master_of, plant_of, text, unit_of
 from test_scaling import AGITATION, KLA, TIP
 from two_units import TWO_UNITS
 
@@ -17,6 +20,7 @@ from isogenic.plant.model import Geometry, OxygenTransfer
 from isogenic.recipes.control_check import check_control_says_what_its_master_says
 from isogenic.recipes.derive import derive_control
 from isogenic.recipes.model import ControlRecipe, MasterRecipe
+from isogenic.records import codec
 
 BATCH, LOT = BatchId("BAT-1"), LotId("LOT-1")
 NO_DIFFERENCES = "isogenic: site-recipe/1\nsite: LEEDS\nrecipe: {}\nversion: {}\n"
@@ -76,3 +80,65 @@ def test_a_parameter_that_is_off_by_a_thousandth_stops(at, share):
     off = replace(one, value=one.value * (1 + share))
     parameters = (*CONTROL.parameters[:at], off, *CONTROL.parameters[at + 1 :])
     assert any(text.startswith(f"{one.name} is ") for text in said(replace(CONTROL, parameters=parameters)))
+
+
+# --- any number, anywhere -------------------------------------------------------------------------
+
+CART_UNIT = next(unit for unit in plant_of("utrecht").units.values() if unit.cls.name == "cell_processor")
+CART = master_of("utrecht", general=text("cart-a.general.yaml"))
+DERIVED = [(MASTER, LEEDS, CONTROL), (CART, CART_UNIT, derive_control(CART, CART_UNIT, batch=BATCH, lot=LOT))]
+
+
+NUMBER = re.compile(r"(?<![a-z_0-9])[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?(?![a-z_0-9])")  # as it is recorded, or as it stands in a condition
+
+
+def numbers(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in a control recipe a number stands, by itself or inside a condition."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in ("uses", "version", "unit"):
+                yield from numbers(inner, (*path, key))
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield from numbers(inner, (*path, at))
+    elif isinstance(value, str):
+        alone, inside = NUMBER.fullmatch(value) and float(value), path[-1] in ("until", "when", "chart") and re.search(r"[<>]=? [0-9]", value)
+        if alone or inside:
+            yield path
+
+
+def with_one_off(value: Any, path: tuple[Any, ...], share: float) -> Any:
+    """The same with the number there off by a share."""
+    if not path:
+        return NUMBER.sub(lambda found: repr(float(found[0]) * share), value, count=1)
+    copy = value.copy()
+    copy[path[0]] = with_one_off(value[path[0]], path[1:], share)
+    return copy
+
+
+PLACES = [(at, path) for at, (_, _, control) in enumerate(DERIVED) for path in numbers(codec.plain(control))]
+
+
+def test_there_are_numbers_of_every_kind_to_try():
+    kinds = {path[-2] if isinstance(path[-1], str) and path[-2] in ("dose", "parameters") else path[-1] for _, path in PLACES}
+    assert {"dose", "parameters", "until", "when", "chart", "timeout_h", "lost_after_h", "lasting_h", "low", "working_volume"} <= kinds
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(PLACES), st.sampled_from([0.5, 0.999, 1.001, 3.0]))
+def test_any_number_that_is_off_stops(place, share):
+    at, path = place
+    master, unit, control = DERIVED[at]
+    off = codec.read(ControlRecipe, with_one_off(codec.plain(control), path, share))
+    assert off != control
+    assert stops(check_control_says_what_its_master_says(off, master, unit)) != []
+
+
+def test_both_read_back():
+    assert [stops(check_control_says_what_its_master_says(control, master, unit)) for master, unit, control in DERIVED] == [[], []]
+
+
+def test_a_number_that_a_change_of_the_formula_would_not_reach_stops():
+    assert "growth: a change of the formula would not reach @agitation, @dissolved_oxygen, @ph, @temperature, elapsed >= @growth_time" in said(
+        with_phase("growth", uses=())
+    )
