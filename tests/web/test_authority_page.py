@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from typer.testing import CliRunner
 
 from isogenic.authority.licences import Command
 from isogenic.cli import app
-from isogenic.ids import LicenceId
-from isogenic.network.licensing import change_licence
-from isogenic.web.authority_api import authority_page
-from isogenic.web.screens.authority import authority_screen
+from isogenic.ids import LicenceId, PersonId
+from isogenic.network.licensing import change_licence, submit_master_file
+from isogenic.sim.world import document
+from isogenic.web.authority_api import authority_page, licence_lines
+from isogenic.web.screens.authority import authority_screen, site_licences
+from isogenic.web.screens.authority_acts import Signs
+from isogenic.web.site_desk import SiteDesk
 from isogenic.web.site_permissions import permission_lines
-from small_network import LEEDS, QUI, Network, signer_of
+from isogenic.web.tasks import tasks_screen
+from small_network import BEN, LEEDS, OPERATORS, QUI, Network, signer_of
 
 LICENCE = LicenceId("LIC-LEEDS-MAB-A")
 
@@ -29,13 +34,45 @@ def test_the_page_and_the_site_show_a_licence_its_lease_and_why_nothing_may_star
     (line,) = permission_lines(net.nodes[LEEDS])
     assert (line.state, line.may_start) == ("suspended", False)
     assert line.why == "LIC-LEEDS-MAB-A is suspended: sterility failure (HMR 2012 regs 17A(a), 17B(a) and 26)"
+    site = net.nodes[LEEDS]
+    said = str(tasks_screen(SiteDesk(site).summary(), [], site.state.directory.people[OPERATORS[LEEDS]], may_answer=True))
+    assert "No batch can be started" in said
+    assert "LIC-LEEDS-MAB-A is suspended: sterility failure (HMR 2012 regs 17A(a), 17B(a) and 26)" in said
+    assert "leased until " in said
+    there = [each for each in licence_lines(net.control) if each.site == LEEDS]
+    assert "sterility failure" in str(site_licences(there, "2026-03-02T06:00:00.000Z"))
     page = authority_page(net.control)
     assert {(each.site, each.state, each.lease_taken) for each in page.licences if each.site == LEEDS} == {("LEEDS", "suspended", True)}
     assert [each.state for each in page.files] == ["in force"]
     assert {each.person: each.state for each in page.competences} == {"GUS": "held", "LEA": "held", "PIA": "held"}
     shown = str(authority_screen(page))
     assert "sterility failure" in shown
-    assert "annual report UK" in shown
+    assert 'aria-label="Annual report UK"' in shown
+    assert "<dialog" not in shown  # nobody is asked to sign who is not said to look
+
+
+def offered(net: Network, person: PersonId) -> list[str]:
+    """What the page lets a person sign, licences of the other sites aside."""
+    signs = Signs(net.person(person), [("LEA", "Lea"), ("BEN", "Ben")], ["LEEDS"], now="2026-03-02T06:00:00.000Z", until="2028-03-02T00:00:00Z")
+    shown = str(authority_screen(authority_page(net.control), signs))
+    return [each for each in re.findall(r'<dialog id="([^"]+)"', shown) if "GHENT" not in each and "PORTO" not in each]
+
+
+def test_the_page_offers_what_the_state_takes_and_the_persons_roles_allow(tmp_path):
+    net = Network(tmp_path / "net")
+    asyncio.run(net.publish())
+    withdrawals = [f"withdraw-{each}-fed_batch_culture" for each in ("GUS", "LEA", "PIA")]
+    deciding = [f"{each}-LIC-LEEDS-MAB-A" for each in ("pause", "suspend", "cease")]
+    assert sorted(offered(net, QUI)) == sorted(["grant", *deciding, *withdrawals])
+    assert sorted(offered(net, PersonId("RIA"))) == sorted(["submit-file", "apply", *deciding])
+    assert offered(net, PersonId("LEA")) == []
+    change_licence(net.control, net.person(QUI), signer_of(QUI), licence=LICENCE, command=Command.SUSPEND, why="sterility failure")
+    assert [each for each in offered(net, QUI) if "LIC" in each] == ["reinstate-LIC-LEEDS-MAB-A", "cease-LIC-LEEDS-MAB-A"]
+    assert [each for each in offered(net, PersonId("RIA")) if "LIC" in each] == ["cease-LIC-LEEDS-MAB-A"]
+    text = document("mab-a.master-file.yaml").replace("version: 1\n", "version: 2\n", 1).replace("2025-09-01\nch", "2026-03-03\nch", 1)
+    submit_master_file(net.control, net.person(PersonId("RIA")), text)
+    assert "sign-MF-MAB-A-2" in offered(net, PersonId("RIA"))
+    assert "sign-MF-MAB-A-2" not in offered(net, BEN)  # an author signs first
 
 
 def test_the_command_line_reads_the_same_from_the_folder(tmp_path):

@@ -15,12 +15,14 @@ from typing import Any
 import network_story
 import pytest
 import uvicorn
-from network_story import GHENT, LEEDS, NOW, Network
+from network_story import GHENT, LEEDS, NOW, SEED, Network
 from web_setup import app_of, password, site_application, site_node
 
 from isogenic.authority.signatures import check_every_signature
 from isogenic.checks import stops
 from isogenic.quality.deviations import Severity
+from isogenic.sim.authorising import authorise
+from isogenic.sim.world import person_signer
 from isogenic.sites.facts import DiskFilled
 
 pytestmark = pytest.mark.browser
@@ -45,6 +47,7 @@ SCREENS = {
     "/disclosures": "Disclosures",
     "/trail?batch=BAT-A1": "Audit trail",
     "/people": "People",
+    "/authority": "Authority",
 }
 
 
@@ -358,6 +361,46 @@ def test_who_signs_out_sees_nothing_any_more(chromium: Any, shown: tuple[Network
     page.goto(shown[1] + "/review")
     page.wait_for_selector("input[name=password]")
     assert "/sign-in" in page.url
+
+
+def test_licences_and_competences_are_decided_by_signature(chromium: Any, shown: tuple[Network, str], tmp_path: Path) -> None:
+    network, url = shown
+
+    async def authorised() -> None:
+        authorise(network.node, lambda person: person_signer(SEED, network.world.network, person), commitments=True)
+
+    network.run(authorised())
+    page = _page(chromium, url, "QUI")
+    page.goto(url + "/authority")
+    row = "tr:has-text('LIC-LEEDS-MAB-A')"
+    page.screenshot(path=tmp_path / "authority.png", full_page=True)
+    assert page.locator(f"{row} .acts > button").all_text_contents() == ["Pause …", "Suspend …", "Cease …"]
+    page.click(f"{row} >> text=Suspend …")
+    page.fill("dialog[open] input[name=why]", "Sterility failure in LOT-7.")
+    page.check("dialog[open] input[name=meaning]")
+    page.fill("dialog[open] input[name=person]", "QUI")
+    page.fill("dialog[open] input[type=password]", password("QUI"))
+    page.screenshot(path=tmp_path / "suspend.png")
+    page.click("dialog[open] button[type=submit]")
+    page.wait_for_selector(f"{row}:has-text('Sterility failure in LOT-7.')")
+    assert page.locator(f"{row} .acts > button").all_text_contents() == ["Reinstate …", "Cease …"]
+    page.click("text=Grant a competence …")
+    page.select_option("dialog[open] select[name=whom]", "GUS")
+    page.fill("dialog[open] input[name=competence]", "aseptic_connection")
+    page.fill("dialog[open] input[name=basis]", "TR-2026-12")
+    page.check("dialog[open] input[name=meaning]")
+    page.fill("dialog[open] input[type=password]", password("QUI"))  # the id was given with the first signature
+    page.screenshot(path=tmp_path / "grant.png")
+    page.click("dialog[open] button[type=submit]")
+    page.wait_for_selector("tr:has-text('GUS'):has-text('aseptic connection')")
+    page.screenshot(path=tmp_path / "after.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert page.complaints == []
+    told = [fact for fact in network.node.ledgers["LEEDS"].facts() if fact.kind.startswith("authority.")]
+    assert [(each.kind, each.actor.id) for each in told if each.actor.id == "QUI"][-2:] == [
+        ("authority.licence_changed", "QUI"),
+        ("authority.competence_granted", "QUI"),
+    ]
 
 
 def test_operator_answers_on_the_tablet(chromium: Any, network: Network, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from isogenic.web.messages import RecipeText, Signing, SiteText, Version, Words
 from isogenic.web.passkeys import Pens
 from isogenic.web.problems import PROBLEMS
 
-__all__ = ["AuthorityPage", "CompetenceLine", "DifferenceLine", "FileLine", "LicenceLine", "authority_page", "authority_routes"]
+__all__ = ["AuthorityPage", "CompetenceLine", "DifferenceLine", "FileLine", "LicenceLine", "authority_page", "authority_routes", "licence_lines"]
 
 FileText = Annotated[str, Path(pattern="^MF-[A-Z0-9-]{1,37}$")]
 LicenceText = Annotated[str, Path(pattern="^LIC-[A-Z0-9-]{1,36}$")]
@@ -65,6 +65,7 @@ class FileLine(BaseModel):
     why: str
     signatures: list[SignatureLine]
     sites: list[str]
+    digest: str
 
 
 class LicenceLine(BaseModel):
@@ -166,7 +167,7 @@ def authority_page(node: ControlNode) -> AuthorityPage:
     return AuthorityPage(
         at=text_of_time(now),
         files=_files(node, now),
-        licences=_licences(node),
+        licences=licence_lines(node),
         competences=_competences(node, now),
         commitments=[
             f"{each.authorisation} ({law}), version {each.version}: {each.holder}" for (_, law), each in sorted(state.authority.commitments.items())
@@ -212,12 +213,14 @@ def _files(node: ControlNode, now: datetime) -> list[FileLine]:
                 why=file.why,
                 signatures=[signature_line(each.signature) for each in approvals],
                 sites=[str(site) for site in file.sites],
+                digest=submitted.digest,
             )
         )
     return lines
 
 
-def _licences(node: ControlNode) -> list[LicenceLine]:
+def licence_lines(node: ControlNode) -> list[LicenceLine]:
+    """Every licence, oldest first."""
     view, lines = node.state.authority, []
     for each in view.licences.values():
         lease, place = view.leases.get(each.id), view.lease_at.get(each.id)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
@@ -34,14 +35,15 @@ from isogenic.quality.record import LotRecord
 from isogenic.quality.release import LotRejected, LotReleased, check_lot_is_in_quarantine
 from isogenic.quality.trail import FILTERS
 from isogenic.records.disclosures import disclosures
-from isogenic.web.authority_api import authority_page
+from isogenic.web.authority_api import authority_page, licence_lines
 from isogenic.web.control_desk import ControlDesk, deviation_line, signature_line
 from isogenic.web.credentials_api import Watch, person_lines
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import NoteLine, time
 from isogenic.web.recipe_views import recipe_view
 from isogenic.web.revoking import revocation_line
-from isogenic.web.screens.authority import authority_screen
+from isogenic.web.screens.authority import authority_screen, site_licences
+from isogenic.web.screens.authority_acts import Signs
 from isogenic.web.screens.batches import batch_screen, batches_screen
 from isogenic.web.screens.disclosures import disclosures_screen
 from isogenic.web.screens.doors import inside, password_page, sign_in_page
@@ -66,6 +68,7 @@ LOOK_S = 1.0  # wall seconds between looks at what changed
 GLANCE_S = 0.5  # less than a look, so that nobody sees what is older than one
 GLANCES_MAX = 200
 PAGE_FACTS = 50
+COMPETENT_FOR = timedelta(days=2 * 365)  # what is proposed; who grants says otherwise
 HEAD = '<link rel="stylesheet" href="/static/isogenic.css"><script src="/static/isogenic.js" defer></script>'
 Render = Callable[[], Markup]
 
@@ -242,8 +245,14 @@ def site_page(request: Request, site: str) -> Response | None:
     page, desk = Page(screens, guest, here="/", title=site), screens.desk
     with page.main:
         page.part(lambda: site_screen(desk.site(desk.known(site))), name=f"site {site}")
+        page.part(lambda: _licences(screens, desk.known(site)), name=f"licences {site}", classes="below")
         page.part(lambda: _key(screens, guest, desk.known(site)), classes="below", follow=False)
     return None
+
+
+def _licences(screens: Screens, site: SiteId) -> Markup:
+    desk = screens.desk
+    return site_licences([each for each in licence_lines(desk.node) if each.site == site], time(desk.now) or "")
 
 
 def _key(screens: Screens, guest: Guest, site: SiteId) -> Markup:
@@ -512,11 +521,24 @@ def authority_view(request: Request) -> Response | None:
     page, desk = Page(screens, guest, here="/authority", title="Authority"), screens.desk
 
     def content() -> Markup:
-        return authority_screen(authority_page(desk.node))
+        return authority_screen(authority_page(desk.node), _signs(screens, guest.person, first=not screens.door.has_signed(guest.session)))
 
     with page.main:
         page.part(content, follow=False)
     return None
+
+
+def _signs(screens: Screens, person: Person, *, first: bool) -> Signs:
+    node = screens.desk.node
+    everybody = sorted(node.state.directory.people.values(), key=lambda each: each.printed_name) if node.state.directory else []
+    return Signs(
+        person,
+        [(str(each.id), each.printed_name) for each in everybody if each.may_enter],
+        [str(site) for site in node.sites()],
+        now=time(screens.desk.now) or "",
+        until=f"{(screens.desk.now + COMPETENT_FOR):%Y-%m-%d}T00:00:00Z",
+        first=first,
+    )
 
 
 @ui.page("/disclosures")

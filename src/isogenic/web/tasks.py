@@ -226,7 +226,13 @@ def _permissions(site: SiteSummary) -> Markup | None:
             h(
                 "div.unit-row",
                 h("b", each.product or site.site),
-                h("span", said, None if each.may_start else h("div", mark("warn", "No batch can be started"), h("small", f" {each.why}"))),
+                h(
+                    "span",
+                    said,
+                    h("div", mark("good", "A batch may be started"))
+                    if each.may_start
+                    else h("div", mark("warn", "No batch can be started"), h("small", f" {each.why}")),
+                ),
                 lease,
             )
         )

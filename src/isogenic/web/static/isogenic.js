@@ -287,9 +287,12 @@
     if (problem.possible) html("span", "", box, "Possible: " + problem.possible);
     box.classList.add("shown");
   };
+  // A field with data-in-path is no part of the body: it stands in the path, as in data-post="/api/people/{whom}/competences".
+  const inPath = (form, name) => { const field = form.elements.namedItem(name); return field instanceof HTMLElement && "inPath" in field.dataset; };
+  const postOf = (form) => form.dataset.post.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(new FormData(form).get(name) || ""));
   const bodyOf = (form) => {
     const body = {};
-    for (const [name, value] of new FormData(form)) body[name] = value;
+    for (const [name, value] of new FormData(form)) if (!inPath(form, name)) body[name] = value;
     for (const other of document.querySelectorAll(form.dataset.with || "iso-none")) for (const [name, value] of new FormData(other)) body[name] = value;
     return body;
   };
@@ -351,9 +354,9 @@
   const signWith = async (form) => {
     const body = bodyOf(form);
     delete body.password; delete body.person;
-    const question = await ask(form.dataset.post, { ...body, passkey: "ask" });
+    const question = await ask(postOf(form), { ...body, passkey: "ask" });
     if (question.status !== 202) return question;
-    return ask(form.dataset.post, { ...body, passkey: await sign((await question.json()).options) });
+    return ask(postOf(form), { ...body, passkey: await sign((await question.json()).options) });
   };
   const enrol = async (form) => {
     const question = await ask("/api/passkeys/question", {});
@@ -364,7 +367,7 @@
     const form = event.target;
     if (!(form instanceof HTMLFormElement) || !form.dataset.post) return;
     event.preventDefault();
-    await during(form, () => ("enrol" in form.dataset ? enrol(form) : ask(form.dataset.post, bodyOf(form))));
+    await during(form, () => ("enrol" in form.dataset ? enrol(form) : ask(postOf(form), bodyOf(form))));
   });
   document.addEventListener("click", async (event) => {
     const target = event.target instanceof Element ? event.target : null;
