@@ -109,7 +109,14 @@ class _Step(Behaviour):
 
 
 class _Prime(_Step):
-    """The set is filled, and holds a pressure or leaks."""
+    """The set is filled, and holds a pressure or leaks. Where the last patient's cells have left, it is the next one's set."""
+
+    def entered(self, run: Run) -> None:
+        """A processor that was emptied is charged with the next bag."""
+        if run.state is ServiceState.STARTING and self.of.cells.total <= 0.0:
+            self.of.cells, self.of.transduced, self.of.activated = Cells(), 0.0, False
+            self.of.waste = self.of.medium = 0.0
+            self.of.show()
 
     def work(self, run: Run) -> None:
         leaks = "leak" in self.of.faults

@@ -20,7 +20,7 @@ from isogenic.plant.mtp.archive import packed
 from isogenic.plant.mtp.model import Access, DataAssembly, Dialect, Item, Manifest
 from isogenic.plant.mtp.units import code_of
 from isogenic.plant.mtp.writing import write_manifest
-from isogenic.sim.pea import definition_of
+from isogenic.sim.pea import PeaDefinition, definition_of
 from isogenic.sim.pea_manifest import manifest_of
 from isogenic.units import converter
 
@@ -46,15 +46,20 @@ def manifest_of_module(plant: SitePlant, module: ModuleId, *, endpoint: str = ""
     raise NotFound(f"no module {module} at {plant.site}", why="the plant document does not name it", possible=", ".join(modules) or "none")
 
 
-def publish(plant: SitePlant, folder: Path, endpoints: Mapping[ModuleId, str]) -> list[Path]:
-    """Write a package for each module that is served, unless its maker's own lies there."""
-    written = []
+def publish(
+    plant: SitePlant, folder: Path, endpoints: Mapping[ModuleId, str], *, of_type: Mapping[ModuleId, PeaDefinition] | None = None
+) -> list[Path]:
+    """Write a package for each module that is served, unless its maker's own lies there. `of_type`: the modules that are served as such."""
+    types, written = of_type or {}, []
     for unit in plant.units.values():
         for module, known in unit.modules.items():
             path = folder / FOLDER / (known.manifest or f"{module}.mtp")
             if module not in endpoints or (known.manifest and path.exists()):
                 continue
-            _write(path, packed(write_manifest(manifest_of_module(plant, module, endpoint=endpoints[module]))))
+            endpoint = endpoints[module]
+            typed = types.get(module)
+            manifest = manifest_of_module(plant, module, endpoint=endpoint) if typed is None else manifest_of(typed, endpoint=endpoint)
+            _write(path, packed(write_manifest(manifest)))
             written.append(path)
     return written
 

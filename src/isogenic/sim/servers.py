@@ -35,12 +35,14 @@ from isogenic.clock import Clock
 from isogenic.errors import NotReachable, NotValid, Refusal
 from isogenic.ids import ModuleId
 from isogenic.plant.documents import load_plant
-from isogenic.plant.model import Role, Signal, SitePlant
+from isogenic.plant.model import Protocol, Role, Signal, SitePlant
 from isogenic.plant.settings import TEXT, Setting
 from isogenic.sim.facility import Facility
 from isogenic.sim.laboratory import sample_document
 from isogenic.sim.module_manifests import publish
+from isogenic.sim.pea_server import serve_peas
 from isogenic.sim.secured import SIMULATED_URI, Secured, secure
+from isogenic.sim.service_modules import service_modules
 from isogenic.sim.standard_space import SharedStandard
 from isogenic.units import converter
 
@@ -101,6 +103,7 @@ async def run_facility(
 ) -> None:
     """Serve a facility until cancelled.
 
+    Modules that the plant document speaks to by MTP are PEAs (`service_modules`); a restart finds them idle and counting from nought.
     The endpoints are written to `out` as JSON, whole or not at all, once all servers stand, and
     each module's package into the folder `modules` beside it.
     Each harvested batch's assay results go into the folder `samples`. With `memory`, the
@@ -108,11 +111,18 @@ async def run_facility(
     a controller that was killed comes back where it was.
     """
     plant = load_plant(plant, name=str(out)) if isinstance(plant, str) else plant
-    facility = Facility(plant, seed=seed, faults=faults)
+    _check_spoken(plant)
+    vessels = plant.of_protocol(Protocol.OPCUA)
+    facility = Facility(vessels, seed=seed, faults=faults)
+    peas = service_modules(plant, seed=seed)
     ports = {**_restored(facility, memory), **(ports or {})}
-    async with serve_facility(plant, facility, clock, ports=ports) as endpoints:
+    async with (
+        serve_facility(vessels, facility, clock, ports=ports) as by_values,
+        serve_peas({str(name): pea for name, pea in peas.items()}, clock, ports={str(name): port for name, port in ports.items()}) as by_services,
+    ):
+        endpoints = by_values | {ModuleId(module): endpoint for module, endpoint in by_services.items()}
         written_whole(out, {str(module): endpoint for module, endpoint in endpoints.items()})
-        publish(plant, out.parent, endpoints)
+        publish(plant, out.parent, endpoints, of_type={module: pea.definition for module, pea in peas.items()})
         told: set[str] = set()
         while True:
             for harvest in facility.harvests():
@@ -134,6 +144,14 @@ def written_whole(path: Path, content: object) -> None:
     draft = path.with_name(path.name + ".part")
     draft.write_text(json.dumps(content, sort_keys=True))
     os.replace(draft, path)  # noqa: PTH105 - the atomic rename is the point
+
+
+def _check_spoken(plant: SitePlant) -> None:
+    """Other protocols have simulated devices of their own, which no plant document starts."""
+    for unit in plant.units.values():
+        for module, known in unit.modules.items():
+            if known.protocol not in (Protocol.OPCUA, Protocol.MTP):
+                raise NotValid(f"cannot simulate {module}", why=f"a simulated facility does not speak {known.protocol}", possible="opcua, mtp")
 
 
 def _restored(facility: Facility, memory: Path | None) -> dict[ModuleId, int]:
