@@ -9,7 +9,7 @@ import pytest
 from chart_floor import ANA, FILLER, START, ChartFloor, part, phase, recipe
 
 from isogenic.batches import commands, engine, prompts
-from isogenic.batches.facts import FormulaChanged, ParameterEntered, PhaseStarted, PromptAsked, ResultNoted, SampleDue, SetpointsCommanded
+from isogenic.batches.facts import FormulaChanged, ParameterEntered, PhaseStarted, PromptAsked, ResultNoted, RoundEnded, SampleDue, SetpointsCommanded
 from isogenic.batches.states import State
 from isogenic.errors import NotAllowed, NotFound, NotValid
 from isogenic.ids import PersonId, PromptId, SampleId
@@ -135,6 +135,27 @@ def test_a_result_of_the_laboratory_decides_the_way():
         floor.scan()
         assert [each.phase for each in floor.of(PhaseStarted)] == ["draw", way]
         assert floor.refolded() == floor.batch
+
+
+def test_the_result_of_one_round_does_not_judge_the_next():
+    floor = ChartFloor(recipe(part("work", "repeat(wash until result.residue < 5.0 1 at most 4 then hold)")))
+
+    def report(sample: str, value: float) -> None:
+        floor.note(commands.note_result(floor.batch, SampleId(sample), "residue", value, unit="1"))
+
+    def rounds() -> list[tuple[int, bool]]:
+        return [(each.round, each.again) for each in floor.of(RoundEnded)]
+
+    for _ in range(3):
+        floor.scan(hours=0.6)
+    report("SMP-1", 9.0)
+    for _ in range(3):
+        floor.scan(hours=0.6)
+    assert rounds() == [(1, True)]
+    report("SMP-2", 4.0)
+    floor.scan()
+    assert rounds() == [(1, True), (2, False)]
+    assert floor.refolded() == floor.batch
 
 
 def test_a_result_that_nothing_asks_for_is_no_fact_of_the_batch(floor):

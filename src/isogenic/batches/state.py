@@ -63,6 +63,7 @@ from isogenic.errors import NotValid
 from isogenic.ids import BatchId, LotId, ProductId, PromptId, SponsorId, UnitId
 from isogenic.plant.mtp.states import ServiceState, state_of
 from isogenic.plant.services import ServiceOrder, explained
+from isogenic.recipes import conditions
 from isogenic.recipes.derive import changed, changed_condition
 from isogenic.recipes.model import ControlPhase, ControlRecipe, ControlUnitProcedure, Then
 from isogenic.records.compiled import replaced
@@ -417,6 +418,17 @@ def _at_place(state: BatchState, place: str, change: Callable[[Progress], Progre
     return _settled(replace(state, charts={**state.charts, owner: change(state.charts[owner])}), at)
 
 
+def _round_ended(state: BatchState, fact: RoundEnded, at: datetime) -> BatchState:
+    """The results that judged a round judge no later one: that takes a sample of its own."""
+    if fact.again:
+        charts = (state.procedure, *state.charts.values(), *(each.progress for each in state.asides))
+        until = next((loop.until for chart in charts for loop in chart.loops if loop.place == fact.place), "")
+        judged = conditions.told(conditions.parse(until)) if until else ()
+        left = {name: value for name, value in state.results.items() if f"result.{name}" not in judged}
+        state = replace(state, results=left)
+    return _at_place(state, fact.place, lambda progress: progress.round_ended(fact.place, at, again=fact.again), at)
+
+
 def _swept(state: BatchState) -> BatchState:
     """Operations of exceptions that are done leave; what was run on the way to held stays until the batch goes on."""
     return replace(state, asides=tuple(each for each in state.asides if each.kind is not AsideKind.EXCEPTION or not each.progress.done))
@@ -690,7 +702,7 @@ _FOLDS: Mapping[type, Callable[[BatchState, Any, datetime], BatchState]] = {
     PhaseStarted: _phase_started,
     PhaseCompleted: _phase_completed,
     BranchChosen: lambda state, fact, at: _at_place(state, fact.place, lambda progress: progress.chosen(fact.place, fact.way, at), at),
-    RoundEnded: lambda state, fact, at: _at_place(state, fact.place, lambda progress: progress.round_ended(fact.place, at, again=fact.again), at),
+    RoundEnded: _round_ended,
     StateChanged: _state_changed,
     ModeChanged: lambda state, fact, at: replace(state, mode=fact.mode, reached={}),
     TransitionReached: lambda state, fact, at: replace(state, reached={**state.reached, fact.place: Reached(fact.run, fact.why)}),
