@@ -184,7 +184,10 @@ def test_without_a_released_matrix_only_the_first_batch_of_a_line_may_start():
     floor = Floor()
     assert floor.against(matrix=None) == []
     floor.used()
-    assert floor.against(NEXT_LOT, matrix=None) == ["BR-50 is not cleared for LOT-0002: no changeover matrix has reached this site"]
+    assert floor.against(NEXT_LOT, matrix=None) == [
+        "BR-50 is not cleared for LOT-0002: no changeover matrix has reached this site; "
+        "two people sign one at the control site, on its page of materials"
+    ]
 
 
 def test_a_batch_that_was_not_on_the_line_cannot_leave_it():

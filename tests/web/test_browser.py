@@ -48,6 +48,7 @@ SCREENS = {
     "/trail?batch=BAT-A1": "Audit trail",
     "/people": "People",
     "/authority": "Authority",
+    "/materials": "Materials",
 }
 
 

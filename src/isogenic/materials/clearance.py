@@ -237,7 +237,7 @@ def _against(line: Line, matrix: Matrix | None, *, equipment: str, installed: bo
     """What stands against a line being cleared for what it is assigned to."""
     following = line.following
     if matrix is None:
-        return ["no changeover matrix has reached this site"]
+        return ["no changeover matrix has reached this site; two people sign one at the control site, on its page of materials"]
     if following is None:
         return ["it is not being made ready for any lot"]
     cell = matrix.cell(equipment, line.last, following)
@@ -257,7 +257,8 @@ def check_line_is_clear(
     """Whether a lot may go onto a unit now: at the start of a batch, and where a unit is allocated to one that runs."""
 
     def stop(why: str) -> list[Note]:
-        return [Note("check_line_is_clear", Severity.STOP, f"{unit} is not cleared for {occupant.lot}: {why} ({CLAUSE})", OWNER)]
+        owner = OWNER if matrix is not None else "quality"  # who signs matrices; no operator can clear a line without one
+        return [Note("check_line_is_clear", Severity.STOP, f"{unit} is not cleared for {occupant.lot}: {why} ({CLAUSE})", owner)]
 
     if line.taken_by is not None:
         return stop(f"{line.taken_by} is on it")

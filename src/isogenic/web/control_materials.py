@@ -34,7 +34,7 @@ from isogenic.web.passkeys import Pens
 from isogenic.web.problems import PROBLEMS
 from isogenic.web.site_materials import GenealogyAnswer, ReceiptLine, genealogy_of, stock_of
 
-__all__ = ["control_material_routes"]
+__all__ = ["ChangeoverLine", "SiteReceipt", "UsedTwice", "control_material_routes", "matrix_lines", "stock_lines", "twice_lines"]
 
 SiteText = Annotated[str, Field(min_length=1, max_length=40)]
 
@@ -80,8 +80,7 @@ def control_material_routes(
     @app.get("/api/stock", responses=PROBLEMS, dependencies=READER, tags=["materials"], summary="Received lots of every site")
     async def stock() -> list[SiteReceipt]:
         """Where each lot is, and how it stands."""
-        now = node.clock.now().at
-        return [SiteReceipt(site=site, received=each) for site, held in node.state.stocks.sites.items() for each in stock_of(held, now=now)]
+        return stock_lines(node)
 
     @app.post("/api/stock/{site}/{receipt}/decision", status_code=201, responses=PROBLEMS, tags=["materials"], summary="Decide on a received lot")
     async def decide(site: SiteText, receipt: SiteText, body: Decided, guest: Asker) -> list[ReceiptLine]:
@@ -102,22 +101,21 @@ def control_material_routes(
     @app.get("/api/assemblies/twice", responses=PROBLEMS, dependencies=READER, tags=["materials"], summary="Assemblies that were used twice")
     async def twice() -> list[UsedTwice]:
         """What two sites did before either had heard of the other."""
-        found = materials.used_twice(node)
-        return [UsedTwice(piece=key, uses=[f"{site}, {each.unit}, {each.lot}" for site, each in uses]) for key, uses in sorted(found.items())]
+        return twice_lines(node)
 
 
 def _changeover(app: FastAPI, node: ControlNode, pens: Pens, noting: Callable[[ControlNode, Person, str], AbstractContextManager[None]]) -> None:
     @app.get("/api/changeover", responses=PROBLEMS, dependencies=READER, tags=["materials"], summary="Changeover matrices")
     async def matrices() -> list[ChangeoverLine]:
         """Every version that was put forward, and who signed it."""
-        return _lines(node)
+        return matrix_lines(node)
 
     @app.post("/api/changeover", status_code=201, responses=PROBLEMS, tags=["materials"], summary="Put a changeover matrix forward")
     async def submit(body: RecipeText, guest: Asker) -> ChangeoverLine:
         """A matrix as its document; nothing is approved by that."""
         with noting(node, guest.person, "submit a changeover matrix"):
             submitted = materials.submit_changeover(node, guest.person, body.text)
-        return next(each for each in _lines(node) if (each.name, each.version) == (submitted.name, submitted.version))
+        return next(each for each in matrix_lines(node) if (each.name, each.version) == (submitted.name, submitted.version))
 
     @app.post(
         "/api/changeover/{name}/{version}/signatures", status_code=201, responses=PROBLEMS, tags=["materials"], summary="Sign a changeover matrix"
@@ -127,17 +125,18 @@ def _changeover(app: FastAPI, node: ControlNode, pens: Pens, noting: Callable[[C
         pen = await pens.pen(guest, body, Act(body.act))
         with noting(node, guest.person, body.act):
             materials.approve_changeover(node, guest.person, pen, name=RecipeId(name), version=version, act=Act(body.act))
-        return next(each for each in _lines(node) if (each.name, each.version) == (name, version))
+        return next(each for each in matrix_lines(node) if (each.name, each.version) == (name, version))
 
     @app.post("/api/changeover/{name}/{version}/publication", status_code=201, responses=PROBLEMS, tags=["materials"], summary="Publish a matrix")
     async def publish(name: RecipeIdText, version: Version, guest: Asker) -> ChangeoverLine:
         """To every site and to the house."""
         with noting(node, guest.person, "publish a changeover matrix"):
             materials.publish_changeover(node, guest.person, name=RecipeId(name), version=version)
-        return next(each for each in _lines(node) if (each.name, each.version) == (name, version))
+        return next(each for each in matrix_lines(node) if (each.name, each.version) == (name, version))
 
 
-def _lines(node: ControlNode) -> list[ChangeoverLine]:
+def matrix_lines(node: ControlNode) -> list[ChangeoverLine]:
+    """Every version of a changeover matrix that was put forward."""
     stocks = node.state.stocks
     return [
         ChangeoverLine(
@@ -150,3 +149,15 @@ def _lines(node: ControlNode) -> list[ChangeoverLine]:
         )
         for (name, version), each in stocks.submitted.items()
     ]
+
+
+def stock_lines(node: ControlNode) -> list[SiteReceipt]:
+    """Every received lot of every site."""
+    now = node.clock.now().at
+    return [SiteReceipt(site=site, received=each) for site, held in node.state.stocks.sites.items() for each in stock_of(held, now=now)]
+
+
+def twice_lines(node: ControlNode) -> list[UsedTwice]:
+    """Every piece that was used more than once."""
+    found = materials.used_twice(node)
+    return [UsedTwice(piece=key, uses=[f"{site}, {each.unit}, {each.lot}" for site, each in uses]) for key, uses in sorted(found.items())]

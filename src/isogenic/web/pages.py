@@ -37,6 +37,7 @@ from isogenic.quality.trail import FILTERS
 from isogenic.records.disclosures import disclosures
 from isogenic.web.authority_api import authority_page, licence_lines
 from isogenic.web.control_desk import ControlDesk, deviation_line, signature_line
+from isogenic.web.control_materials import matrix_lines, stock_lines, twice_lines
 from isogenic.web.credentials_api import Watch, person_lines
 from isogenic.web.guard import Guest, guest_of
 from isogenic.web.messages import NoteLine, time
@@ -57,6 +58,7 @@ from isogenic.web.screens.records import records_screen
 from isogenic.web.screens.release import lot_screen
 from isogenic.web.screens.review import deviation_screen, review_screen
 from isogenic.web.screens.site import key_panel, site_screen
+from isogenic.web.screens.stocks import materials_screen
 from isogenic.web.screens.trail import trail_screen
 from isogenic.web.screens.words import signal_title, unit_words
 from isogenic.web.signin import Door
@@ -539,6 +541,32 @@ def _signs(screens: Screens, person: Person, *, first: bool) -> Signs:
         until=f"{(screens.desk.now + COMPETENT_FOR):%Y-%m-%d}T00:00:00Z",
         first=first,
     )
+
+
+@ui.page("/materials")
+def materials_view(request: Request) -> Response | None:
+    """Received lots of every site, changeover matrices, assemblies. It does not follow the node, so that nothing moves under a person who signs."""
+    visit = _visit(request)
+    if isinstance(visit, Response):
+        return visit
+    screens, guest = visit
+    page, node, person = Page(screens, guest, here="/materials", title="Materials"), screens.desk.node, guest.person
+
+    def content() -> Markup:
+        acts = (Act.RELEASE_MATERIAL, Act.BLOCK_MATERIAL, Act.SIGN_RECIPE_AS_AUTHOR, Act.APPROVE_RECIPE)
+        return materials_screen(
+            stock_lines(node),
+            matrix_lines(node),
+            twice_lines(node),
+            person=person,
+            roles={act: _role(person, act) for act in acts if any(role in person.roles for role in roles_that_may(act))},
+            now=time(screens.desk.now) or "",
+            first=not screens.door.has_signed(guest.session),
+        )
+
+    with page.main:
+        page.part(content, follow=False)
+    return None
 
 
 @ui.page("/disclosures")

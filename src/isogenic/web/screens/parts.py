@@ -195,6 +195,7 @@ def rail(nav: Nav) -> Markup:
         ("/recipes", "Recipes", 0),
         ("/records", "Records", 0),
         ("/trail", "Audit trail", 0),
+        ("/materials", "Materials", 0),
         ("/authority", "Authority", 0),
         ("/disclosures", "Disclosures", 0),
         ("/people", "People", 0),
