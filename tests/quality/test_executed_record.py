@@ -165,6 +165,18 @@ def test_a_result_outside_its_specification_is_an_exception_with_its_limit():
 SPECIFICATION_TEXT = (Path(__file__).parents[2] / "src/isogenic/sim/documents/mab-a.specification.yaml").read_text()
 
 
+def test_colonies_on_a_plate_stand_beside_the_limit_of_their_grade_and_growth_in_grade_a_is_an_exception():
+    analyst = noted(story())[-3].actor
+    plates = [(OURS, analyst, replace(result("titre"), attribute=name, value=count, unit="1")) for name, count in PLATES]
+    found = record([*story(), *plates])
+    assert [line.text for line in found.exceptions(Exceptional.LIMIT)] == ["settle plate, grade A: 1, no growth: action, EU GMP Annex 1, table 6"]
+    page = as_html(found)
+    assert all(each in page for each in ("above the action limit", "≤ 5 CFU", "no limit set"))
+
+
+PLATES = (("settle_plate_a", 1.0), ("glove_print_b", 5.0), ("glove_print_c", 40.0))
+
+
 def test_a_record_that_lacks_a_fact_says_so():
     told = story()
     short = [each for each in told if not isinstance(each[2], SetpointsCommanded)]

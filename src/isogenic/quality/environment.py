@@ -20,7 +20,7 @@ from enum import StrEnum
 
 from isogenic.errors import NotValid
 
-__all__ = ["NON_VIABLE", "VIABLE", "Grade", "Judged", "Level", "Occupancy", "Particle", "Plate", "judge_particles", "judge_plate"]
+__all__ = ["NON_VIABLE", "VIABLE", "Grade", "Judged", "Level", "Occupancy", "Particle", "Plate", "judge_particles", "judge_plate", "judge_reported"]
 
 
 class Grade(StrEnum):
@@ -137,6 +137,20 @@ def judge_plate(
     if count != int(count):
         raise NotValid(f"cannot judge a {plate}", why=f"{count:g} is no number of colonies")
     return _judged(f"{plate}, grade {grade}", count, alert, _stricter(VIABLE[grade, plate], own_limit))
+
+
+_REPORTED = {f"{plate.replace(' ', '_')}_{grade.lower()}": (grade, plate) for plate in Plate for grade in Grade}
+
+
+def judge_reported(attribute: str, value: float, qualifier: str = "") -> Judged | None:
+    """A laboratory result of a plate, by its name: `settle_plate_a`, `glove_print_b`, … None: it is no such plate, or no count of colonies."""
+    found = _REPORTED.get(attribute)
+    if found is None or qualifier not in ("", ">"):
+        return None
+    try:
+        return judge_plate(value + 1 if qualifier else value, *found)
+    except (NotValid, OverflowError, ValueError):  # a fraction, less than nothing, not finite
+        return None
 
 
 def _stricter(given: float | None, own: float | None) -> float | None:

@@ -47,6 +47,7 @@ from isogenic.materials.assemblies import AssemblyInstalled
 from isogenic.materials.clearance import LineAssigned, LineLeft, LineStepDone, LineTaken
 from isogenic.materials.lots import MaterialUsed
 from isogenic.quality.deviations import Deviation, DeviationDisposed, DeviationOpened
+from isogenic.quality.environment import Level, judge_reported
 from isogenic.quality.executed.model import (
     Answered,
     Exceptional,
@@ -430,7 +431,10 @@ class _Reading:
         results, failing = [], {}
         for reported, line in self.results:
             judged = judge(reported, specification) if specification is not None and reported.attribute in specification.attributes else None
-            results.append(Result(reported, line.by, line.at, line.where, judged))
+            plate = judge_reported(reported.attribute, reported.value, reported.qualifier) if judged is None else None
+            results.append(Result(reported, line.by, line.at, line.where, judged, plate))
+            if plate is not None and plate.level is Level.ACTION:
+                failing[line.where] = f"{plate}, EU GMP Annex 1, table 6"
             if judged is not None and judged.verdict is Verdict.FAIL:
                 failing[line.where] = f"{judged.attribute.title} {judged.shown()}, limit {judged.attribute.limits()}"
         told = self._in_time()

@@ -21,6 +21,7 @@ from isogenic.batches.serials import Fate, unaccounted
 from isogenic.batches.states import State
 from isogenic.quality.certificate import shown_time
 from isogenic.quality.deviations import Deviation
+from isogenic.quality.environment import Level
 from isogenic.quality.executed.blocks import Block, Cell, Column, Grid, Heading, PageBreak, Pairs, Paragraph, Row, Table, Tone, cell
 from isogenic.quality.executed.fold import limits_of
 from isogenic.quality.executed.model import Answered, Exceptional, ExecutedRecord, Line, Part, Question, Result, SetpointRun, Step
@@ -386,6 +387,14 @@ def _result_row(each: Result) -> Row:
             Verdict.FAIL: cell("does not comply", Tone.STOP),
             Verdict.NOT_JUDGED: cell("not judged", Tone.STOP),
         }[judged.verdict]
+    elif each.plate is not None:
+        title, limit = each.plate.what, cell("none" if each.plate.action is None else f"≤ {each.plate.action:g} CFU", under="Annex 1, table 6")
+        verdict = {
+            Level.WITHIN: cell("within", Tone.GOOD),
+            Level.ALERT: cell("above the alert level", Tone.STRONG),
+            Level.ACTION: cell("above the action limit", Tone.STOP),
+            Level.NOT_SET: cell("no limit set", Tone.QUIET),
+        }[each.plate.level]
     return (cell(reported.sample), cell(title), cell(one_line(reported.method)), value, limit, verdict, cell(each.where, Tone.QUIET))
 
 

@@ -13,6 +13,7 @@ from isogenic.batches.serials import Serials
 from isogenic.ids import BatchId
 from isogenic.laboratory.results import ResultReported, SampleDrawn
 from isogenic.quality.deviations import Deviation
+from isogenic.quality.environment import Judged as Colonies
 from isogenic.quality.specifications import Judged, Specification
 from isogenic.recipes.model import ControlPhase
 from isogenic.records.blocks import ReadingsSealed
@@ -192,13 +193,14 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A laboratory result; `judged` where a specification names the attribute."""
+    """A laboratory result; `judged` where a specification names the attribute, else `plate` where it is one of Annex 1."""
 
     reported: ResultReported
     by: str
     at: datetime
     where: str
     judged: Judged | None
+    plate: Colonies | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,8 @@
-"""The grades of EU GMP Annex 1, and sampling plans by their exact characteristic."""
+"""The grades of EU GMP Annex 1."""
 
 from __future__ import annotations
 
-from math import comb
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from isogenic.errors import NotValid
 from isogenic.quality.environment import (
@@ -19,8 +15,8 @@ from isogenic.quality.environment import (
     Plate,
     judge_particles,
     judge_plate,
+    judge_reported,
 )
-from isogenic.quality.sampling import accepts, plan, probability_accepted
 
 HALF, FIVE, WORK = Particle.HALF_MICROMETRE, Particle.FIVE_MICROMETRES, Occupancy.IN_OPERATION
 
@@ -69,39 +65,9 @@ def test_half_a_colony_and_a_plate_of_five_hours_are_refused():
         judge_plate(0, Grade.B, Plate.AIR, alert=11)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 300), st.integers(0, 300), st.integers(1, 300), st.integers(0, 5))
-def test_the_characteristic_is_a_probability_and_falls_with_defectives(lot, defective, sample, accept):
-    defective, sample = min(defective, lot), min(sample, lot)
-    here = probability_accepted(lot, defective, sample, accept)
-    assert 0.0 <= here <= 1.0
-    if defective < lot:
-        assert probability_accepted(lot, defective + 1, sample, accept) <= here + 1e-12
-
-
-def test_an_example_by_hand():
-    # 10 containers, 2 defective, 3 looked at, none may be: 8·7·6 of 10·9·8.
-    assert probability_accepted(10, 2, 3, 0) == pytest.approx(comb(8, 3) / comb(10, 3)) == pytest.approx(0.4667, abs=1e-4)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(2, 400), st.floats(0.0, 0.05), st.floats(0.06, 0.5))
-def test_a_plan_keeps_both_risks_and_no_smaller_sample_does(lot, aql, rql):
-    found = plan(lot, aql=aql, rql=rql)
-    assert found.accepted_at_aql >= 0.95 and (found.accepted_at_rql <= 0.10 or found.sample == lot)
-    good, poor = int(aql * lot), max(int(-(-rql * lot // 1)), int(aql * lot) + 1)
-    for sample in range(max(1, found.sample - 3), found.sample):
-        fits = [
-            accept
-            for accept in range(sample + 1)
-            if probability_accepted(lot, good, sample, accept) >= 0.95 and probability_accepted(lot, poor, sample, accept) <= 0.10
-        ]
-        assert fits == []
-
-
-def test_a_lot_passes_only_with_the_sample_that_was_planned():
-    found = plan(200, aql=0.01, rql=0.08)
-    assert accepts(found, inspected=found.sample, defective=found.accept)
-    assert not accepts(found, inspected=found.sample, defective=found.accept + 1)
-    assert not accepts(found, inspected=found.sample - 1, defective=0)
-    assert str(found).startswith(f"{found.sample} of 200 containers")
+def test_a_plate_reported_by_the_laboratory_is_judged_by_its_name():
+    told = [("settle_plate_a", 0.0, ""), ("settle_plate_a", 1.0, ""), ("glove_print_b", 5.0, ">"), ("glove_print_c", 40.0, "")]
+    assert [judge_reported(*each).level for each in told] == [Level.WITHIN, Level.ACTION, Level.ACTION, Level.NOT_SET]
+    assert [
+        judge_reported(*each) for each in (("titer", 1.0), ("air_sample_a", 0.5), ("air_sample_a", float("nan")), ("air_sample_a", 1.0, "<"))
+    ] == [None] * 4
