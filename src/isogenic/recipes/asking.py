@@ -26,7 +26,7 @@ from collections.abc import Callable, Collection
 from isogenic.documents import Table, shown
 from isogenic.recipes.model import Answer, Ask, Expects, Prompt, Timer
 
-__all__ = ["CHOICES_MAX", "read_prompt"]
+__all__ = ["CHOICES_MAX", "CHOICE_TEXT_MAX", "read_prompt"]
 
 ENTERED = "in_"  # how the name of the question begins that asks for a parameter
 CHOICES_MAX = 8  # targets of a gloved finger on one screen

@@ -284,7 +284,10 @@ def _site() -> Schema:
         "language": TEXT,
         "notes": _list(TEXT),
         "differences": _list({"anyOf": targets}, words="What this site has otherwise, of which type and why."),
-        "wording": _named(TEXT, words="Each question in the site's language, behind the approved one."),
+        "wording": _named(
+            {"anyOf": [TEXT, _table({"text": TEXT, "choices": _list(TEXT)}, needs="text choices")]},
+            words="Each question in the site's language, behind the approved one; its choices, too, in the order of the recipe.",
+        ),
     }
     return {"title": "Isogenic site recipe", **_table(properties, needs="isogenic site recipe version")}
 

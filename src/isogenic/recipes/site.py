@@ -5,6 +5,7 @@
       - {question: medium_lot, type: label, from: ..., to: ..., why: ...}
       - {title: harvest, type: label, from: Harvest, to: Harvest into two bags, why: ...}
     wording: {medium_lot: Lotnummer ...}        the question in the site's language, behind the approved one
+    wording: {bag_seen: {text: ..., choices: [helder, troebel]}}    its choices, too, in the order of the recipe
 
     type        may be about                       because at this site
     equipment   a parameter                        the make is another
@@ -31,6 +32,7 @@ from difflib import get_close_matches
 from isogenic.documents import Complaint, Document, Table, shown
 from isogenic.errors import NotValid
 from isogenic.ids import RecipeId, SiteId
+from isogenic.recipes.asking import CHOICE_TEXT_MAX
 from isogenic.recipes.model import (
     Difference,
     GeneralRecipe,
@@ -50,6 +52,7 @@ __all__ = ["ABOUT", "KIND", "derive_site", "load_site"]
 
 KIND = "isogenic: site-recipe/1"
 TEXT_MAX = 300
+BAR, SLASH = " | ", " / "  # approved text | the site's | its choices, one / other
 DIFFERENCES_MAX = 200  # a site that differs in more has another process
 ABOUT: Mapping[Why, tuple[Target, ...]] = {
     Why.EQUIPMENT: (Target.PARAMETER,),
@@ -79,7 +82,7 @@ def load_site(text: str | bytes, *, name: str = "site recipe") -> SiteDocument:
         language=root.text("language", default="en"),
         notes=root.texts("notes", needed=False),
         differences=differences,
-        wording={prompt: _bounded(wording, prompt) for prompt in wording.names()},
+        wording={prompt: _worded(wording, prompt) for prompt in wording.names()},
         wording_lines={prompt: wording.line_of(prompt) for prompt in wording.names()},
         digest=digest_of(text),
     )
@@ -92,6 +95,22 @@ def _bounded(table: Table, key: str) -> str:
     if len(text) > TEXT_MAX:
         table.complain(key, f"{len(text)} characters are more than {TEXT_MAX}")
     return text
+
+
+def _worded(table: Table, prompt: str) -> str:
+    """`text`, or `text | one / other` where the choices are worded, too: behind the approved text they travel as one line."""
+    if not table.is_table(prompt):
+        return _bounded(table, prompt)
+    inner = table.table(prompt)
+    text, choices = _bounded(inner, "text"), inner.texts("choices")
+    for each in choices:
+        if len(each) > CHOICE_TEXT_MAX or not each.isprintable() or SLASH in each or BAR in each:
+            inner.complain("choices", f"{shown(each)!r} is not one line of at most {CHOICE_TEXT_MAX} characters without ' / ' and ' | '")
+    if BAR in text:
+        inner.complain("text", "' | ' stands between the approved text and this one")
+    if len(set(choices)) != len(choices):
+        inner.complain("choices", "one is given twice")
+    return f"{text}{BAR}{SLASH.join(choices)}"
 
 
 def _difference(table: Table) -> Difference:
@@ -134,9 +153,15 @@ def derive_site(general: GeneralRecipe, document: SiteDocument) -> SiteRecipe:
         if not complaints and difference.target is Target.PARAMETER:
             formula[difference.name] = replace(formula[difference.name], value=Quantity.parse(difference.now))
     prompts = _questions(general)
+    choices = {prompt.name: prompt.how.choices for phase in general.procedure.phases for prompt in phase.prompts}
     for prompt in document.wording:
         if prompt not in prompts:
             wrong.append(Complaint(document.wording_lines[prompt], _unknown("question", prompt, prompts)))
+        elif BAR in document.wording[prompt]:
+            worded, asked = document.wording[prompt].split(BAR)[-1].split(SLASH), choices[prompt]
+            if len(worded) != len(asked):
+                why = f"{len(worded)} choices of {prompt} are worded; it has {len(asked)}, in this order: {', '.join(asked) or 'none'}"
+                wrong.append(Complaint(document.wording_lines[prompt], why))
     if wrong:
         raise NotValid(f"cannot derive the recipe of {document.site}", why="; ".join(map(str, sorted(wrong))))
     return SiteRecipe(

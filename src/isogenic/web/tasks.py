@@ -27,7 +27,7 @@ from isogenic.web.screens.doors import document, inside, password_page, sign_in_
 from isogenic.web.screens.markup import Markup, h, join
 from isogenic.web.screens.parts import count_of, day_second, day_time, mark, panel, record_links, said
 from isogenic.web.screens.signing import components
-from isogenic.web.screens.steps import limits_of
+from isogenic.web.screens.steps import limits_of, site_words
 from isogenic.web.screens.trail import trail_screen
 from isogenic.web.screens.words import plain_words
 from isogenic.web.signin import Door
@@ -193,7 +193,7 @@ def _looked(person: Person, *, first: bool) -> Markup:
 
 def _task(asked: Asked, *, may_answer: bool) -> Markup:
     """One line that leads to the screen of its unit."""
-    here = asked.text.rpartition(" | ")[2]
+    here = site_words(asked.text)[0]
     how = "waits for a second person" if asked.given else limits_of(asked) if may_answer else "waits for an operator of this site"
     return h(
         "a.panel.task",

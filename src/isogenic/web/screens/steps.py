@@ -18,7 +18,7 @@ from isogenic.web.screens.parts import count_of, day_second, day_time, mark, rec
 from isogenic.web.screens.step_dialogs import command_dialog, correct_dialog, decline_dialog, formula_dialog, hand_over_dialog, sign_dialog
 from isogenic.web.screens.words import plain_words
 
-__all__ = ["Work", "choose_task", "limits_of", "start_screen", "work_page", "work_part"]
+__all__ = ["Work", "choice_words", "choose_task", "limits_of", "site_words", "start_screen", "work_page", "work_part"]
 
 DONE_SHOWN = 8  # newest answers
 EXPECTED = {
@@ -148,17 +148,27 @@ def _shown(asked: Asked, answer: str | None) -> str:
     """An answer as people read it."""
     if asked.kind == "confirm":
         return "Done"
+    if asked.kind == "choice":
+        return choice_words(asked).get(answer or "", answer or "")
     return f"{answer} {_unit(asked.measured_in)}".strip()
 
 
-def _words(text: str) -> tuple[str, str]:
+def site_words(text: str) -> tuple[str, str]:
     """A question in the site's words, and the approved text where that is another."""
     approved, _, here = text.partition(" | ")
+    here = here.partition(" | ")[0]
     return (here, approved) if here else (approved, "")
 
 
+def choice_words(asked: Asked) -> dict[str, str]:
+    """Each choice in the site's words, where the site has some; what is recorded is the recipe's."""
+    worded = asked.text.split(" | ")[2:]
+    here = worded[0].split(" / ") if worded else []
+    return dict(zip(asked.choices, here, strict=True)) if len(here) == len(asked.choices) else {each: each for each in asked.choices}
+
+
 def _card(work: Work, asked: Asked, now: str) -> Markup:
-    words, approved = _words(asked.text)
+    words, approved = site_words(asked.text)
     return h(
         "section.card",
         h("p.count", _count(work, asked), h("span", f"takes: {asked.competence.replace('_', ' ')}", class_="tag") if asked.competence else None),
@@ -187,7 +197,7 @@ def _picture(work: Work, asked: Asked) -> Markup | None:
         return None
     if asked.picture not in work.pictures_here:
         return h("p.wait", mark("warn", "The picture has not arrived at this site yet."))
-    return h("img.picture", src=f"/pictures/{asked.picture}", alt=_words(asked.text)[0])
+    return h("img.picture", src=f"/pictures/{asked.picture}", alt=site_words(asked.text)[0])
 
 
 def _trouble(asked: Asked) -> Markup | None:
@@ -231,7 +241,10 @@ def _confirm(asked: Asked) -> Markup:
 
 
 def _choices(asked: Asked) -> Markup:
-    return h("div.way.choices", *(h("button.big.second", each, type="button", data_answer=each, data_entered="chosen") for each in asked.choices))
+    return h(
+        "div.way.choices",
+        *(h("button.big.second", here, type="button", data_answer=each, data_entered="chosen") for each, here in choice_words(asked).items()),
+    )
 
 
 def limits_of(asked: Asked) -> str:
@@ -245,7 +258,14 @@ def limits_of(asked: Asked) -> str:
 def _number(asked: Asked) -> Markup:
     unit = _unit(asked.measured_in)
     field = h(
-        "input", type="text", name="answer", inputmode="none", autocomplete="off", maxlength="20", data_number=True, aria_label=_words(asked.text)[0]
+        "input",
+        type="text",
+        name="answer",
+        inputmode="none",
+        autocomplete="off",
+        maxlength="20",
+        data_number=True,
+        aria_label=site_words(asked.text)[0],
     )
     limits = limits_of(asked)
     pad = [h("button.key.second", each, type="button", data_key=each) for each in KEYS]
@@ -263,7 +283,7 @@ def _number(asked: Asked) -> Markup:
 
 
 def _text(asked: Asked) -> Markup:
-    field = h("input", type="text", name="answer", autocomplete="off", maxlength="200", data_scan="text", aria_label=_words(asked.text)[0])
+    field = h("input", type="text", name="answer", autocomplete="off", maxlength="200", data_scan="text", aria_label=site_words(asked.text)[0])
     return h("form.way.scan", h("div.field", field), h("button.big", "Record", type="submit"), h("p.note", "Scan it or type it."))
 
 
@@ -326,7 +346,7 @@ def _waiting(work: Work, chosen: Asked | None) -> Markup | None:
     rows = [
         h(
             "button.row.second",
-            h("b", _words(each.text)[0]),
+            h("b", site_words(each.text)[0]),
             h("span", _how_it_stands(each)),
             type="button",
             data_pick=each.prompt,
@@ -355,7 +375,7 @@ def _done(work: Work) -> Markup | None:
         return None
     rows = []
     for each in list(reversed(work.done))[:DONE_SHOWN]:
-        words = _words(each.text)[0]
+        words = site_words(each.text)[0]
         second = f", witnessed by {work.name(each.witnessed_by)}" if each.witnessed_by else ""
         put_right = f", corrected {each.corrections} ×" if each.corrections else ""
         rows.append(
