@@ -7,10 +7,13 @@ import shutil
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from random import Random
 
 import pytest
 
-from isogenic.authority.licences import Command, State
+from isogenic.authority.leases import LEASE_H, LeaseGranted
+from isogenic.authority.licences import Command, LicenceChanged, State
 from isogenic.authority.master_file import Jurisdiction, Safe, load_master_file
 from isogenic.authority.reports import as_json, as_pdf, as_text
 from isogenic.authority.rules import Act
@@ -34,7 +37,7 @@ from isogenic.network.licensing import (
 from isogenic.quality.signed import check_signed_facts
 from isogenic.records import codec
 from isogenic.records.dossier import CONTROL, written_by
-from isogenic.records.facts import _payload
+from isogenic.records.facts import _payload, decode_fact
 from isogenic.sim.authorising import COMMITMENTS, authorise
 from isogenic.sim.world import document
 from isogenic.sites import requests
@@ -155,6 +158,38 @@ def test_a_suspended_site_that_is_offline_starts_nothing_after_its_lease(net):
     net.lines[LEEDS].up = True
     asyncio.run(net.carry())
     assert refusals(net) == ["check_licence_is_active", "check_lease_holds"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_befalls_licence_link_and_clock_a_start_is_never_allowed_that_raw_facts_forbid(published, tmp_path, seed):
+    """Rehearsed: suspended while the site is offline, leases that run out, links that come and go; I2 and I6 from raw facts."""
+    folder, at = published
+    shutil.copytree(folder, tmp_path / "net")
+    net, dice, seen = Network(tmp_path / "net", at=at), Random(f"authority {seed}"), set()
+    suspended_at = None
+    for _ in range(40):
+        net.lines[LEEDS].up = dice.random() < 0.6
+        state = net.control.state.authority.licence(LICENCE).state
+        if dice.random() < 0.4 and state is State.ACTIVE:
+            command(net, Command.SUSPEND)
+            suspended_at = net.clock.at
+        elif dice.random() < 0.4 and state is State.SUSPENDED:
+            command(net, Command.REINSTATE, BEN, "cause found")
+            command(net, Command.ACTIVATE, QUI, "put right")
+            suspended_at = None
+        net.clock.advance(3600 * dice.choice([1, 12, 60, 100]))
+        asyncio.run(net.carry())
+        allowed, now = not refusals(net), net.clock.at
+        raw = [decode_fact(body).payload for body in net.nodes[LEEDS].control.store.bodies(0, 1 << 40)]
+        states = [each.state for each in raw if isinstance(each, LicenceChanged) and each.licence == LICENCE]
+        leases = [each.until for each in raw if isinstance(each, LeaseGranted) and each.licence == LICENCE]
+        assert allowed == (states[-1] is State.ACTIVE and now < leases[-1]), (seed, now)
+        if suspended_at is not None and now >= suspended_at + timedelta(hours=LEASE_H):
+            assert not allowed  # heard of it or not
+        seen.add((allowed, states[-1] is State.ACTIVE, state is State.ACTIVE))
+    close(net)
+    assert {allowed for allowed, _, _ in seen} == {True, False}
+    assert any(there and not here for _, there, here in seen)  # suspended, and the site had not heard of it
 
 
 def test_a_clock_that_is_set_back_prolongs_no_lease(net):
@@ -395,6 +430,21 @@ def test_the_three_agree_in_the_demonstration_and_a_missing_site_is_shown(net):
     publish_commitments(net.control, net.person(RIA), signer_of(RIA), text)
     found = [(str(each.kind), each.where) for each in differences(net.control.state, FILE, now=net.clock.at) if each.severity is Severity.STOP]
     assert found == [("range", "temperature (uk)"), ("site_not_authorised", "LEEDS")]
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("law", list(Jurisdiction))
+def test_reports_read_as_on_file(net, law):
+    """Whole pages under review: what an authority is given, word for word."""
+    for name in COMMITMENTS:
+        publish_commitments(net.control, net.person(RIA), signer_of(RIA), document(name))
+    command(net, Command.PAUSE, RIA, "no demand")
+    state, at = net.control.state, net.clock.at
+    yearly = annual_report_of(state, FILE, law=law, since=at - timedelta(days=365), until=at + timedelta(days=1))
+    pages = {f"annual-report-{law}.txt": as_text(yearly), f"registration-{law}.txt": as_text(registration_of(state, FILE, law=law, at=at))}
+    assert pages == {name: (GOLDEN / name).read_text(encoding="utf-8") for name in pages}
 
 
 def test_reports_are_made_from_data_and_are_the_same_every_time(net):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 
+from network_story import SEED
 from typer.testing import CliRunner
+from web_setup import app_of, client, signed_in
 
 from isogenic.authority.licences import Command
 from isogenic.cli import app
 from isogenic.ids import LicenceId, PersonId
 from isogenic.network.licensing import change_licence, submit_master_file
-from isogenic.sim.world import document
+from isogenic.sim.authorising import authorise
+from isogenic.sim.world import document, person_signer
 from isogenic.web.authority_api import authority_page, licence_lines
 from isogenic.web.screens.authority import authority_screen, site_licences
 from isogenic.web.screens.authority_acts import Signs
@@ -73,6 +76,30 @@ def test_the_page_offers_what_the_state_takes_and_the_persons_roles_allow(tmp_pa
     submit_master_file(net.control, net.person(PersonId("RIA")), text)
     assert "sign-MF-MAB-A-2" in offered(net, PersonId("RIA"))
     assert "sign-MF-MAB-A-2" not in offered(net, BEN)  # an author signs first
+
+
+def test_what_is_asked_of_the_authority_is_bounded_and_answered(network):
+    authorise(network.node, lambda person: person_signer(SEED, network.world.network, person))
+    yearly, times = (
+        "/api/master-files/MF-MAB-A/annual-report/uk",
+        ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "tomorrow", "-1", "2026-13-01T00:00:00Z"),
+    )
+
+    async def walk() -> dict[str, int]:
+        guest = await signed_in(app_of(network), "QUI")
+        said = {time: (await guest.get(yearly, params={"until": time})).status_code for time in times}
+        said["backwards"] = (await guest.get(yearly, params={"until": "2026-01-01T00:00:00Z", "since": "2027-01-01T00:00:00Z"})).status_code
+        said["nobody"] = (await client(app_of(network)).get(yearly)).status_code
+        for name, body in (("why", {"why": "x" * 600}), ("command", {"command": "apply"}), ("more", {"licence": "LIC-X"})):
+            whole = {"command": "suspend", "why": "x", "meaning": "licence suspended", "password": "x", "person": "QUI", **body}
+            said[name] = (await guest.post("/api/licences/LIC-LEEDS-MAB-A/commands", json=whole)).status_code
+        said["wrong"] = (await guest.post("/api/licences/LIC-LEEDS-MAB-A/commands", json={**whole, "licence": ""})).status_code
+        return said
+
+    answered = asyncio.run(walk())
+    assert {name: status for name, status in answered.items() if status >= 500} == {}
+    assert (answered["nobody"], answered["why"], answered["command"], answered["more"]) == (401, 422, 422, 422)
+    assert network.node.state.authority.licences[LICENCE].state == "active"
 
 
 def test_the_command_line_reads_the_same_from_the_folder(tmp_path):

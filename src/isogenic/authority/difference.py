@@ -123,7 +123,7 @@ def _sites(file: MasterFile, commitments: Sequence[Commitments], process: Proces
     for site, filed in file.sites.items():
         laws = [each for each in commitments if each.jurisdiction is filed.jurisdiction]
         if _is_current(file, site, now) and not any(site in each.sites for each in laws):
-            said = ", ".join(each.authorisation for each in laws) or "no marketing authorisation here"
+            said = ", ".join(each.authorisation for each in laws) or "any: none of this jurisdiction is on file"
             where = clause("check_site_is_on_file", filed.jurisdiction)
             yield Difference(Kind.SITE_NOT_AUTHORISED, Severity.STOP, str(site), f"not in {said}", f"in {file.name}", "", where)
     for promised in commitments:

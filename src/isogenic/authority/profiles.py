@@ -8,8 +8,9 @@
     change classes   notified yearly, notified, approved      annual report, CBE-30, PAS           types IA, IB, II
 
 Guarantees: every check of the gate that has a clause has one in every profile; unknown jurisdictions get all of them.
-The clauses were read in the published texts, but law changes and this is no legal advice: whoever holds the licence has them
-checked (docs/authority.md says which were read where). In the US there is no rule yet for distributed manufacture: the profile
+Of the clauses, regulations 6, 8 and 52 of SI 2025/87 were read as made; every other is cited from knowledge of the text and was
+not looked up. This is no legal advice: whoever holds the licence has them checked (docs/authority.md).
+In the US there is no rule yet for distributed manufacture: the profile
 follows the rules in force, and FDA's discussion paper of October 2022 on distributed and point-of-care manufacturing where it
 names the objects. The EU's decentralised sites are of the proposal COM(2023) 192, which is marked as such.
 Leaves to others: what is checked (permission), the pages (reports).

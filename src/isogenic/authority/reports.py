@@ -81,10 +81,10 @@ def _head(file: MasterFile, law: Jurisdiction) -> list[tuple[str, str]]:
     profile = PROFILES[law]
     return [
         ("Product", f"{file.product}, {file.title}"),
-        (profile.terms["master file"].capitalize(), f"{file.master_file}, version {file.version}, effective from {_day(file.effective_from)}"),
+        (_capital(profile.terms["master file"]), f"{file.master_file}, version {file.version}, effective from {_day(file.effective_from)}"),
         ("Designation", file.designation.replace("_", " ")),
-        (profile.terms["control site"].capitalize(), f"{file.control_site}, {file.control_address} ({file.control_authorisation})"),
-        *((what.capitalize(), file.references.get(name, "not said")) for name, what in profile.needed.items()),
+        (_capital(profile.terms["control site"]), f"{file.control_site}, {file.control_address} ({file.control_authorisation})"),
+        *((_capital(what), file.references.get(name, "not said")) for name, what in profile.needed.items()),
         ("SHA-256 of the text", file.digest),
     ]
 
@@ -108,7 +108,7 @@ def registration(file: MasterFile, licences: Sequence[Licence], *, law: Jurisdic
             units.append(
                 (str(site), str(unit.unit), unit.equipment_class.replace("_", " "), unit.identity, unit.location(at) or "nowhere yet", history)
             )
-    site_columns = ("Name", "Title", "Address", "Authorisation", "From", "Until", profile.terms["licence"].capitalize())
+    site_columns = ("Name", "Title", "Address", "Authorisation", "From", "Until", _capital(profile.terms["licence"]))
     unit_columns = ("Site", "Name", "Class", "Identity", "Stands in", "Stood in")
     return Report(
         title=profile.registration,
@@ -116,8 +116,8 @@ def registration(file: MasterFile, licences: Sequence[Licence], *, law: Jurisdic
         at=at,
         head=tuple(_head(file, law)),
         sections=(
-            Section(profile.terms["site"].capitalize(), site_columns, tuple(sites)),
-            Section(profile.terms["unit"].capitalize(), unit_columns, tuple(units)),
+            Section(_capital(profile.terms["site"]), site_columns, tuple(sites)),
+            Section(_capital(profile.terms["unit"]), unit_columns, tuple(units)),
         ),
         source=f"{file.name} and {len(mine)} licences under it",
     )
@@ -159,7 +159,7 @@ def annual_report(
         sections=(
             Section("Changes of the file", ("Version", "Effective", "Class", "Reason", "Approval"), tuple(changes), _weight(versions, since, until)),
             Section(f"Moves: {profile.terms['unit']}", ("Day", "Site", "Unit", "From", "To"), tuple(moves)),
-            Section(profile.terms["licence"].capitalize(), ("When", "Site", "Licence", "What", "Signed by", "Reason"), tuple(map(_event, within))),
+            Section(_capital(profile.terms["licence"]), ("When", "Site", "Licence", "What", "Signed by", "Reason"), tuple(map(_event, within))),
             Section(
                 "Batches",
                 ("Site", "Started", "Completed", "Released", "Rejected", "Deviations", "Starts refused"),
@@ -177,7 +177,7 @@ def annual_report(
                 ),
             ),
         ),
-        source=f"{len(versions)} versions of {file.master_file}, {len(within)} facts of licences, {batches} batches' records",
+        source=f"{file.master_file} (versions: {len(versions)}), facts of licences: {len(within)}, records of batches: {batches}",
     )
 
 
@@ -203,17 +203,28 @@ def as_json(report: Report) -> bytes:
 
 def as_text(report: Report) -> str:
     """The report as a text page."""
-    lines = [report.title.upper(), "", f"For {report.authority}, as of {_minute(report.at)}", ""]
+    lines = [_heading(report.title), "", f"For {report.authority}, as of {_minute(report.at)}", ""]
     for name, text in report.head:
         first, *more = wrap(text, WIDTH - 32) or [""]
         head, *rest = wrap(name, 30)
         lines += [f"{head:<32}{first}"]
         lines += [f"{left:<32}{right}" for left, right in _zip(rest, more)]
     for section in report.sections:
-        lines += ["", section.title.upper(), *([section.note] if section.note else []), ""]
+        lines += ["", _heading(section.title), *([section.note] if section.note else []), ""]
         lines += [line for row in section.rows for line in _row(section.columns, row)] or ["none"]
     lines += ["", f"Made from {report.source}."]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _heading(text: str) -> str:
+    """In capitals; a clause or an abbreviation in brackets stays as it is written."""
+    words, bracket, rest = text.partition("(")
+    return words.upper() + bracket + rest
+
+
+def _capital(text: str) -> str:
+    """A large first letter; what is an abbreviation stays one."""
+    return text[:1].upper() + text[1:]
 
 
 def _zip(left: list[str], right: list[str]) -> list[tuple[str, str]]:
@@ -227,7 +238,8 @@ def _row(columns: Sequence[str], row: Sequence[str]) -> list[str]:
     for name, text in zip(columns[1:], row[1:], strict=True):
         if text:
             first, *more = wrap(text, WIDTH - 20) or [""]
-            lines += [f"  {name[:16]:<18}{first}", *(" " * 20 + each for each in more)]
+            head, *rest = wrap(name, 16)
+            lines += [f"  {head:<18}{first}", *(f"  {left:<18}{right}" for left, right in _zip(rest, more))]
     return lines
 
 

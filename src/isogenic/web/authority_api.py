@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, Path, Query, Response
@@ -50,6 +50,7 @@ PersonText = Annotated[str, Path(pattern="^[A-Z][A-Z0-9-]{0,39}$")]
 CompetenceText = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,59}$")]
 PDF, TEXT = "application/pdf", "text/plain; charset=utf-8"
 YEAR = timedelta(days=365)
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)  # no record is older; and a year before the first of all years is none
 Noting = Callable[[ControlNode, Person, str], AbstractContextManager[None]]
 
 
@@ -306,7 +307,7 @@ def _reading(app: FastAPI, node: ControlNode) -> None:
     ) -> Response:
         """What changed, what was made and what differs, in the words of one jurisdiction."""
         end = time_of_text(until) if until else node.clock.now().at
-        begin = time_of_text(since) if since else end - YEAR
+        begin = time_of_text(since) if since else max(end, FIRST) - YEAR
         report = annual_report_of(node.state, MasterFileId(name), law=law, since=begin, until=end)
         return answer(report, form, f"{name}-{law}-annual-report")
 
