@@ -10,14 +10,14 @@ from hashlib import sha256
 from importlib.resources import files
 
 from isogenic.authority.people import Person, Role
-from isogenic.authority.signatures import sign
 from isogenic.batches.engine import begin, command
 from isogenic.batches.facts import Entered, UnitAllocated, UnitAsked
-from isogenic.batches.prompts import answer, open_prompts, waiting_for_witness, witness
+from isogenic.batches.prompts import open_prompts, waiting_for_witness
 from isogenic.batches.state import BatchState
 from isogenic.batches.states import Command, State
 from isogenic.clock import ManualClock, Moment
-from isogenic.ids import BatchId, DeviationId, Id, LotId, ModuleId, PersonId, SponsorId, UnitId
+from isogenic.ids import BatchId, DeviationId, Id, IdentityCode, LotId, ModuleId, PersonId, SeededMint, SiteId, SponsorId, UnitId
+from isogenic.materials.lots import LotCreated
 from isogenic.plant.documents import load_plant, with_endpoints
 from isogenic.plant.mtp.reading import read_manifest
 from isogenic.plant.mtp.writing import write_manifest
@@ -32,6 +32,7 @@ from isogenic.sim.filler import FillingLine
 from isogenic.sim.pea import Pea
 from isogenic.sim.pea_manifest import manifest_of
 from isogenic.sim.pea_server import PeaServer
+from isogenic.sites.answering import answer_prompt, witness_answer
 from isogenic.sites.drivers.mtp import MtpDriver
 from isogenic.sites.loop import Site, scan
 from isogenic.sites.ordering import Ordering, refusals
@@ -39,7 +40,7 @@ from isogenic.sites.state import SiteState, apply
 
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
 BATCH, LOT, OLA, PIA = BatchId("BAT-CART-1"), LotId("LOT-0001"), PersonId("OLA"), PersonId("PIA")
-PATIENT = "ISOGENIC:PATIENT:"  # as the scanner reads it; what it must say is another room's test
+WHOSE, ANOTHER = (SeededMint(each).fresh(IdentityCode) for each in ("one patient", "another"))
 LEDGER = "isogenic.example/UTRECHT/ASTER-BIO"
 DOCUMENTS = files("isogenic.sim") / "documents"
 LONG = frozenset({"expand"})
@@ -124,24 +125,17 @@ class PointOfCare:
         """Answer what is asked; a second person witnesses what wants one."""
         for asked in open_prompts(self.batch):
             if asked.prompt in waiting_for_witness(self.batch):
-                self.note(witness(self.batch, asked.prompt, by=PIA, signs=_signs(PIA)), by=PIA)
+                now = self.clock.now().at
+                self.note(witness_answer(self.state, PEOPLE[PIA], batch=BATCH, prompt=asked.prompt, now=now, pen=_signer(PIA)), by=PIA)
                 continue
-            said = answers[asked.prompt]
             entered = Entered.SCANNED if asked.kind is Answer.SCAN else Entered.TYPED
-            now = self.clock.now().at
-            self.note(
-                answer(
-                    self.batch,
-                    asked.prompt,
-                    said,
-                    by=OLA,
-                    entered=entered,
-                    scanned=said if entered is Entered.SCANNED else "",
-                    now=now,
-                    signs=_signs(OLA),
-                ),
-                by=OLA,
-            )
+            said, now = answers[asked.prompt], self.clock.now().at
+            noted = answer_prompt(self.state, PEOPLE[OLA], batch=BATCH, prompt=asked.prompt, answer=said, entered=entered, now=now, pen=_signer(OLA))
+            self.note(noted, by=OLA)
+
+    def open_scan(self) -> str | None:
+        """The label that is asked for now."""
+        return next((asked.prompt for asked in open_prompts(self.batch) if asked.kind is Answer.SCAN), None)
 
     async def run(self, answers: dict[str, str], *, scans: int = 400) -> None:
         """Until the batch is closed."""
@@ -155,10 +149,14 @@ class PointOfCare:
         raise AssertionError(f"the batch is still in {list(self.batch.active)}, {self.batch.state}")
 
 
-def _signs(person: PersonId):
-    signer = Signer.from_seed(str(person), sha256(person.encode()).digest())
-    who = Person(person, {"OLA": "Ola Berg", "PIA": "Pia Engel"}[person], (Role.OPERATOR,), str(signer.verifying_key))
-    return lambda digest: sign(signer, who, role=Role.OPERATOR, meaning="performed", at=START, digest=digest)
+def _signer(person: PersonId) -> Signer:
+    return Signer.from_seed(str(person), sha256(person.encode()).digest())
+
+
+PEOPLE = {
+    each: Person(each, name, (Role.OPERATOR,), str(_signer(each).verifying_key), (SiteId("UTRECHT"),))
+    for each, name in ((OLA, "Ola Berg"), (PIA, "Pia Engel"))
+}
 
 
 @asynccontextmanager
@@ -182,7 +180,8 @@ async def point_of_care(processor: CellProcessor | None = None, line: FillingLin
         async with MtpDriver(plant, manifests, clock=clock) as driver:
             site = PointOfCare(driver, servers, SiteState(plant), clock)
             filler = derive_unit_procedures(master, plant.units[UnitId("FR-1")], "filler")
-            site.note([*begin(control, sponsor=SponsorId("ASTER-BIO"), by=OLA)], by=OLA)
+            begun = begin(control, sponsor=SponsorId("ASTER-BIO"), by=OLA)
+            site.note([*begun, LotCreated(LOT, control.product, BATCH, plant.site, WHOSE)], by=OLA)  # the patient is bound at the start
             site.note([UnitAsked(BATCH, "filler", "filler", 1), UnitAllocated(BATCH, "filler", UnitId("FR-1"), 1, filler)])
             try:
                 yield site

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from point_of_care import LOT, PointOfCare, point_of_care
+from point_of_care import ANOTHER, LOT, WHOSE, PointOfCare, point_of_care
 
 from isogenic.batches.counts import reconcile
 from isogenic.batches.states import State
+from isogenic.materials.labels import LabelKind, label_text
 from isogenic.quality.deviations import RECONCILIATION
 from isogenic.quality.executed.fold import executed_record
 from isogenic.quality.executed.model import Exceptional
@@ -16,7 +17,7 @@ from isogenic.quality.executed.text import as_text
 from isogenic.sim.cell_processor import CellProcessor, Cells
 from isogenic.sim.filler import FillingLine
 
-LABEL = "ISOGENIC:PATIENT:COI-7K2M"
+LABEL = label_text(LabelKind.PATIENT, WHOSE)
 ANSWERS = {
     "PATIENT-LABEL-1": LABEL,
     "CELLS-RECEIVED-1": "4000",
@@ -71,6 +72,25 @@ def test_a_jam_holds_the_batch_until_a_person_lets_it_go_on_and_the_sums_agree()
     assert (found.findings, found.rejected["handling"], found.rejected["label"], found.destroyed) == ((), 1, 1, 1)
     record = executed_record(site.facts)
     assert len(record.exceptions(Exceptional.STATE)) == 1
+
+
+def test_another_patients_label_is_refused_on_record_and_no_cells_are_touched():
+    async def walk() -> PointOfCare:
+        async with point_of_care() as site:
+            for _ in range(20):
+                if (asked := site.open_scan()) is not None:
+                    break
+                await site.scan(600.0)
+            site.people({**ANSWERS, asked: label_text(LabelKind.PATIENT, ANOTHER)})
+            await site.scan(600.0)
+            assert site.open_scan() == asked  # it is still asked
+            return site
+
+    site = asyncio.run(walk())
+    record = executed_record(site.facts)
+    (refused,) = record.exceptions(Exceptional.REFUSED)
+    assert "it is another patient's" in refused.text
+    assert {step.phase for step in record.steps} == {"identify"}
 
 
 @pytest.mark.nightly
