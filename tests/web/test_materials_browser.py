@@ -15,6 +15,7 @@ from test_browser import PATIENCE_MS, Served, chromium  # noqa: F401
 from clear_lines import DIGEST, receive, release_here, release_matrix
 from isogenic.ids import PersonId
 from isogenic.materials.labels import LabelKind, label_text
+from isogenic.materials.receipts import ReceiptState
 from isogenic.sim.world import password_of
 from isogenic.web.signin import AccountFolder
 from isogenic.web.site_api import site_app
@@ -116,3 +117,26 @@ def test_the_labels_of_a_received_lot_are_a_page_for_the_printer(floor: tuple[Ne
     inside = "[...document.querySelectorAll('.label svg')].every((each) => each.firstElementChild.getBBox().width <= each.viewBox.baseVal.width)"
     assert page.evaluate(inside)
     shot(page, "materials-labels")
+
+
+def test_quality_releases_a_delivery_at_the_site_by_signature(floor: tuple[Network, Served], chromium: Any) -> None:  # noqa: F811
+    net, served = floor
+    (waiting,) = [name for name, each in net.nodes[LEEDS].state.stock.receipts.items() if each.item == "SLEEVE"]
+    lea = sign_in(chromium, served, "LEA", UPRIGHT)
+    lea.goto(f"{served.url}/stock")
+    lea.wait_for_selector(f"text={waiting}")
+    assert lea.query_selector(f"#release-{waiting}") is None  # an operator releases nothing
+    ben = sign_in(chromium, served, "BEN", UPRIGHT)
+    ben.goto(f"{served.url}/stock")
+    ben.click(f"button[data-open='#release-{waiting}']")
+    dialog = f"#release-{waiting}"
+    ben.fill(f"{dialog} input[name=why]", "certificate as ordered")
+    ben.check(f"{dialog} input[name=meaning]")
+    ben.fill(f"{dialog} input[name=person]", "BEN")
+    ben.fill(f"{dialog} input[name=password]", password_of(PersonId("BEN"), 7))
+    shot(ben, "materials-release")
+    ben.click(f"{dialog} button:has-text('Sign')")
+    ben.wait_for_selector(f"button[data-open='#recall-{waiting}']")
+    shot(ben, "materials-released")
+    state = net.nodes[LEEDS].state.stock.state(waiting, now=net.clock.at)
+    assert state is ReceiptState.RELEASED

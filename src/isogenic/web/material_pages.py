@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
-from isogenic.authority.rules import Act, may
+from isogenic.authority.people import Person
+from isogenic.authority.rules import Act, may, roles_that_may
 from isogenic.checks import stops
 from isogenic.errors import NotFound
 from isogenic.ids import ReceiptId
 from isogenic.materials.label_pages import LABELS_MAX, label_page
 from isogenic.materials.labels import LabelKind, fits, label_text
 from isogenic.web.guard import Guest
+from isogenic.web.messages import time
+from isogenic.web.screens.deciding import Pen
 from isogenic.web.screens.doors import document
 from isogenic.web.screens.markup import raw
 from isogenic.web.screens.materials import line_screen, stock_screen
+from isogenic.web.signin import Door
 from isogenic.web.site_desk import SiteDesk
 from isogenic.web.site_materials import lines_of, stock_of
 
@@ -34,11 +38,16 @@ __all__ = ["material_pages"]
 FRESH = {"Cache-Control": "no-store"}
 STYLES = '<link rel="stylesheet" href="/static/steps.css"><link rel="stylesheet" href="/static/materials.css">'
 SCRIPT = raw(STYLES + '<script src="/static/materials.js" defer></script>')
+DECIDED = (Act.RELEASE_MATERIAL, Act.BLOCK_MATERIAL)
 PIECES_MAX = LABELS_MAX - 1
 USUAL_DAYS = 16  # the planned end that the form begins with
 
 
-def material_pages(app: FastAPI, desk: SiteDesk, visit: Callable[[Request], Guest | Response]) -> None:
+def _role(person: Person, act: Act) -> str:
+    return next(role.words for role in roles_that_may(act) if role in person.roles)
+
+
+def material_pages(app: FastAPI, desk: SiteDesk, door: Door, visit: Callable[[Request], Guest | Response]) -> None:
     """Add them."""
     node = desk.node
 
@@ -54,6 +63,12 @@ def material_pages(app: FastAPI, desk: SiteDesk, visit: Callable[[Request], Gues
             person=guest.person.printed_name,
             may_receive=may_receive,
             lines=[str(unit) for unit in node.state.plant.units],
+            pen=Pen(
+                guest.person,
+                {act: _role(guest.person, act) for act in DECIDED if not stops(may(guest.person, act, site=node.state.site))},
+                time(node.clock.now().at) or "",
+                not door.has_signed(guest.session),
+            ),
         )
         return HTMLResponse(document(f"Deliveries, {node.state.site}", SCRIPT, screen, body="steps"), headers=FRESH)
 

@@ -119,7 +119,7 @@ def tasks_page(app: FastAPI, desk: SiteDesk, door: Door, follower: Follower) -> 
         return HTMLResponse(document(f"Audit trail, {title}", h("main.page.alone", problem, shown)), headers=FRESH)
 
     work_pages(app, desk, door, visit)
-    material_pages(app, desk, visit)
+    material_pages(app, desk, door, visit)
     module_pages(app, desk, door.accounts.folder.parent, visit)
 
     @app.get("/tasks", include_in_schema=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isogenic.web.screens.deciding import Pen, decisions
 from isogenic.web.screens.markup import Markup, h
 from isogenic.web.screens.parts import count_of, day_time, mark
 from isogenic.web.site_materials import LineView, PlaceLine, ReceiptLine, StepLine
@@ -158,14 +159,16 @@ def _progress(line: LineView) -> Markup | None:
     return h("section.panel", h("h2", f"Changeover to {line.lot}"), *rows, until)
 
 
-def stock_screen(stock: Sequence[ReceiptLine], *, site: str, person: str, may_receive: bool, lines: Sequence[str]) -> Markup:
+def stock_screen(stock: Sequence[ReceiptLine], *, site: str, person: str, may_receive: bool, lines: Sequence[str], pen: Pen) -> Markup:
     """A delivery by its label, and what is here."""
     head = h(
         "div.bar",
         h("div", h("h1", "Deliveries"), h("p", f"{site}, {person}")),
         h("div.buttons", *(h("a.button.second", f"Line {each}", href=f"/line/{each}") for each in lines), h("a.button.second", "Tasks", href="/")),
     )
-    return h("main.work", head, _receive() if may_receive else _calm("Receiving takes an operator, an analyst or quality", ""), _stock(stock))
+    return h(
+        "main.work", head, _receive() if may_receive else _calm("Receiving takes an operator, an analyst or quality", ""), _stock(stock, site, pen)
+    )
 
 
 def _receive() -> Markup:
@@ -194,7 +197,7 @@ def _receive() -> Markup:
     )
 
 
-def _stock(stock: Sequence[ReceiptLine]) -> Markup:
+def _stock(stock: Sequence[ReceiptLine], site: str, pen: Pen) -> Markup:
     rows = [
         h(
             "tr",
@@ -203,9 +206,10 @@ def _stock(stock: Sequence[ReceiptLine]) -> Markup:
             h("td", f"{each.quantity}" + (f", {each.used} used" if each.serials else "")),
             h("td", day_time(each.expires) if each.expires else "no expiry"),
             h("td", mark("quiet" if each.state == "released" else "silent" if each.state == "quarantine" else "stop", each.state.replace("_", " "))),
+            h("td", decisions(each, pen, site=site, post=f"/api/stock/{each.receipt}/decision")),
         )
         for each in stock[:SHOWN]
     ]
-    titles = h("tr", *(h("th", each) for each in ("Number", "What", "Quantity", "Expires", "State")))
+    titles = h("tr", *(h("th", each) for each in ("Number", "What", "Quantity", "Expires", "State", "")))
     table = h("table.list", h("thead", titles), h("tbody", *rows)) if rows else h("p.note", "Nothing has been received here yet.")
     return h("section.panel", h("h2", count_of(len(stock), "received lot")), table)

@@ -10,27 +10,15 @@ from collections.abc import Mapping, Sequence
 
 from isogenic.authority.people import Person
 from isogenic.authority.rules import Act
-from isogenic.authority.signatures import MEANINGS
 from isogenic.web.control_materials import ChangeoverLine, SiteReceipt, UsedTwice
-from isogenic.web.screens.markup import Child, Markup, h, join
+from isogenic.web.screens.deciding import Pen, decisions
+from isogenic.web.screens.markup import Markup, h, join
 from isogenic.web.screens.parts import count_of, head, listing, mark, minute, panel
 from isogenic.web.screens.recipe import put_forward
-from isogenic.web.screens.signing import signature_dialog
 
 __all__ = ["materials_screen"]
 
 SHOWN = 60  # received lots on the page; the API has all
-DECISIONS = {  # what can be decided from here, by where a lot stands
-    "quarantine": ("release", "reject"),
-    "released": ("reject", "recall"),
-    "used_up": ("recall",),
-    "expired": ("reject",),
-}
-MEANS = {
-    "release": "Its certificate was checked against the order; it may be used",
-    "reject": "It may not be used",
-    "recall": "It is taken back; whatever it went into is looked at",
-}
 _MARKS = {"released": "good", "quarantine": "warn", "used_up": "quiet"}
 
 
@@ -47,7 +35,7 @@ def materials_screen(
     """The page. `roles`: the acts that this person may do, and as what. `first`: the person has not signed in this session yet."""
     waiting = sum(each.received.state == "quarantine" for each in stock)
     shown = sorted(stock, key=lambda each: each.received.state != "quarantine")[:SHOWN]
-    pen = _Pen(person, roles, now, first)
+    pen = Pen(person, roles, now, first)
     return join(
         head("Materials", sub=f"{count_of(waiting, 'received lot')} in quarantine. A line is cleared at its site, by the matrix that is in force."),
         h(
@@ -59,52 +47,10 @@ def materials_screen(
     )
 
 
-class _Pen:
-    """Who would sign, and the dialogs that it takes."""
-
-    def __init__(self, person: Person, roles: Mapping[Act, str], now: str, first: bool) -> None:
-        self.person, self.roles, self.now, self.first = person, roles, now, first
-
-    def dialog(
-        self,
-        act: Act,
-        *,
-        id_: str,
-        title: str,
-        sentence: str,
-        post: str,
-        hidden: tuple[str, str],
-        about: Sequence[tuple[str, Child]],
-        field: Markup | None = None,
-    ) -> Markup:
-        return signature_dialog(
-            self.person,
-            role=self.roles[act],
-            title=title,
-            meaning=(MEANINGS[act], sentence),
-            now=self.now,
-            post=post,
-            button="Sign",
-            hidden=[hidden],
-            about=about,
-            id_=id_,
-            field=field,
-            first=self.first,
-        )
-
-
-def _stock(stock: Sequence[SiteReceipt], pen: _Pen) -> Markup:
+def _stock(stock: Sequence[SiteReceipt], pen: Pen) -> Markup:
     rows = []
     for each in stock:
         lot = each.received
-        buttons, dialogs = [], []
-        for command in DECISIONS.get(lot.state, ()):
-            act = Act.RELEASE_MATERIAL if command == "release" else Act.BLOCK_MATERIAL
-            if act not in pen.roles:
-                continue
-            id_ = f"{command}-{lot.receipt}"
-            buttons.append(h("button.second.small", f"{command.capitalize()} …", type="button", data_open=f"#{id_}"))
-            dialogs.append(_decision(each, command, act, id_, pen))
         rows.append(
             (
                 h("span", h("span.main", lot.title), h("span.under", f"{lot.supplier}, lot {lot.lot}, {lot.receipt}")),
@@ -112,28 +58,13 @@ def _stock(stock: Sequence[SiteReceipt], pen: _Pen) -> Markup:
                 lot.quantity + (f", {lot.used} of {lot.serials} used" if lot.serials else ""),
                 minute(lot.expires) if lot.expires else "no expiry",
                 mark(_MARKS.get(lot.state, "stop"), lot.state.replace("_", " ")),
-                h("span.buttons", *buttons, *dialogs),
+                decisions(lot, pen, site=each.site, post=f"/api/stock/{each.site}/{lot.receipt}/decision"),
             )
         )
     return listing(("What", "Site", "Quantity", "Expires", "State", ""), rows, nothing="No site has received anything yet.")
 
 
-def _decision(each: SiteReceipt, command: str, act: Act, id_: str, pen: _Pen) -> Markup:
-    lot = each.received
-    why = h("label.field", h("span", "Why"), h("input", type="text", name="why", required=True, maxlength="300", autocomplete="off"))
-    return pen.dialog(
-        act,
-        id_=id_,
-        title=f"{command.capitalize()} {lot.receipt}",
-        sentence=MEANS[command],
-        post=f"/api/stock/{each.site}/{lot.receipt}/decision",
-        hidden=("command", command),
-        about=[("Lot", f"{lot.title}, {lot.supplier}, lot {lot.lot}"), ("Site", each.site), ("Now", lot.state.replace("_", " "))],
-        field=why,
-    )
-
-
-def _matrices(matrices: Sequence[ChangeoverLine], pen: _Pen) -> list[Markup]:
+def _matrices(matrices: Sequence[ChangeoverLine], pen: Pen) -> list[Markup]:
     rows, found = [], []
     for each in matrices:
         path, buttons, dialogs = f"/api/changeover/{each.name}/{each.version}", [], []
