@@ -88,6 +88,7 @@ def test_a_line_is_made_ready_one_task_at_a_time(floor: tuple[Network, Served], 
     lea.fill("input[name=scanned]", BAG)
     lea.press("input[name=scanned]", "Enter")
     lea.wait_for_selector("text=Line clearance, checklist clearance")
+    lea.wait_for_selector("text=I have checked all of it")  # the step itself: its name stands on the page before, too
     shot(lea, "materials-checklist")
     small = lea.evaluate(SMALL)
     assert (small, lea.evaluate("document.documentElement.scrollWidth <= window.innerWidth")) == (0, True)
