@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -55,6 +56,17 @@ def _is_level(line: str) -> bool:
 
 def _length(line: str) -> float:
     return abs(_ends(line)[2] - _ends(line)[0])
+
+
+def test_a_long_title_is_written_in_lines_and_cut_only_after_the_third():
+    """On paper there is nothing to point at for the rest of it."""
+    two = "Prime the set and test it for leaks"
+    assert re.findall(r'class="q"[^>]*>([^<]*)</text>', as_svg(load_general(TWO_UNITS.replace("title: Warm,", f"title: {two},"))))[:2] == [
+        "Prime the set and test it",
+        "for leaks",
+    ]
+    long = as_svg(load_general(TWO_UNITS.replace("title: Warm,", f"title: {two * 8},")))
+    assert f"…<title>{two * 8}</title>" in long
 
 
 def test_a_title_is_text_and_never_markup():

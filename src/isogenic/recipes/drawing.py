@@ -98,7 +98,7 @@ def _in(lines: Iterator[str], by: int = 2) -> Iterator[str]:
 # --- picture ------------------------------------------------------------------------------------
 
 BOX_W, BOX_H, BAR, GAP, PAD, LINE_H = 190.0, 44.0, 26.0, 14.0, 16.0, 15.0
-LETTER, WIDE, LINES_MAX = 6.3, 34, 3  # pixels of a letter, letters and lines of a condition beside its bar
+LETTER, WIDE, TITLE_WIDE, LINES_MAX = 6.3, 34, 28, 3  # pixels of a letter; letters of a condition, of a title, and lines of both
 INK, QUIET, PAPER, TINT = "#1f2933", "#5f6b76", "#ffffff", "#f4f6f8"
 
 
@@ -190,22 +190,30 @@ def _terminal(words: str) -> _Block:
 def _phase(phase: Phase) -> _Block:
     """A step, and the transition behind it."""
     bar = _bar(phase.until)
+    said = _lines_of(phase.title, TITLE_WIDE)
+    tall = BOX_H + LINE_H * (len(said) - 1)
 
     def draw(x: float, y: float) -> Iterator[str]:
-        yield f'<rect class="x" x="{_n(x)}" y="{_n(y)}" width="{BOX_W:g}" height="{BOX_H:g}" rx="3"/>'
+        yield f'<rect class="x" x="{_n(x)}" y="{_n(y)}" width="{BOX_W:g}" height="{_n(tall)}" rx="3"/>'
         if phase.monitored:
-            yield f'<rect x="{_n(x)}" y="{_n(y)}" width="4" height="{BOX_H:g}" fill="{INK}"/>'
+            yield f'<rect x="{_n(x)}" y="{_n(y)}" width="4" height="{_n(tall)}" fill="{INK}"/>'
         yield _words(x + 12, y + 18, phase.name, "b")
-        yield _words(x + 12, y + 34, _short(phase.title, 28), "q", whole=phase.title)
-        yield from bar.draw(x + BOX_W / 2 - bar.axis, y + BOX_H)
+        for at, line in enumerate(said):
+            yield _words(x + 12, y + 34 + at * LINE_H, line, "q", whole=phase.title if line.endswith("…") else "")
+        yield from bar.draw(x + BOX_W / 2 - bar.axis, y + tall)
 
-    return _Block(max(BOX_W, BOX_W / 2 + bar.width - bar.axis), BOX_H + bar.height, BOX_W / 2, draw)
+    return _Block(max(BOX_W, BOX_W / 2 + bar.width - bar.axis), tall + bar.height, BOX_W / 2, draw)
+
+
+def _lines_of(text: str, wide: int) -> list[str]:
+    """A text in as many lines as a picture has room for; what is cut ends in a sign of it."""
+    said = wrap(text, wide, break_on_hyphens=False) or [""]
+    return said if len(said) <= LINES_MAX else [*said[: LINES_MAX - 1], _short(" ".join(said[LINES_MAX - 1 :]), wide)]
 
 
 def _bar(condition: str) -> _Block:
     """A transition: a bar across the line, its condition beside it."""
-    said = wrap(condition, WIDE) or [""]
-    shown = said if len(said) <= LINES_MAX else [*said[: LINES_MAX - 1], _short(" ".join(said[LINES_MAX - 1 :]), WIDE)]
+    shown = _lines_of(condition, WIDE)
     height = max(BAR, LINE_H * len(shown) + 10)
 
     def draw(x: float, y: float) -> Iterator[str]:
@@ -213,7 +221,7 @@ def _bar(condition: str) -> _Block:
         yield _line(x + 10, y, x + 10, y + height)
         yield _line(x, middle, x + 20, middle)
         for at, line in enumerate(shown):
-            yield _words(x + 27, middle + 4 + (at - (len(shown) - 1) / 2) * LINE_H, line, "q", whole=condition if len(said) > LINES_MAX else "")
+            yield _words(x + 27, middle + 4 + (at - (len(shown) - 1) / 2) * LINE_H, line, "q", whole=condition if shown[-1].endswith("…") else "")
 
     return _Block(32 + max(map(len, shown)) * LETTER, height, 10, draw)
 
