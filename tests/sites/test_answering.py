@@ -149,7 +149,7 @@ def test_another_patients_label_is_refused() -> None:
 
 def test_the_label_of_another_unit_is_refused() -> None:
     [refused] = scan(site(PART), PromptId("LINE-1"), label_text(LabelKind.LINE, "BR-51"))
-    assert refused.why == ("it is the label of BR-51, this batch runs on BR-50",)
+    assert refused.why == ("it is the label of BR-51, this step is on BR-50",)
 
 
 @settings(max_examples=100, deadline=None)
