@@ -83,6 +83,14 @@ def test_a_change_that_may_not_be_is_refused(floor, value, changes, why):
     assert floor.batch is before
 
 
+@pytest.mark.parametrize(("low", "high", "why"), [(30.0, None, "its limits are from 30 degC"), (None, 40.0, "its limits are to 40 degC")])
+def test_a_parameter_with_one_limit_says_that_one(low, high, why):
+    one = replace(WARM, low=low, high=high)
+    floor = ChartFloor(recipe(part("work", "grow", GROW), parameters=(one, LONG)))
+    with pytest.raises(NotValid, match=why):
+        warm(floor, "29 degC" if low else "41 degC")
+
+
 def test_only_what_the_recipe_lets_be_changed(floor):
     with pytest.raises(NotAllowed, match="does not let it be changed") as refused:
         commands.change_formula(floor.batch, "fixed", Quantity(2.0, "h"), why="x", by=ANA, signs=signs)

@@ -164,3 +164,10 @@ def test_lot_and_serial_number_come_out_of_any_order_of_elements(body, lot, seri
     gtin = body + gtin_check_digit(body)
     orders = (f"]Q301{gtin}10{lot}{FNC1}21{serial}", f"]Q310{lot}{FNC1}21{serial}{FNC1}01{gtin}", f"(21){serial}(01){gtin}(10){lot}")
     assert {(read.item, read.lot, read.serial) for read in map(read_label, orders)} == {(gtin, lot, serial)}
+
+
+def test_the_day_before_which_it_is_best_counts_as_its_expiry_and_the_earlier_of_two_days_holds() -> None:
+    gtin = "0109506000134352"
+    assert read_label(f"]d2{gtin}1527030110A-17").expires == datetime(2027, 3, 2, tzinfo=UTC)
+    assert read_label(f"]d2{gtin}15270301" + "1727020110A-17").expires == datetime(2027, 2, 2, tzinfo=UTC)
+    assert read_label(f"]d2{gtin}15270301" + "1727040110A-17").expires == datetime(2027, 3, 2, tzinfo=UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from isogenic.ids import ModuleId, SiteId, UnitId
 from isogenic.plant.documents import load_plant
 from isogenic.plant.drift import differs, same_number
 from isogenic.plant.model import Protocol
-from isogenic.plant.settings import TEXT_MAX, Expected, Setting, SettingKind, expected_settings, load_settings, read_text
+from isogenic.plant.settings import TEXT_MAX, Expected, Setting, SettingKind, expected_settings, load_settings, read_text, short_text
 from isogenic.sim.world import document
 
 UNIT, MODULE = UnitId("BR-200"), ModuleId("BR-200-VESSEL")
@@ -146,3 +147,21 @@ def test_any_text_is_a_released_set_or_refused(text: str) -> None:
     for draft in (text, RELEASED + text, RELEASED.replace("4.3.0", text)):
         with suppress(NotValid):
             assert load_settings(draft, name="r").version == 2
+
+
+def test_a_limit_that_was_taken_away_is_told_as_such() -> None:
+    limit = Expected(None, ModuleId("M-1"), "temperature_high", SettingKind.LIMIT, "40 degC", 40.0, 0.0, "degC")
+    for raw in (math.inf, -math.inf, math.nan):
+        assert read_text(raw) == repr(raw)
+        assert differs(limit, read_text(raw))
+
+
+def test_whole_numbers_are_compared_exactly_and_the_ends_of_long_texts_too() -> None:
+    serial = Expected(None, ModuleId("M-1"), "model", SettingKind.MODEL, "20261123", 20261123.0, 0.0, "1")
+    assert [differs(serial, read_text(raw)) for raw in (20261123, 20261124, 20261123.0)] == [False, True, False]
+    big = replace(serial, released="9007199254740993", number=float(9007199254740993))
+    assert [differs(big, read_text(raw)) for raw in (9007199254740993, 9007199254740992)] == [False, True]
+    assert not differs(replace(serial, within=5.0), "20261125")
+    long = Expected(None, ModuleId("M-1"), "method", SettingKind.METHOD, short_text("a" * 250))
+    assert [differs(long, read_text("a" * 249 + end)) for end in "ab"] == [False, True]
+    assert differs(replace(long, released=short_text("a" * 5_000)), read_text("a" * 4_999 + "b"))

@@ -22,13 +22,13 @@ Leaves to others: collecting the values (sites.standing), recipe, unit and role 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from isogenic.authority.competence import CompetenceGranted, Competences, check_is_competent
 from isogenic.authority.leases import LeaseGranted, Span
 from isogenic.authority.licences import Command, Licence, State
-from isogenic.authority.master_file import FiledSite, FiledUnit, Jurisdiction, MasterFile, MasterFilePublished, effective_at, file_of
+from isogenic.authority.master_file import FiledSite, FiledUnit, Jurisdiction, MasterFile, MasterFilePublished, Range, effective_at, file_of
 from isogenic.authority.people import Directory, Role
 from isogenic.authority.profiles import clause, missing_fields
 from isogenic.authority.signed import wrong_in
@@ -38,7 +38,7 @@ from isogenic.errors import NotValid
 from isogenic.ids import LicenceId, PersonId, RecipeId, SiteId, UnitId
 from isogenic.units import Quantity
 
-__all__ = ["START_BATCH", "Found", "Standing", "check_is_trained", "find", "may_be_made", "may_take", "same_place"]
+__all__ = ["START_BATCH", "Found", "Standing", "check_is_trained", "find", "may_be_made", "may_be_set", "may_take", "same_place"]
 
 START_BATCH = "start_batch"
 
@@ -225,15 +225,33 @@ def check_parameters_are_on_file(standing: Standing, found: Found) -> list[Note]
         value = standing.parameters.get(name)
         if value is None:
             wrong.append(f"{name} is in {file.name} and not in the recipe")
-            continue
-        try:
-            inside = on_file.low.to(value.unit).value <= value.value <= on_file.high.to(value.unit).value
-        except NotValid:
-            inside = False
-        if not inside:
+        elif not _is_inside(value, on_file):
             wrong.append(f"{name} is {value} in the recipe and {on_file} in {file.name}")
     good = f"{len(file.parameters)} parameters are in their ranges on file"
     return _verdict("check_parameters_are_on_file", wrong, good, found, Role.PROCESS_ENGINEER)
+
+
+def may_be_set(standing: Standing, name: str, value: Quantity, *, on_unit: Callable[[Quantity], Quantity]) -> list[Note]:
+    """Whether a running batch may have another value of a parameter: in the range on file, as at its start.
+
+    The value is that of a unit, the range that of the process: `on_unit` says what a limit is on the unit, by the scale rule.
+
+    Nothing stands against it where no master file is effective: the batch was begun before there was one.
+    """
+    found = find(standing)
+    on_file = found.file.parameters.get(name) if found.file is not None else None
+    if found.file is None or on_file is None:
+        return []
+    range_here = Range(on_unit(on_file.low), on_unit(on_file.high))
+    wrong = [] if _is_inside(value, range_here) else [f"{name} would be {value}, and is {on_file} in {found.file.name}"]
+    return _verdict("check_parameters_are_on_file", wrong, f"{name} is in its range on file", found, Role.PROCESS_ENGINEER)
+
+
+def _is_inside(value: Quantity, on_file: Range) -> bool:
+    try:
+        return on_file.low.to(value.unit).value <= value.value <= on_file.high.to(value.unit).value
+    except NotValid:
+        return False
 
 
 def check_unit_is_on_file(standing: Standing, found: Found) -> list[Note]:

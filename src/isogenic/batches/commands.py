@@ -184,7 +184,8 @@ def change_formula(
         raise NotValid(f"cannot {what}", why=f"{value} does not measure the same as {one.value:g} {one.unit}")
     now, was = float(f"{value.to(one.unit).value:.12g}"), state.values[parameter]
     if not (one.low if one.low is not None else now) <= now <= (one.high if one.high is not None else now):
-        raise NotValid(f"cannot {what} to {value}", why=f"its limits are {one.low:g} to {one.high:g} {one.unit}")
+        limits = [f"{word} {limit:g}" for word, limit in (("from", one.low), ("to", one.high)) if limit is not None]
+        raise NotValid(f"cannot {what} to {value}", why=f"its limits are {' '.join(limits)} {one.unit}".replace("are from", "are", len(limits) - 1))
     if now == was:
         raise NotValid(f"cannot {what}", why=f"it is {was:g} {one.unit} already")
     reason = _reason(why, what)

@@ -45,6 +45,7 @@ __all__ = [
     "one_line",
     "open_prompts",
     "overdue",
+    "parameter_of",
     "prompt_id",
     "question",
     "questions",
@@ -353,8 +354,14 @@ def is_current(state: BatchState, prompt: PromptId) -> bool:
 
 def _is_entry(state: BatchState, asked: PromptAsked) -> bool:
     """Whether its answer is the value of a parameter."""
+    return parameter_of(state, asked) is not None
+
+
+def parameter_of(state: BatchState, asked: PromptAsked) -> str | None:
+    """The parameter whose value the question asks for; None where it asks for something else."""
     phase = state.phases.get(asked.phase)
-    return phase is not None and any(prompt_id(state, asked.phase, ENTERED + each.parameter) == asked.prompt for each in phase.enter)
+    entries = phase.enter if phase is not None else ()
+    return next((each.parameter for each in entries if prompt_id(state, asked.phase, ENTERED + each.parameter) == asked.prompt), None)
 
 
 def _reason(why: str, what: str) -> str:

@@ -233,7 +233,7 @@ def state_of(line: Line, matrix: Matrix | None, *, equipment: str, installed: bo
     return LineState.TO_CLEAR if _against(line, matrix, equipment=equipment, installed=installed, now=now) else LineState.CLEARED
 
 
-def _against(line: Line, matrix: Matrix | None, *, equipment: str, installed: bool, now: datetime) -> list[str]:
+def _against(line: Line, matrix: Matrix | None, *, equipment: str, installed: bool, now: datetime, latest: datetime | None = None) -> list[str]:
     """What stands against a line being cleared for what it is assigned to."""
     following = line.following
     if matrix is None:
@@ -246,15 +246,26 @@ def _against(line: Line, matrix: Matrix | None, *, equipment: str, installed: bo
     steps = steps_of(line, cell, installed=installed, now=now)
     wrong = [f"{each.step.title}: {each.missing}" for each in steps if not each.done]
     finished = max([each.at for each in steps if each.at is not None], default=line.assigned_at or now)
-    if not wrong and finished + timedelta(hours=cell.valid_h) <= now:
+    if not wrong and finished + timedelta(hours=cell.valid_h) <= (latest or now):
         wrong.append(f"its clearance lapsed at {finished + timedelta(hours=cell.valid_h):%Y-%m-%d %H:%M} UTC: assign it anew")
     return wrong
 
 
 def check_line_is_clear(
-    unit: UnitId, occupant: Occupant, *, line: Line, matrix: Matrix | None, equipment: str, installed: bool, now: datetime
+    unit: UnitId,
+    occupant: Occupant,
+    *,
+    line: Line,
+    matrix: Matrix | None,
+    equipment: str,
+    installed: bool,
+    now: datetime,
+    latest: datetime | None = None,
 ) -> list[Note]:
-    """Whether a lot may go onto a unit now: at the start of a batch, and where a unit is allocated to one that runs."""
+    """Whether a lot may go onto a unit now: at the start of a batch, and where a unit is allocated to one that runs.
+
+    A hold lasts until the clock says so; that a clearance lapses is held against the `latest` that the true time may be.
+    """
 
     def stop(why: str) -> list[Note]:
         owner = OWNER if matrix is not None else "quality"  # who signs matrices; no operator can clear a line without one
@@ -273,7 +284,7 @@ def check_line_is_clear(
             if line.following.lot != occupant.lot
             else "it is being made ready for another product or patient"
         )
-    against = _against(line, matrix, equipment=equipment, installed=installed, now=now)
+    against = _against(line, matrix, equipment=equipment, installed=installed, now=now, latest=latest)
     return [note for why in against for note in stop(why)] or [Note("check_line_is_clear", Severity.GOOD, f"{unit} is cleared for {occupant.lot}")]
 
 

@@ -280,7 +280,8 @@ def _expiry(said: dict[str, str], near_year: int, read: str) -> datetime | None:
             return _day(text[:6], near_year, read) + timedelta(hours=int(text[6:8]), minutes=_minutes(text, read)) - timedelta(days=1)
         except OverflowError as trouble:
             raise _refused(read, "its expiry is no moment of time") from trouble
-    return _day(said["17"], near_year, read) if "17" in said else None
+    days = [_day(said[ai], near_year, read) for ai in ("15", "17") if ai in said]  # best before, expiry: the earlier
+    return min(days, default=None)
 
 
 def _minutes(text: str, read: str) -> int:

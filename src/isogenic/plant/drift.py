@@ -16,6 +16,7 @@ was changed at the panel is told in that batch's ledger only (I7).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from isogenic.records.facts import fact
 
 __all__ = ["UNREADABLE", "UNREADABLE_POLLS", "BatchDriftEnded", "BatchDrifted", "DriftEnded", "DriftFound", "differs", "same_number", "unreadable"]
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 FLOAT32 = 2.0**-22  # relative: half a unit in the last place of a 32-bit float, twice converted between units
 UNREADABLE = "cannot be read"
 UNREADABLE_POLLS = 3  # a module that starts answers before its settings do
@@ -87,7 +89,15 @@ def differs(expected: Expected, read: str) -> bool:
         number = float(read)
     except ValueError:
         return True
+    if not expected.within and _WHOLE.fullmatch(read) and expected.number.is_integer():
+        return int(read) != _whole(expected)  # a module that answers with a whole number has rounded nothing
     return not same_number(expected.number, number, within=expected.within)
+
+
+def _whole(expected: Expected) -> int:
+    """The released whole number as it was written, where that needs no other unit: a float holds 53 bits only."""
+    number, _, unit = expected.released.partition(" ")
+    return int(number) if _WHOLE.fullmatch(number) and (unit or "1") == expected.unit else int(expected.number)
 
 
 def same_number(wanted: float, found: float, *, within: float = 0.0) -> bool:

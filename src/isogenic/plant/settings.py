@@ -182,11 +182,15 @@ def read_text(raw: object) -> str:
     if isinstance(raw, int):
         return repr(raw) if abs(raw) < 2**64 else ""
     if isinstance(raw, float):
-        return repr(raw) if math.isfinite(raw) else ""
+        return repr(raw)  # `inf` and `nan`, too: a limit that was taken away is told, and equals no released number
     return short_text(raw) if isinstance(raw, str) else ""
 
 
 def short_text(text: str) -> str:
-    """A text as it is compared: composed, without signs that nobody sees, bounded."""
+    """A text as it is compared: composed, without signs that nobody sees, bounded. A longer one ends in a digest of the whole."""
     clean = "".join(sign if sign.isprintable() else " " for sign in unicodedata.normalize("NFC", text[: 4 * TEXT_MAX]))
-    return " ".join(clean.split())[:TEXT_MAX]
+    short = " ".join(clean.split())
+    if len(text) <= 4 * TEXT_MAX and len(short) <= TEXT_MAX:
+        return short
+    mark = f" sha256:{sha256(text.encode(errors='surrogatepass')).hexdigest()[:32]}"
+    return short[: TEXT_MAX - len(mark)] + mark

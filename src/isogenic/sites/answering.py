@@ -15,11 +15,11 @@ Leaves to others: noting (node), proving who signs (web), what a label's text sa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from isogenic.authority.people import Person
-from isogenic.authority.permission import check_is_trained
+from isogenic.authority.permission import check_is_trained, may_be_set
 from isogenic.authority.rules import Act, may, require, roles_that_may
 from isogenic.authority.signatures import MEANINGS, Pen, sign
 from isogenic.batches import prompts
@@ -29,21 +29,27 @@ from isogenic.batches.state import BatchState
 from isogenic.batches.talk import Said, in_force
 from isogenic.checks import Note, Severity, stops
 from isogenic.clock import Moment
-from isogenic.errors import NotAllowed, NotFound, Refusal
+from isogenic.errors import NotAllowed, NotFound, NotValid, Refusal
 from isogenic.ids import BatchId, PersonId, PromptId
 from isogenic.materials.labels import Expects, Label, LabelKind, read_label
 from isogenic.materials.lots import use
 from isogenic.recipes.model import Answer, ControlRecipe
+from isogenic.recipes.publishing import master_recipe
+from isogenic.recipes.scaling import scaled
 from isogenic.records.facts import Payload
 from isogenic.records.notes import Signer
 from isogenic.sites.materials import check_material_scan, check_typed_lot, patient_of, received_as, used_by
+from isogenic.sites.standing import standing_of
 from isogenic.sites.state import SiteState
+from isogenic.sites.strangers import for_sponsor, names_strangers
+from isogenic.units import Quantity
 
 __all__ = [
     "Scan",
     "answer_prompt",
     "batch_here",
     "check_competence",
+    "check_value_is_on_file",
     "correct_answer",
     "look_at_scan",
     "who_else",
@@ -126,19 +132,21 @@ def look_at_scan(state: SiteState, batch: BatchState, asked: PromptAsked, text: 
     expects = Expects(asked.how.expects)
     wrong = [
         *_of_another_kind(label, expects),
-        *_expired(label, now),
+        *_expired(label, state.permission.latest(now)),
         *_of_somebody_else(state, batch, label),
         *_elsewhere(state, batch, asked, label, expects),
         *_used(state, batch, asked, label),
         *(note.text for note in check_material_scan(state, batch, label, expects, material=asked.how.material, now=now, phase=asked.phase)),
     ]
-    stop = [Note("check_scan", Severity.STOP, text, "operator") for text in wrong]
+    stop = [Note("check_scan", Severity.STOP, for_sponsor(state, text, batch.sponsor), "operator") for text in wrong]
     return Scan(label, stop or [Note("check_scan", Severity.GOOD, label.words)])
 
 
-def _refused(batch: BatchState, prompt: PromptId, scan: Scan, text: str, *, entered: Entered, by: PersonId) -> ScanRefused:
-    """The attempt. What is no label is not repeated: it may be a name, and a ledger keeps it for ever (I5)."""
+def _refused(state: SiteState, batch: BatchState, prompt: PromptId, scan: Scan, text: str, *, entered: Entered, by: PersonId) -> ScanRefused:
+    """The attempt. What is no label is not repeated: it may be a name, and a ledger keeps it for ever (I5); nor is another sponsor's (I7)."""
     shown = prompts.one_line(text) if scan.label is not None else f"not a label, {len(text)} characters"
+    if names_strangers(state, shown, batch.sponsor):
+        shown = f"a label of another sponsor, {len(text)} characters"
     return ScanRefused(batch.batch, prompt, shown, entered, scan.against, by)
 
 
@@ -229,9 +237,10 @@ def answer_prompt(
         prompts.check_answer(asking, prompt, "label", now=now)  # that it is open, and in time: before a label counts as wrong
         scan = look_at_scan(state, asking, asked, answer, now=now)
         if scan.label is None or scan.against:
-            return [_refused(asking, prompt, scan, answer, entered=entered, by=person.id)]
+            return [_refused(state, asking, prompt, scan, answer, entered=entered, by=person.id)]
         said, scanned = scan.label.id, answer
     _require_received(state, asking, asked, said, now)
+    _require_on_file(state, asking, asked, said, now)
     if look_only:
         prompts.check_answer(asking, prompt, said, now=now)
         return []
@@ -277,9 +286,10 @@ def correct_answer(
     if asked.kind is Answer.SCAN:
         scan = look_at_scan(state, asking, asked, answer, now=now)
         if scan.label is None or scan.against:
-            return [_refused(asking, prompt, scan, answer, entered=entered, by=person.id)]
+            return [_refused(state, asking, prompt, scan, answer, entered=entered, by=person.id)]
         said, scanned = scan.label.id, answer
     _require_received(state, asking, asked, said, now)
+    _require_on_file(state, asking, asked, said, now)
     signs = _signs(person, Act.CORRECT_ANSWER, pen, now)
     noted = prompts.correct(asking, prompt, said, why=why, by=person.id, signs=signs, entered=entered, scanned=scanned)
     return [*noted, *([] if asked.how.witness else _material(state, asking, asked, noted[0], now))]
@@ -292,6 +302,37 @@ def withdraw_answer(
     asking = batch_here(state, batch)
     require(person, Act.CORRECT_ANSWER, site=state.site)
     return prompts.withdraw(asking, prompt, why=why, by=person.id, signs=_signs(person, Act.CORRECT_ANSWER, pen, now))
+
+
+def check_value_is_on_file(state: SiteState, batch: BatchState, parameter: str, value: Quantity, *, now: datetime) -> list[Note]:
+    """A value that a person gives a running batch stays in the range of the master file, as the gate asks at its start (I2)."""
+    publication = state.published.get((batch.control.recipe, batch.control.version))
+    if publication is None or state.directory is None:
+        return []
+    unit, formula = state.plant.unit(batch.control.unit), master_recipe(publication, plant=state.plant).formula
+    rule = formula.get(parameter)
+    if rule is None:
+        return []
+
+    def on_unit(limit: Quantity) -> Quantity:
+        return scaled(replace(rule, value=limit.to(rule.value.unit)), unit, formula=formula)
+
+    return may_be_set(standing_of(state, publication, unit=unit.id, now=Moment(now)), parameter, value, on_unit=on_unit)
+
+
+def _require_on_file(state: SiteState, batch: BatchState, asked: PromptAsked, said: str, now: datetime) -> None:
+    """The same for the value of a parameter that a phase asks for."""
+    parameter = prompts.parameter_of(batch, asked)
+    if parameter is None:
+        return
+    one = next(each for each in batch.control.parameters if each.name == parameter)
+    try:
+        value = Quantity(float(said), one.unit)
+    except (ValueError, NotValid):  # that it is no number is said with the other limits
+        return
+    against = stops(check_value_is_on_file(state, batch, parameter, value, now=now))
+    if against:
+        raise NotAllowed(f"cannot take {said[:40]!r} for {asked.prompt}", why="; ".join(note.text for note in against))
 
 
 def _require_received(state: SiteState, batch: BatchState, asked: PromptAsked, said: str, now: datetime) -> None:

@@ -28,6 +28,7 @@ from isogenic.recipes.model import ControlUnitProcedure, Then
 from isogenic.recipes.publishing import master_recipe
 from isogenic.records.facts import Payload
 from isogenic.sites.state import SiteState
+from isogenic.sites.strangers import for_sponsor
 
 __all__ = ["arbitrate", "check_nobody_waits_for_it"]
 
@@ -94,7 +95,8 @@ def _given(state: SiteState, running: list[BatchState], against: Against, taking
         else:
             if refused and not waiter.batch.waiting[waiter.role].alarmed:
                 what = f"{waiter.batch.batch} waits for a {waiter.equipment_class} as {waiter.role}, and none that is free may be given"
-                yield AlarmRaised(waiter.batch.batch, "", f"{what}: {'; '.join(refused)}"[:WHAT_MAX], then=Then.ALARM, about=f"role {waiter.role}")
+                why = for_sponsor(state, "; ".join(refused), waiter.batch.sponsor)
+                yield AlarmRaised(waiter.batch.batch, "", f"{what}: {why}"[:WHAT_MAX], then=Then.ALARM, about=f"role {waiter.role}")
 
 
 def _of_class(state: SiteState, name: str) -> list[UnitId]:
@@ -130,7 +132,7 @@ def _deadlocks(state: SiteState, running: list[BatchState]) -> Iterator[AlarmRai
         for role, asked in batch.waiting.items():
             if not asked.alarmed:
                 there = {unit: holders[unit] for unit in _of_class(state, asked.equipment_class) if unit in holders}
-                held = ", ".join(f"{unit} held by {holder}" for unit, holder in there.items())
+                held = for_sponsor(state, ", ".join(f"{unit} held by {holder}" for unit, holder in there.items()), batch.sponsor)
                 who = "it holds that itself" if set(there.values()) == {batch.batch} else "nobody can go on"
                 what = f"{batch.batch} waits for a {asked.equipment_class} as {role}: {held}; {who}"
                 yield AlarmRaised(batch.batch, "", what, then=Then.ALARM, about=f"role {role}")

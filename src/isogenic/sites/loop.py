@@ -106,7 +106,7 @@ def _units(site: Site, facts: list[Payload], now: Moment, mint: Mint) -> list[Pa
         return [
             *check_may_take(state, batch, unit, now),
             *check_runs_what_is_released(state, unit),
-            *check_materials_allow(state, unit, occupant(batch), now=now.at),
+            *check_materials_allow(state, unit, occupant(batch), now=now),
         ]
 
     def taking(unit: UnitId, batch: BatchState) -> list[Payload]:

@@ -25,7 +25,7 @@ from isogenic.authority.rules import Act, require, roles_that_may
 from isogenic.authority.signatures import MEANINGS, Pen, accept_signature, sign
 from isogenic.batches.state import BatchState
 from isogenic.checks import Note, Severity, stops
-from isogenic.clock import text_of_time, time_of_text
+from isogenic.clock import Moment, text_of_time, time_of_text
 from isogenic.errors import NotAllowed, NotFound, NotValid, Refusal
 from isogenic.ids import BatchId, IdentityCode, LotId, Mint, ProductId, ReceiptId, RecipeId, SampleId, SponsorId, UnitId
 from isogenic.materials.assemblies import (
@@ -212,7 +212,7 @@ def decide(
         raise NotValid(f"cannot {command.replace('_', ' ')} {receipt}", why=f"it takes a reason of 1 to {WHY_MAX} printable characters")
     act = act_of(command)
     require(person, act, site=state.site, author=received.by)
-    next_state(state.stock.state(receipt, now=now), command, receipt=receipt)
+    next_state(state.stock.state(receipt, now=state.permission.latest(now)), command, receipt=receipt)
     if command is ReceiptCommand.USE_UP:
         return [MaterialDecided(receipt, received.sponsor, command, why, person.id)]
     if signer is None:
@@ -294,15 +294,16 @@ def install(state: SiteState, person: Person, *, scanned: str, unit: UnitId, pos
         raise NotAllowed(f"cannot install anything on {unit}", why="it is not being made ready for any lot", possible="assign it to a lot first")
     label, key, received = _piece(state, scanned)
     there = state.stock.installed(unit, planned.lot).get(position)
+    latest = state.permission.latest(now)
     notes = check_installation(
         key,
         state.stock.piece(key),
         received,
-        state.stock.state(received.receipt, now=now),
+        state.stock.state(received.receipt, now=latest),
         position=wanted,
         planned=planned,
         elsewhere=state.stock.elsewhere,
-        now=now,
+        now=latest,
         on_label=label.expires,
     )
     notes += check_release_is_signed(state, received)
@@ -395,25 +396,27 @@ def do_step(state: SiteState, person: Person, said: LineStepDone) -> list[Payloa
     return [said]
 
 
-def check_materials_allow(state: SiteState, unit: UnitId, occupant: Occupant, *, now: datetime) -> list[Note]:
+def check_materials_allow(state: SiteState, unit: UnitId, occupant: Occupant, *, now: Moment | datetime) -> list[Note]:
     """The line is cleared for this lot, and each of its assemblies is in its place and still good. For a start, and for an allocation."""
+    latest = state.permission.latest(now)
+    now = now.at if isinstance(now, Moment) else now
     asked, line, matrix = state.plant.unit(unit), state.lines.get(unit, Line()), matrix_of(state)
     if matrix is None:
         return check_line_is_clear(unit, occupant, line=line, matrix=None, equipment=asked.cls.name, installed=True, now=now)
     placed = state.stock.installed(unit, occupant.lot)
-    planned = line.plan or Planned(unit, occupant.lot, occupant.product, occupant.sponsor, now, occupant.patient)
+    planned = line.plan or Planned(unit, occupant.lot, occupant.product, occupant.sponsor, latest, occupant.patient)
     assemblies = check_assemblies_are_installed(
         positions_of(state, asked),
         _deliveries(state, placed),
-        _states(state, placed, now),
+        _states(state, placed, latest),
         planned=replace(planned, lot=occupant.lot),
         pieces=_pieces(state, placed),
     )
     installed = not stops(assemblies)
     return [
         *check_matrix_is_released(state),
-        *check_line_is_clear(unit, occupant, line=line, matrix=matrix, equipment=asked.cls.name, installed=installed, now=now),
-        *check_planned_end_is_ahead(line, now=now),
+        *check_line_is_clear(unit, occupant, line=line, matrix=matrix, equipment=asked.cls.name, installed=installed, now=now, latest=latest),
+        *check_planned_end_is_ahead(line, now=latest),
         *assemblies,
     ]
 
@@ -434,7 +437,11 @@ def is_installed(state: SiteState, unit: Unit, *, now: datetime) -> bool:
     placed = state.stock.installed(unit.id, planned.lot)
     return not stops(
         check_assemblies_are_installed(
-            positions_of(state, unit), _deliveries(state, placed), _states(state, placed, now), planned=planned, pieces=_pieces(state, placed)
+            positions_of(state, unit),
+            _deliveries(state, placed),
+            _states(state, placed, state.permission.latest(now)),
+            planned=planned,
+            pieces=_pieces(state, placed),
         )
     )
 
@@ -503,6 +510,7 @@ def check_material_scan(
     if state.changeover is None:
         return []
     samples: dict[SampleId, LotId] = {sample: drawn.lot for sample, drawn in state.samples.items()}
+    now = state.permission.latest(now)  # what expires (I6)
     wanted = _scanned(state, batch, expects, material, now, phase=phase)
     notes = stops(check_scan(label, wanted, stock=state.stock, samples=samples, now=now))
     received = received_of(label, state.stock, wanted.planned, now=now) if expects is Expects.MATERIAL else None
@@ -511,6 +519,7 @@ def check_material_scan(
 
 def received_as(state: SiteState, batch: BatchState, label: Label, *, now: datetime) -> str:
     """The name under which a scanned material is in the genealogy: its number here, if it was received here."""
+    now = state.permission.latest(now)
     received = received_of(label, state.stock, _scanned(state, batch, Expects.MATERIAL, "", now).planned, now=now)
     return received.receipt if received is not None else label.lot or label.id
 

@@ -45,6 +45,10 @@ class Permissions:
         """Between which times the true time lies."""
         return span(now, seen=self.seen, clock=self.clock)
 
+    def latest(self, now: Moment | datetime) -> datetime:
+        """What must not have expired is held against this: a clock that is set back prolongs nothing."""
+        return self.span(now if isinstance(now, Moment) else Moment(now)).latest
+
     def after(self, fact: Fact) -> Permissions:
         """The same after one more fact."""
         later = not fact.kind.startswith(OF_KEYS) and (self.seen is None or fact.at > self.seen)

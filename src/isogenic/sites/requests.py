@@ -33,6 +33,7 @@ from isogenic.sites.materials import check_materials_allow, product_of, start_on
 from isogenic.sites.safe_completion import check_may_restart
 from isogenic.sites.standing import standing_of
 from isogenic.sites.state import SiteState
+from isogenic.sites.strangers import is_strangers_lot, notes_for_sponsor
 
 __all__ = ["answer_prompt", "command_batch", "correct_answer", "person_here", "report_result", "start_batch", "withdraw_answer", "witness_answer"]
 
@@ -70,9 +71,11 @@ def start_batch(
     if publication is None or state.directory is None:
         known = ", ".join(f"{name} version {number}" for name, number in sorted(state.published)) or "none has been published"
         raise NotFound(f"no recipe {recipe} version {version} at {state.site}", why="it has not been published to this site", possible=known)
+    sponsor = check_works_for(publication, state.plant)
+    if is_strangers_lot(state, lot, sponsor):  # before anything is noted in this sponsor's ledger (I7)
+        raise NotValid("cannot start this lot", why="another batch has that lot number", possible="use a new lot number")
     if lot in state.lots:
         raise NotValid(f"cannot start {lot}", why=f"{state.lots[lot].batch} yields that lot already", possible="use a new lot number")
-    sponsor = check_works_for(publication, state.plant)
     accepted = state.accepted.get((recipe, version))
     newest = max(number for name, number in state.published if name == recipe)
     batch = mint.fresh(BatchId)
@@ -100,7 +103,8 @@ def start_batch(
     notes += check_runs_what_is_released(state, unit)
     occupant = Occupant(lot, product_of(publication.text), sponsor, patient)
     if holder is None:  # else it is said already that the unit is taken
-        notes += check_materials_allow(state, unit, occupant, now=now.at)
+        notes += check_materials_allow(state, unit, occupant, now=now)
+    notes = notes_for_sponsor(state, notes, sponsor)
     against = stops(notes)
     if against or control is None:
         reasons = tuple(note.text for note in against)

@@ -22,12 +22,13 @@ from isogenic.batches import commands
 from isogenic.batches.facts import Mode
 from isogenic.batches.prompts import ENTERED, prompt_id
 from isogenic.batches.state import BatchState
+from isogenic.checks import stops
 from isogenic.errors import NotAllowed
 from isogenic.ids import BatchId
 from isogenic.records.facts import Payload
 from isogenic.records.notes import Signer
 from isogenic.records.signatures import Signature
-from isogenic.sites.answering import answer_prompt, batch_here
+from isogenic.sites.answering import answer_prompt, batch_here, check_value_is_on_file
 from isogenic.sites.state import SiteState
 from isogenic.units import Quantity
 
@@ -89,6 +90,9 @@ def change_formula(
     """Another value of an adjustable parameter in the running batch."""
     asked = batch_here(state, batch)
     require(person, Act.CHANGE_FORMULA, site=state.site)
+    against = stops(check_value_is_on_file(state, asked, parameter, value, now=now))
+    if against:
+        raise NotAllowed(f"cannot change {parameter[:60]!r} of {batch}", why="; ".join(note.text for note in against), possible="a value on file")
     return commands.change_formula(asked, parameter, value, why=why, by=person.id, signs=_signs(person, Act.CHANGE_FORMULA, pen, now))
 
 

@@ -257,7 +257,7 @@ def _reading(app: FastAPI, desk: SiteDesk) -> None:
     @app.get("/api/stock", responses=PROBLEMS, dependencies=READER, tags=["materials"], summary="Received lots")
     async def stock() -> list[ReceiptLine]:
         """Every received lot, newest first."""
-        return stock_of(node.state.stock, now=node.clock.now().at)
+        return stock_of(node.state.stock, now=node.state.permission.latest(node.clock.now()))
 
     @app.get("/api/lines", responses=PROBLEMS, dependencies=READER, tags=["materials"], summary="Lines")
     async def lines() -> list[LineView]:
@@ -267,7 +267,7 @@ def _reading(app: FastAPI, desk: SiteDesk) -> None:
     @app.get("/api/genealogy/{lot:path}", responses=PROBLEMS, dependencies=READER, tags=["materials"], summary="What went into what")
     async def genealogy(lot: Annotated[str, Field(max_length=120)]) -> list[GenealogyAnswer]:
         """Backward and forward from a lot, a received lot, an assembly or a supplier's lot number."""
-        return genealogy_of(node.state.genealogy, [node.state.stock], lot, now=node.clock.now().at)
+        return genealogy_of(node.state.genealogy, [node.state.stock], lot, now=node.state.permission.latest(node.clock.now()))
 
     @app.post("/api/labels/look", responses=PROBLEMS, dependencies=READER, tags=["materials"], summary="What a label says")
     async def look(body: PieceBody) -> LabelSaid:
