@@ -14,6 +14,7 @@ pytest.importorskip("sila", reason="the extra sila is not installed")
 from devices import MODULE, UNIT, seen, site, tag, until
 
 from isogenic.clock import ManualClock
+from isogenic.errors import NotValid
 from isogenic.ids import ModuleId, SeededMint, UnitId
 from isogenic.plant.documents import load_plant, with_endpoints
 from isogenic.plant.drift import DriftEnded, DriftFound
@@ -123,6 +124,18 @@ def test_the_fault_of_a_changed_setting_comes_with_the_batch_and_goes() -> None:
         facility.advance(clock.at)
         seen_values.append(facility.setting(key))
     assert {8.0, 10.0} == set(seen_values) and seen_values[-1] == 8.0
+
+
+def test_a_setting_is_changed_at_a_time_where_nothing_grows() -> None:
+    facility = Facility(PORTO, seed=1, faults=("setting_changes:unit=SB-200,signal=temperature_gain,at=2h,hours=4,size=0.25",))
+    clock, seen_values = ManualClock(), []
+    for _ in range(16):
+        facility.advance(clock.at)
+        seen_values.append(facility.setting(f"{VESSEL}.temperature_gain"))
+        clock.advance(1800)
+    assert seen_values == [8.0] * 4 + [10.0] * 8 + [8.0] * 4
+    with pytest.raises(NotValid, match="one of them"):
+        Facility(PORTO, seed=1, faults=("setting_changes:unit=SB-200,signal=temperature_gain,at=2h,start=1h,size=0.25",))
 
 
 # ---- several protocols at once ----

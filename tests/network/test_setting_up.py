@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from isogenic.authority.accounts import Cost, read_account, renewal
 from isogenic.authority.admission import SiteRequest, check_request, fingerprint_of, read_request
 from isogenic.cli import main
-from isogenic.clock import SystemClock
+from isogenic.clock import ScaledClock, SystemClock
 from isogenic.errors import NotAllowed, NotReachable, NotTrusted, NotValid, Refusal
 from isogenic.ids import NodeId, PersonId, RandomMint, SiteId
 from isogenic.network.admission import admit_site
@@ -32,6 +32,7 @@ from isogenic.records import codec
 from isogenic.records.notes import Signer
 from isogenic.records.tls import Authority, expiry_notice, install_certificate, issue_certificates, node_key, pem, server_files
 from isogenic.shell.keys import enrol_person, network_print, shown_keys
+from isogenic.shell.running import clock_of, warn_alone
 from isogenic.sim.world import document
 from isogenic.sites.home import SiteHome
 from isogenic.sites.joining import accept, request
@@ -406,3 +407,20 @@ def test_the_control_sites_desk_serves_no_site_before_it_is_admitted(made: Path)
     home = ControlHome.open(made / "NET" / "CONTROL")
     assert list(home.directory.sites) == ["LEEDS"]
     assert NodeId("GHENT") not in home.directory.sites
+
+
+def test_a_site_that_calls_nobody_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    warn_alone("LEEDS", "https://127.0.0.1:8443")
+    assert capsys.readouterr().out == ""
+    warn_alone("LEEDS", "")
+    assert capsys.readouterr().out == "site LEEDS: no control site is known (no control_url in node.json, no --control-url): it runs alone\n"
+
+
+def test_a_demonstration_network_says_how_fast_time_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    isogenic("world", str(tmp_path / "net"))
+    *_, told, option = capsys.readouterr().out.splitlines()
+    assert told == "Sites scan every 1800 s of process time: run every process on fast time, as with"
+    word, spec = option.split()
+    assert word == "--clock"
+    assert isinstance(clock_of(spec), ScaledClock)
+    assert json.loads((tmp_path / "net" / "LEEDS" / "node.json").read_text())["scan_s"] == 1800.0

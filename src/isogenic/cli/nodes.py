@@ -55,13 +55,17 @@ def world(
     seed: Annotated[int, typer.Option(help="The same seed makes the same network.")] = 1,
 ) -> None:
     """Write the folders of a demonstration network: keys, people, plants, documents. Not for real use: its keys are public."""
-    from isogenic.clock import SystemClock
+    from isogenic.clock import ScaledClock, SystemClock
     from isogenic.sim.world import PEOPLE, build_world, password_of
 
-    made = build_world(folder, seed=seed, now=SystemClock().now())
+    now = SystemClock().now()
+    made = build_world(folder, seed=seed, now=now)
     print(f"{made.network}: control site and {', '.join(made.plants)} in {folder}")
     for each in PEOPLE:
         print(f"  {each.id:5} {each.printed_name:18} {', '.join(role.words for role in each.roles):20} {password_of(each.id, seed)}")
+    clock = ScaledClock(start=now.at, origin=now.at.timestamp(), speed=600.0).spec()
+    print("Sites scan every 1800 s of process time: run every process on fast time, as with")
+    print(f"  --clock {clock}")
 
 
 @app.command()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from isogenic.network.home import ControlHome
     from isogenic.sites.home import SiteHome
 
-__all__ = ["clock_of", "replay_batch", "run_control", "run_simulated_facility", "run_site", "run_until_stopped", "tell_ready"]
+__all__ = ["clock_of", "replay_batch", "run_control", "run_simulated_facility", "run_site", "run_until_stopped", "tell_ready", "warn_alone"]
 
 
 def _notices(folder: Path) -> list[str]:
@@ -74,6 +74,12 @@ def tell_ready(path: Path | None, who: str, said: dict[str, str]) -> None:
         print(f"{who}: {meanings[key]} {address}", flush=True)
     if path is not None:
         write_whole(path, codec.dumps(said))
+
+
+def warn_alone(site: str, control_url: str) -> None:
+    """Say that a site calls nobody; it works, and nothing new reaches it."""
+    if not control_url:
+        print(f"site {site}: no control site is known (no control_url in node.json, no --control-url): it runs alone", flush=True)
 
 
 async def run_control(folder: Path, *, clock_spec: str = "", ready: Path | None = None, screens: bool = True) -> None:
@@ -201,6 +207,7 @@ async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control
 
     folder, settings = home.folder, home.settings
     warn_of_expiry(folder)
+    warn_alone(str(settings.site), control_url or settings.control_url)
     link = HttpsLink(control_url or home.settings.control_url, home=folder, wait_s=POLL_WAIT_S)
     driver = drivers_for(home.plant, clock=clock, answer_limit_s=home.settings.module_timeout_s, folder=folder)
     await driver.start()

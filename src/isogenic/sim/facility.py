@@ -47,6 +47,7 @@ class Facility:
         self._settings = {each.key: each for each in plant.settings()}
         self._at_panel: dict[str, float | str] = {}  # by key, in the module's own unit
         self._index: int | None = None
+        self._begun: int | None = None  # the grid point at which this process began to run it
         self._harvests: list[Harvest] = []
 
     @property
@@ -65,6 +66,8 @@ class Facility:
             self._index = goal
             for vessel in self.vessels.values():
                 vessel.index = goal
+        if self._begun is None:
+            self._begun = self._index
         until = min(goal, self._index + CATCH_UP_STEPS)
         for index in range(self._index + 1, until + 1):
             for vessel in self.vessels.values():
@@ -94,9 +97,15 @@ class Facility:
         vessel = self.vessels.get(setting.unit_id)
         for fault in self.faults:
             changed = fault.kind is FaultKind.SETTING_CHANGES and (fault.unit, fault.signal) == (setting.unit_id, setting.name)
-            if changed and vessel is not None and fault.hits(vessel.state.run, vessel.age_h):
+            if not changed:
+                continue
+            if fault.stands(self._running_h()) or (vessel is not None and fault.hits(vessel.state.run, vessel.age_h)):
                 value = f"{value} changed" if isinstance(value, str) else value * (1.0 + fault.size)
         return value
+
+    def _running_h(self) -> float:
+        """Hours since this process began to run the equipment; negative before."""
+        return -1.0 if self._index is None or self._begun is None else (self._index - self._begun) * self.step_s / 3600.0
 
     def set_at_panel(self, key: str, value: float | str | None) -> None:
         """Somebody changes a setting where the module stands; None: sets it back."""

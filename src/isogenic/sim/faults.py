@@ -12,7 +12,8 @@ bad it is, `run` which batch on that unit (1 is the first; without it, every bat
     sensor_freezes    one signal repeats its last value
     sensor_drops      one signal is lost
     setting_changes   somebody changes a module's setting at the panel: `signal` names it; a number becomes (1 + size) times
-                      what it was, a text is another one
+                      what it was, a text is another one. With `at` instead of `start`, hours are counted from when the
+                      equipment was started, whether anything grows or not
 
 Guarantees: what `parse_fault` accepts can be simulated; all else is `NotValid`.
 A fault that fouls comes gradually, over the first quarter of its hours, and is gone at
@@ -68,10 +69,15 @@ class Fault:
     size: float = 0.0
     signal: str = ""
     run: int = 0  # 0: every batch
+    at_h: float | None = None  # hours since the equipment was started, instead of the batch's age
+
+    def stands(self, running_h: float) -> bool:
+        """Whether it is there, so long after the equipment was started; only for one that does not go by the batch's age."""
+        return self.at_h is not None and self.at_h <= running_h < self.at_h + self.hours
 
     def hits(self, run: int, age_h: float) -> bool:
         """Whether it is there at this age of this batch."""
-        return self.run in (0, run) and self.start_h <= age_h < self.start_h + self.hours
+        return self.at_h is None and self.run in (0, run) and self.start_h <= age_h < self.start_h + self.hours
 
     def depth(self, age_h: float) -> float:
         """How much of `size` has come by now: it rises over the first quarter of its hours."""
@@ -95,6 +101,8 @@ def parse_fault(text: str) -> Fault:
         raise NotValid(f"cannot read fault {text!r}", why=f"{kind} has no {', '.join(unknown)}", possible=", ".join(sorted(allowed)))
     if missing := sorted((allowed & {"unit", "size", "signal"}) - set(given)):
         raise NotValid(f"cannot read fault {text!r}", why=f"{', '.join(missing)} must be given", possible=EXAMPLE)
+    if "at" in given and given.keys() & {"start", "run"}:
+        raise NotValid(f"cannot read fault {text!r}", why="at counts from the start of the equipment, start and run from a batch's; one of them")
     return Fault(
         kind=kind,
         unit=UnitId(given["unit"]),
@@ -103,6 +111,7 @@ def parse_fault(text: str) -> Fault:
         size=_size(kind, given.get("size", "0")),
         signal=given.get("signal", ""),
         run=_run(given.get("run", "0")),
+        at_h=_hours(given["at"], "at") if "at" in given else None,
     )
 
 
@@ -123,6 +132,8 @@ def _keys(kind: FaultKind) -> set[str]:
         keys |= {"start", "hours"}
     if kind not in (FaultKind.SENSOR_FREEZES, FaultKind.SENSOR_DROPS):
         keys |= {"size"}
+    if kind is FaultKind.SETTING_CHANGES:
+        keys |= {"at"}
     return keys | {"signal"} if kind.of_sensor or kind is FaultKind.SETTING_CHANGES else keys
 
 
