@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from own_folder import remove_own_folders
+
 
 def pytest_unconfigure(config: Any) -> None:
-    """Stop the database that this run has started: a worker process ends without calling what waits for its end."""
+    """Remove what tests made for many of them, and stop the database that this run has started: a worker process ends without calling what waits for its end."""
+    remove_own_folders()
     here = sys.modules.get("postgres_here")
     if here is not None:
         here.end()

@@ -6,18 +6,18 @@ import asyncio
 import shutil
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 from authenticator import Authenticator, DevicePen
 from isogenic.network import credentials, decisions, reviewing
 from isogenic.network.dossiers import write_lot_dossier
+from own_folder import own_folder
 from small_network import BEN, LEEDS, LOT, QUI, Network, signer_of
 
 
 @cache
 def released() -> Path:
     """A folder with `net` (every node's folder, nothing running) and `dossier` with its .zip."""
-    place = Path(mkdtemp(prefix="isogenic-released-"))
+    place = own_folder("isogenic-released-")
     net = Network(place / "net")
 
     async def run() -> None:

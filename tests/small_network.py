@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 
@@ -40,6 +39,7 @@ from isogenic.sim.world import build_world, document, person_signer
 from isogenic.sites import requests
 from isogenic.sites.home import SiteHome
 from isogenic.sites.node import SiteNode
+from own_folder import own_folder
 
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
 SEED = 7
@@ -63,7 +63,7 @@ RESULTS = {
 @cache
 def world_folder() -> Path:
     """The folders of the demonstration network, made once and copied by every test."""
-    folder = Path(mkdtemp(prefix="isogenic-tests-"))
+    folder = own_folder("isogenic-tests-")
     build_world(folder, seed=SEED, now=ManualClock(START).now())
     return folder
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
-from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -46,6 +44,7 @@ from isogenic.sites import materials, requests
 from isogenic.sites.audiences import audience_of
 from isogenic.sites.state import SiteState, apply
 from isogenic.units import Quantity
+from own_folder import own_folder
 from small_network import ADA, ANA, BEN, GENERAL, GHENT, LEEDS, OPERATORS, UNITS, Network, signer_of
 
 SITES = (LEEDS, GHENT)
@@ -69,7 +68,7 @@ RULES = MATRIX.replace(
 @cache
 def beginning() -> tuple[dict[SiteId, SiteState], datetime]:
     """Two sites that have accepted three recipes and hold the released matrix: real nodes, real signatures."""
-    net = Network(Path(mkdtemp(prefix="isogenic-tests-")) / "net", sites=SITES)
+    net = Network(own_folder("isogenic-tests-") / "net", sites=SITES)
 
     async def publish() -> None:
         for product, recipe in RECIPES.items():

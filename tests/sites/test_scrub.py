@@ -6,7 +6,6 @@ import asyncio
 import shutil
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 
@@ -17,6 +16,7 @@ from isogenic.records.healing import RotFound, RotMended
 from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.scrub import Rot, mended
 from isogenic.records.sync import next_page
+from own_folder import own_folder
 from small_network import LEEDS, Network
 
 HOUSE, SPONSOR, DIRECTED, CONTROL_HOUSE = "aster/LEEDS/HOUSE", "aster/LEEDS/ASTER-BIO", "aster/CONTROL/LEEDS", "aster/CONTROL/HOUSE"
@@ -25,7 +25,7 @@ HOUSE, SPONSOR, DIRECTED, CONTROL_HOUSE = "aster/LEEDS/HOUSE", "aster/LEEDS/ASTE
 @cache
 def worked() -> Path:
     """A network that has worked, made once."""
-    net = Network(Path(mkdtemp(prefix="isogenic-tests-")) / "net")
+    net = Network(own_folder("isogenic-tests-") / "net")
     asyncio.run(net.publish())
     batch = net.start_batch()
     asyncio.run(net.run_batch(batch, every_h=6.0))
