@@ -11,7 +11,7 @@ from own_folder import remove_own_folders
 
 
 def pytest_unconfigure(config: Any) -> None:
-    """Remove what tests made for many of them, and stop the database that this run has started: a worker process ends without calling what waits for its end."""
+    """Remove what many tests share and stop the database that this run started: a worker process ends without calling what waits for its end."""
     remove_own_folders()
     here = sys.modules.get("postgres_here")
     if here is not None:
