@@ -66,7 +66,7 @@ def test_endpoints_belong_to_the_installation():
     ("old", "new", "why"),
     [
         ("site: LEEDS", "site: leeds", "line 3: site: cannot read 'leeds' as SiteId"),
-        ("working_volume: 40 L", "working_volume: 40 kg", "line 13: units.BR-50.working_volume: 40 kg does not measure"),
+        ("working_volume: 40 L", "working_volume: 40 kg", "line 14: units.BR-50.working_volume: 40 kg does not measure"),
         ("class: stirred_bioreactor", "class: kettle", "line 11: units.BR-50.class: no equipment class 'kettle'"),
         ('unit: "bar"', 'unit: "degC"', "unit: 'degC' does not measure the same as 'bar'"),
         ("          glucose: ", "          glucos: ", "stirred_bioreactor has no such signal; did you mean glucose"),

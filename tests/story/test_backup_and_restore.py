@@ -61,7 +61,8 @@ def seen(net: RealNetwork, name: str) -> bool:
 async def lost(net: RealNetwork, name: str) -> None:
     """The machine burns, later than the five seconds in which nobody but the other side could notice; what nodes promised is the test's own."""
     net.calm()
-    await net.until(lambda: seen(net, name), what="the beacon")
+    # A fact that nobody else has yet, a lease granted in this very moment, burns with the machine: so everything is witnessed first.
+    await net.until(lambda: net.witnessed() and seen(net, name), what="the beacon and every receipt")
     await net.kill(name)
     for path in net.folder.glob("*/calm"):
         path.unlink()

@@ -15,6 +15,7 @@ from isogenic.records.ledger import Copy
 from isogenic.records.notes import COSIGNER, Signer, VerifyingKey
 from isogenic.records.sqlite import SqliteStore
 from isogenic.sim.story.chapters import tell_recipe
+from isogenic.sim.story.lines import inoculum_lot, make_ready, medium_lot
 from isogenic.sim.story.stage import START_OF_STORY, Story, open_network, start_control, start_site, until
 from isogenic.sim.world import SITES, password_of
 
@@ -33,11 +34,13 @@ async def killed_again_and_again(story: Story, dice: random.Random) -> None:
     await tell_recipe(story)
     site = story.sites[LEEDS]
     operator = await story.sign_in(site.operator, site.api)
+    await make_ready(story, site, operator, recipe="MAB-FB", version=1)
     await operator.post("/api/batches", {"recipe": "MAB-FB", "version": 1, "unit": site.unit, "lot": site.lot})
     killed, since_kill = 0, 0.0
     while True:
         for asked in await operator.get("/api/prompts"):
-            answer = "96" if asked["kind"] == "number" else "LE-0417"
+            lot = inoculum_lot(site) if "inoculum" in asked["prompt"].lower() else medium_lot(site)
+            answer = "96" if asked["kind"] == "number" else lot
             await operator.post(f"/api/batches/{asked['batch']}/prompts/{asked['prompt']}", {"answer": answer})
         batch = (await operator.get("/api/batches"))[0]
         if batch["phase"] == "Feed and produce" and killed == KILLS:

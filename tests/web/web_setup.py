@@ -60,6 +60,10 @@ def control_door(network: Network, minutes: Minutes | None = None) -> Door:
 
 
 def app_of(network: Network, *, screens: bool = False) -> FastAPI:
+    if screens:  # one process of tests mounts several control sites; NiceGUI's own application is one, and lets nothing be added once it ran
+        from nicegui import core
+
+        core.app.middleware_stack = None
     places = {site: (book.plant.latitude, book.plant.longitude) for site, book in network.books.items()}
     return control_app(network.node, AccountFolder(network.people()), door=control_door(network), screens=screens, places=places)
 
