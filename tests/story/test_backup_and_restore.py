@@ -58,6 +58,11 @@ def seen(net: RealNetwork, name: str) -> bool:
     return all(marks.get(origin, {"size": 0})["size"] == net.size(path) for origin, path in own)
 
 
+def alike(net: RealNetwork) -> bool:
+    """Whether both sides of every ledger are of one size: what was restored says that it is witnessed before it hears that it is old."""
+    return all(net.size(own) == net.size(copy) for _, own, copy in net.ledgers())
+
+
 async def lost(net: RealNetwork, name: str) -> None:
     """The machine burns, later than the five seconds in which nobody but the other side could notice; what nodes promised is the test's own."""
     net.calm()
@@ -119,7 +124,7 @@ def test_both_folders_are_lost_one_after_the_other_and_come_back_whole(tmp_path:
             assert healed(net, "CONTROL", CONTROL_HOUSE)[-1].returned > 0  # from its second copy
 
             net.calm()
-            await net.until(net.witnessed, what="everything to be witnessed")
+            await net.until(lambda: net.witnessed() and alike(net), what="everything to be witnessed, and on both sides")
         return net
 
     net = asyncio.run(run())
