@@ -200,7 +200,7 @@ def _task(asked: Asked, *, may_answer: bool) -> Markup:
         h("p.of", f"{asked.unit}, {asked.batch}, asked ", day_time(asked.asked_at)),
         h("p.ask", here),
         h("p.of", how) if how else None,
-        href=f"/work/{asked.unit}?task={asked.prompt}",
+        href=f"/units/{asked.unit}?task={asked.prompt}",
         data_task=f"{asked.batch}/{asked.prompt}",
     )
 
@@ -210,7 +210,7 @@ def _units(site: SiteSummary) -> list[Markup]:
     for each in site.units:
         stands = None if not each.batch or each.state in ("running", "complete") else h("div", mark("warn", f"The batch is {each.state}."))
         state = h("span", each.batch, h("span.limits", f"  {each.phase or each.state}"), stands) if each.batch else "free: start a batch"
-        rows.append(h("a.unit-row", h("b", each.unit), state, h("span", plain_words(each.title)), href=f"/work/{each.unit}"))
+        rows.append(h("a.unit-row", h("b", each.unit), state, h("span", plain_words(each.title)), href=f"/units/{each.unit}"))
     return rows
 
 

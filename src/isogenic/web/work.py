@@ -42,7 +42,7 @@ def work_pages(app: FastAPI, desk: SiteDesk, door: Door, visit: Callable[[Reques
     """Add them."""
     node = desk.node
 
-    @app.get("/work/{unit}", include_in_schema=False)
+    @app.get("/units/{unit}", include_in_schema=False)
     async def page(unit: str, request: Request) -> Response:
         guest = visit(request)
         if isinstance(guest, Response):
@@ -51,7 +51,7 @@ def work_pages(app: FastAPI, desk: SiteDesk, door: Door, visit: Callable[[Reques
         whole = work_page(work, guest.person, now=_now(desk), task=request.query_params.get("task", "")[:TASK_MAX])
         return HTMLResponse(document(f"{unit}, {node.state.site}", SCRIPT, whole, body="steps"), headers=FRESH)
 
-    @app.get("/work/{unit}/part", include_in_schema=False)
+    @app.get("/units/{unit}/part", include_in_schema=False)
     async def part(unit: str, request: Request) -> JSONResponse:
         guest = guest_of(door, request, by_itself=True)
         work, now = work_at(desk, unit, guest.person), _now(desk)

@@ -78,7 +78,7 @@ def work_page(work: Work, person: Person, *, now: str, task: str) -> Markup:
         "main.work",
         h("div.away", mark("stop", "The site does not answer."), " What you have typed stays here. Trying again …", role="alert", hidden=True),
         h("div.refusal.stray", role="alert"),
-        h("iso-work", work_part(work, task=task, now=now), src=f"/work/{work.unit}/part", data_now=now, data_me=person.id, data_task=task or None),
+        h("iso-work", work_part(work, task=task, now=now), src=f"/units/{work.unit}/part", data_now=now, data_me=person.id, data_task=task or None),
         sign_dialog(),
         decline_dialog(),
         correct_dialog(),
@@ -355,7 +355,7 @@ def _waiting(work: Work, chosen: Asked | None) -> Markup | None:
         for each in rest
     ]
     rows += [
-        h("a.row.button.second", h("b", unit), h("span", count_of(waiting, "task")), href=f"/work/{unit}") for unit, waiting in work.others if waiting
+        h("a.row.button.second", h("b", unit), h("span", count_of(waiting, "task")), href=f"/units/{unit}") for unit, waiting in work.others if waiting
     ]
     return h("section.rest", h("h3", "Also waiting"), *rows) if rows else None
 
@@ -414,7 +414,7 @@ def start_screen(*, recipes: Sequence[tuple[str, int, str]], units: Sequence[tup
         return h("section.card.calm", h("h2.ask", "Starting a batch takes an operator of this site"), h("a.button.big", "Tasks", href="/"))
     return h(
         "form.start",
-        h("div.bar", h("h1", "Start a batch"), h("a.button.second", unit or "Tasks", href=f"/work/{unit}" if unit else "/")),
+        h("div.bar", h("h1", "Start a batch"), h("a.button.second", unit or "Tasks", href=f"/units/{unit}" if unit else "/")),
         h(
             "fieldset",
             h("legend", "Recipe"),

@@ -425,7 +425,7 @@
   const start = (form) => alone(form, async () => {
     const free = await gate(form), body = bodyOfStart(form);
     const answer = await send("/api/batches", body); // asked for in any case: a refusal is on record, with its reasons
-    if (answer.ok) { location.assign(`/work/${body.unit}`); return; }
+    if (answer.ok) { location.assign(`/units/${body.unit}`); return; }
     const problem = await problemOf(answer);
     refuse(one(".refusal", form), free ? problem : { why: "what stands against it is below; the attempt is on record" }, "Not started");
   });
