@@ -355,7 +355,9 @@ def _waiting(work: Work, chosen: Asked | None) -> Markup | None:
         for each in rest
     ]
     rows += [
-        h("a.row.button.second", h("b", unit), h("span", count_of(waiting, "task")), href=f"/units/{unit}") for unit, waiting in work.others if waiting
+        h("a.row.button.second", h("b", unit), h("span", count_of(waiting, "task")), href=f"/units/{unit}")
+        for unit, waiting in work.others
+        if waiting
     ]
     return h("section.rest", h("h3", "Also waiting"), *rows) if rows else None
 
