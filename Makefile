@@ -44,7 +44,7 @@ bench: $(STAMP)
 	@$(BIN)/python -m bench $(ARGS)
 
 lock: $(STAMP)
-	@$(BIN)/uv pip compile --quiet --no-header --generate-hashes --group dev --extra scale --extra sila --extra mqtt pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --no-header --generate-hashes --group dev --extra scale --extra sila --extra mqtt --extra fast --extra cluster pyproject.toml -o requirements.lock
 	@touch -d '1 second ago' $(STAMP)
 
 clean:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from isogenic.errors import NotValid
-from isogenic.sim import cho
-from isogenic.sim.cho import EMPTY, MEDIUM, NOMINAL, Culture, Drive, Theta, advance, check, mixed, seed_train
+from isogenic.sim.processes import cho
+from isogenic.sim.processes.cho import EMPTY, MEDIUM, NOMINAL, Culture, Drive, Theta, advance, check, mixed, seed_train
 
 START_L = 1600.0
 # day: viable 1e6/mL, viability %, glucose mM, lactate mM, ammonium mM, antibody g/L

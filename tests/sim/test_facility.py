@@ -13,10 +13,10 @@ from led_batch import PORTO, START_L, lead_batch
 from isogenic.clock import EPOCH, ManualClock
 from isogenic.errors import NotFound, NotValid
 from isogenic.plant.model import SitePlant
-from isogenic.sim.cho import EMPTY
 from isogenic.sim.facility import CATCH_UP_STEPS, Facility
 from isogenic.sim.history import good_batches
 from isogenic.sim.laboratory import assay, sample_document, true_quality
+from isogenic.sim.processes.cho import EMPTY
 
 T0 = ManualClock().at
 

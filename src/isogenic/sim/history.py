@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from isogenic.errors import NotValid
 from isogenic.plant.model import Unit
-from isogenic.sim import cho
-from isogenic.sim.cho import Culture, Drive, Theta
+from isogenic.sim.processes import cho
+from isogenic.sim.processes.cho import Culture, Drive, Theta
 from isogenic.sim.sensors import FEED_KG_PER_L, SENSORS, Sensor, Surroundings, lag_share, observe
 from isogenic.sim.variation import batch_of
 from isogenic.sim.vessel import BOTTLE_KG_PER_L

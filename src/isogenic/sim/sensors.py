@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isogenic.sim.cho import OXYGEN_MM_PER_PERCENT, Culture, Drive, Theta, dissolved_oxygen
+from isogenic.sim.processes.cho import OXYGEN_MM_PER_PERCENT, Culture, Drive, Theta, dissolved_oxygen
 from isogenic.sim.streams import Stream
 
 __all__ = ["SENSORS", "Instrument", "Sensor", "Surroundings", "lag_share", "observe"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from isogenic.sim.cho import NOMINAL, Theta
+from isogenic.sim.processes.cho import NOMINAL, Theta
 from isogenic.sim.streams import Stream
 
 __all__ = ["BATCH_CV", "Batch", "batch_of"]

@@ -26,9 +26,9 @@ from isogenic.errors import NotFound, NotValid
 from isogenic.ids import UnitId
 from isogenic.plant.classes import DOSE_NUMBER
 from isogenic.plant.model import Role, Unit
-from isogenic.sim import cho
-from isogenic.sim.cho import Culture, Drive, Liquid
 from isogenic.sim.faults import Fault, FaultKind
+from isogenic.sim.processes import cho
+from isogenic.sim.processes.cho import Culture, Drive, Liquid
 from isogenic.sim.sensors import FEED_KG_PER_L, SENSORS, Sensor, Surroundings, lag_share, observe
 from isogenic.sim.variation import batch_of
 
