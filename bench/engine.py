@@ -33,7 +33,7 @@ from bench.report import Row
 from isogenic.batches import engine
 from isogenic.batches.facts import DoseNotNeeded, PhaseCompleted, PhaseStarted, SampleDue, SetpointsCommanded, SignalLost, SignalReturned
 from isogenic.clock import ManualClock, Moment
-from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SeededMint, SiteId, SponsorId, UnitId
+from isogenic.ids import BatchId, LotId, ProductId, RecipeId, SiteId, SponsorId, UnitId
 from isogenic.materials.lots import LotCreated
 from isogenic.plant.readings import Quality, Reading
 from isogenic.recipes.model import (
@@ -48,14 +48,8 @@ from isogenic.recipes.model import (
     ControlUnitProcedure,
     Then,
 )
-from isogenic.records.blobs import BlobStore
 from isogenic.records.facts import Actor, Fact, FactRef, Payload, decode_fact, encode_fact
-from isogenic.records.ledger import Copy, Ledger
-from isogenic.records.notes import COSIGNER, Signer
-from isogenic.records.sqlite import SqliteStore
-from isogenic.sites.hot import HotBuffer
 from isogenic.sites.node import SiteNode
-from isogenic.sites.state import SiteState
 
 BATCHES, SCANS, FACTS = 100, 60, 50_000
 SCAN_MS, RESUME_S = 50.0, 2.0
@@ -173,22 +167,8 @@ def fortnight(control: ControlRecipe) -> Iterator[tuple[float, Payload]]:
 
 def site(folder: Path, clock: ManualClock) -> SiteNode:
     """A node on the folder; both processes open it in the same way."""
-    key = Signer.from_seed("bench/BENCH", b"k" * 32)
-    witness = Signer.from_seed("bench/BENCH/witness", b"w" * 32, algorithm=COSIGNER)
     here = busy.plant()
-    return SiteNode(
-        SiteState(here),
-        ledgers={name: Ledger(SqliteStore(folder / f"{name}.sqlite", origin=f"bench/BENCH/{name}"), signer=key) for name in ("HOUSE", str(SPONSOR))},
-        control=Copy(SqliteStore(folder / "CONTROL.sqlite", origin="bench/CONTROL/BENCH"), writer=key.verifying_key, witness=witness),
-        witness=witness.verifying_key,
-        blobs=BlobStore(folder / "blobs"),
-        hot=HotBuffer(folder / "hot.sqlite"),
-        clock=clock,
-        mint=SeededMint("bench"),
-        equipment=busy.Vessels(here, np.ones((10, 2, busy.MONITORED)), np.random.default_rng(1)),
-        link=busy.NoLink(),
-        software="bench",
-    )
+    return busy.site_node(folder, here, clock, busy.Vessels(here, np.ones((10, 2, busy.MONITORED)), np.random.default_rng(1)))
 
 
 def write(folder: Path) -> None:

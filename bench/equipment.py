@@ -26,22 +26,14 @@ from typing import Any
 import numpy as np
 
 from bench.report import Row
-from bench.scan import SETPOINTS, SITE, SPONSOR, TOLD, NoLink, recipe
-from isogenic.batches import engine
+from bench.scan import SETPOINTS, SITE, SPONSOR, TOLD, begin_everywhere, site_node
 from isogenic.clock import Clock, ManualClock, SystemClock
-from isogenic.ids import ModuleId, SeededMint, UnitId
-from isogenic.materials.lots import LotCreated
+from isogenic.ids import ModuleId, UnitId
 from isogenic.plant.model import EquipmentClass, Module, Role, Signal, SignalClass, SitePlant, Unit
 from isogenic.plant.readings import Frame, TagIndex
 from isogenic.plant.settings import Setting, SettingKind
-from isogenic.records.blobs import BlobStore
-from isogenic.records.ledger import Copy, Ledger
-from isogenic.records.notes import COSIGNER, Signer
-from isogenic.records.sqlite import SqliteStore
 from isogenic.sites.drivers.opcua import OpcUaDriver
-from isogenic.sites.hot import HotBuffer
 from isogenic.sites.node import SiteNode
-from isogenic.sites.state import SiteState
 from isogenic.units import Quantity
 
 MODULES, SIGNALS, SECONDS, SCAN_S, CORE_MAX = 10, 100, 20.0, 0.5, 0.5
@@ -93,24 +85,9 @@ class Modules:
 
 def site(folder: Path, here: SitePlant, clock: Clock, equipment: Any) -> SiteNode:
     """A node with a batch on every unit."""
-    key, witness = Signer.generate("bench/BENCH"), Signer.generate("bench/BENCH/witness", algorithm=COSIGNER)
-    node = SiteNode(
-        SiteState(here),
-        ledgers={name: Ledger(SqliteStore(folder / f"{name}.sqlite", origin=f"bench/BENCH/{name}"), signer=key) for name in ("HOUSE", str(SPONSOR))},
-        control=Copy(SqliteStore(folder / "CONTROL.sqlite", origin="bench/CONTROL/BENCH"), writer=key.verifying_key, witness=witness),
-        witness=witness.verifying_key,
-        blobs=BlobStore(folder / "blobs"),
-        hot=HotBuffer(folder / "hot.sqlite"),
-        clock=clock,
-        mint=SeededMint("bench"),
-        equipment=equipment,
-        link=NoLink(),
-        software="bench",
-    )
+    node = site_node(folder, here, clock, equipment)
     node.start()
-    for unit in here.units:
-        control = recipe(unit)
-        node.note([LotCreated(lot=control.lot, product=control.product, batch=control.batch, site=SITE), *engine.begin(control, sponsor=SPONSOR)])
+    begin_everywhere(node)
     return node
 
 

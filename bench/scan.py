@@ -19,12 +19,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from bench.report import Row
 from isogenic.batches import engine
-from isogenic.clock import ManualClock
+from isogenic.clock import Clock, ManualClock
 from isogenic.errors import NotReachable
 from isogenic.ids import BatchId, LotId, ModuleId, ProductId, RecipeId, SeededMint, SiteId, SponsorId, UnitId
 from isogenic.materials.lots import LotCreated
@@ -134,12 +135,11 @@ class NoLink:
         raise NotReachable("no link", why="none is needed")
 
 
-def busy_site(folder: Path, clock: ManualClock) -> tuple[SiteNode, Model]:
-    dice = np.random.default_rng(1)
-    model, good = reference(dice)
-    here = plant()
-    key, witness = Signer.generate("bench/BENCH"), Signer.generate("bench/BENCH/witness", algorithm=COSIGNER)
-    node = SiteNode(
+def site_node(folder: Path, here: SitePlant, clock: Clock, equipment: Any) -> SiteNode:
+    """A node on the folder, with no link; whoever opens the folder again opens it with the same keys."""
+    key = Signer.from_seed("bench/BENCH", b"k" * 32)
+    witness = Signer.from_seed("bench/BENCH/witness", b"w" * 32, algorithm=COSIGNER)
+    return SiteNode(
         SiteState(here),
         ledgers={name: Ledger(SqliteStore(folder / f"{name}.sqlite", origin=f"bench/BENCH/{name}"), signer=key) for name in ("HOUSE", str(SPONSOR))},
         control=Copy(SqliteStore(folder / "CONTROL.sqlite", origin="bench/CONTROL/BENCH"), writer=key.verifying_key, witness=witness),
@@ -148,17 +148,29 @@ def busy_site(folder: Path, clock: ManualClock) -> tuple[SiteNode, Model]:
         hot=HotBuffer(folder / "hot.sqlite"),
         clock=clock,
         mint=SeededMint("bench"),
-        equipment=Vessels(here, good, dice),
+        equipment=equipment,
         link=NoLink(),
         software="bench",
     )
+
+
+def begin_everywhere(node: SiteNode) -> None:
+    """A batch on every unit."""
+    for unit in node.state.plant.units:
+        control = recipe(unit)
+        node.note([LotCreated(lot=control.lot, product=PRODUCT, batch=control.batch, site=SITE), *engine.begin(control, sponsor=SPONSOR)])
+
+
+def busy_site(folder: Path, clock: ManualClock) -> tuple[SiteNode, Model]:
+    dice = np.random.default_rng(1)
+    model, good = reference(dice)
+    here = plant()
+    node = site_node(folder, here, clock, Vessels(here, good, dice))
     node.start()
     node.blobs.put(model.to_bytes())
     node.note([ModelPublished(model.name, PRODUCT, model.digest, 1)])
     node.fold_control()
-    for unit in here.units:
-        control = recipe(unit)
-        node.note([LotCreated(lot=control.lot, product=PRODUCT, batch=control.batch, site=SITE), *engine.begin(control, sponsor=SPONSOR)])
+    begin_everywhere(node)
     return node, model
 
 
