@@ -16,7 +16,7 @@ from isogenic.authority.identities import AttemptsAcknowledged
 from isogenic.authority.rules import Act
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound
-from isogenic.ids import BatchId, IdentityCode, LotId, NodeId, RecipeId, SampleId, SiteId, UnitId
+from isogenic.ids import BatchId, LotId, NodeId, SampleId, SiteId
 from isogenic.records.facts import Actor, Payload
 from isogenic.sites import requests
 from isogenic.sites.batch_records import batch_record
@@ -150,19 +150,7 @@ def _acting(app: FastAPI, desk: SiteDesk, door: Door) -> None:
     @app.post("/api/batches", status_code=201, responses=PROBLEMS, tags=["acting"], summary="Start a batch")
     async def start(body: Start, guest: Asker) -> Reasoned:
         """Start a batch of an accepted recipe on a free unit, if every check of the gate allows it."""
-        with desk.asking(guest, Act.START_BATCH):
-            payloads, notes = requests.start_batch(
-                node.state,
-                guest.person,
-                recipe=RecipeId(body.recipe),
-                version=body.version,
-                unit=UnitId(body.unit),
-                lot=LotId(body.lot),
-                mint=node.mint,
-                now=node.clock.now(),
-                patient=IdentityCode(body.patient) if body.patient else None,
-                missing_pictures=node.missing_pictures(),
-            )
+        payloads, notes = desk.gate(body, guest)
         done = desk.note(payloads, by=guest, act=Act.START_BATCH)
         if against := stops(notes):  # the refusal itself is on record, with every reason
             raise NotAllowed(f"cannot start {body.lot}", why="; ".join(note.text for note in against), possible="put the named things right")

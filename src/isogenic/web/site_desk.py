@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from isogenic.authority.rules import Act
+from isogenic.checks import Note
 from isogenic.errors import NotAllowed, NotFound
-from isogenic.ids import BatchId
+from isogenic.ids import BatchId, IdentityCode, LotId, RecipeId, UnitId
 from isogenic.records.facts import Actor, Fact, Payload
 from isogenic.records.ledger import Ledger, Stage
+from isogenic.sites import requests
 from isogenic.sites.facts import RequestRefused
 from isogenic.sites.node import SiteNode
 from isogenic.web.guard import Guest, actor_for
@@ -25,6 +27,7 @@ from isogenic.web.messages import (
     DeviationLine,
     LedgerLine,
     Reasoned,
+    Start,
     time,
 )
 from isogenic.web.site_alarms import locked_accounts, site_alarms
@@ -173,6 +176,23 @@ class SiteDesk:
             reasons = tuple(part[:REASON_MAX] for part in refusal.why.split("; ")[:REASONS_MAX])
             self.node.note([RequestRefused(guest.person.id, act, reasons)], actor=reader_of(guest))
             raise
+
+    def gate(self, body: Start, guest: Guest) -> tuple[list[Payload], list[Note]]:
+        """What starting a batch would note, and every note of every check; nothing is noted yet."""
+        node = self.node
+        with self.asking(guest, Act.START_BATCH):
+            return requests.start_batch(
+                node.state,
+                guest.person,
+                recipe=RecipeId(body.recipe),
+                version=body.version,
+                unit=UnitId(body.unit),
+                lot=LotId(body.lot),
+                mint=node.mint,
+                now=node.clock.now(),
+                patient=IdentityCode(body.patient) if body.patient else None,
+                missing_pictures=node.missing_pictures(),
+            )
 
     def note(self, payloads: Sequence[Payload], *, by: Guest, act: Act) -> Reasoned:
         """Note a person's act."""

@@ -22,12 +22,14 @@ from fastapi import FastAPI, Response
 from pydantic import Field
 
 from isogenic.authority.rules import Act
+from isogenic.authority.signatures import Pen
 from isogenic.batches.facts import Entered, ScanRefused
 from isogenic.batches.prompts import needs_signature, question
 from isogenic.checks import stops
 from isogenic.errors import NotAllowed, NotFound
-from isogenic.ids import BatchId, IdentityCode, LotId, PromptId, RecipeId, UnitId
+from isogenic.ids import BatchId, PromptId
 from isogenic.records.facts import Payload
+from isogenic.records.notes import Signer
 from isogenic.sites import requests
 from isogenic.sites.answering import batch_here
 from isogenic.web.guard import READER, Asker, Guest
@@ -89,12 +91,10 @@ def step_routes(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
             )
         return noted
 
-    @app.post("/api/batches/{batch}/prompts/{prompt}", responses=PROBLEMS, tags=["acting"], summary="Answer a question")
-    async def answer(batch: BatchText, prompt: PromptText, body: AnswerBody, guest: Asker) -> Reasoned:
-        """An answer within its limits, in its time; signed where the question wants it."""
-        with desk.asking(guest, Act.ANSWER_PROMPT):
-            wants = needs_signature(question(batch_here(node.state, BatchId(batch)), PromptId(prompt)))
-        pen = await pens.pen(guest, body, Act.ANSWER_PROMPT) if wants else None
+    def answered(
+        body: AnswerBody | Look, guest: Guest, batch: str, prompt: str, *, pen: Signer | Pen | None = None, look_only: bool = False
+    ) -> Reasoned:
+        """What came of an answer, or of a look at it."""
         with desk.asking(guest, Act.ANSWER_PROMPT):
             said = requests.answer_prompt(
                 node.state,
@@ -105,24 +105,22 @@ def step_routes(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
                 entered=Entered(body.entered),
                 now=node.clock.now().at,
                 pen=pen,
+                look_only=look_only,
             )
         return done(said, guest, Act.ANSWER_PROMPT, prompt)
+
+    @app.post("/api/batches/{batch}/prompts/{prompt}", responses=PROBLEMS, tags=["acting"], summary="Answer a question")
+    async def answer(batch: BatchText, prompt: PromptText, body: AnswerBody, guest: Asker) -> Reasoned:
+        """An answer within its limits, in its time; signed where the question wants it."""
+        with desk.asking(guest, Act.ANSWER_PROMPT):
+            wants = needs_signature(question(batch_here(node.state, BatchId(batch)), PromptId(prompt)))
+        pen = await pens.pen(guest, body, Act.ANSWER_PROMPT) if wants else None
+        return answered(body, guest, batch, prompt, pen=pen)
 
     @app.post("/api/batches/{batch}/prompts/{prompt}/look", responses=PROBLEMS, tags=["acting"], summary="Look at an answer before it is signed")
     async def look(batch: BatchText, prompt: PromptText, body: Look, guest: Asker) -> Reasoned:
         """Whether the answer would be taken; a wrong label is noted as an attempt all the same."""
-        with desk.asking(guest, Act.ANSWER_PROMPT):
-            said = requests.answer_prompt(
-                node.state,
-                guest.person,
-                batch=BatchId(batch),
-                prompt=PromptId(prompt),
-                answer=body.answer,
-                entered=Entered(body.entered),
-                now=node.clock.now().at,
-                look_only=True,
-            )
-        return done(said, guest, Act.ANSWER_PROMPT, prompt)
+        return answered(body, guest, batch, prompt, look_only=True)
 
     @app.post("/api/batches/{batch}/prompts/{prompt}/witness", responses=PROBLEMS, tags=["acting"], summary="Witness an answer")
     async def witness(batch: BatchText, prompt: PromptText, body: Signing, guest: Asker) -> Reasoned:
@@ -172,19 +170,7 @@ def step_routes(app: FastAPI, desk: SiteDesk, pens: Pens) -> None:
     @app.post("/api/batches/look", responses=PROBLEMS, tags=["acting"], summary="Whether a batch may start")
     async def gate(body: Start, guest: Asker) -> list[NoteLine]:
         """Every note of every check, with its clause; nothing is started or noted."""
-        with desk.asking(guest, Act.START_BATCH):
-            _, notes = requests.start_batch(
-                node.state,
-                guest.person,
-                recipe=RecipeId(body.recipe),
-                version=body.version,
-                unit=UnitId(body.unit),
-                lot=LotId(body.lot),
-                mint=node.mint,
-                now=node.clock.now(),
-                patient=IdentityCode(body.patient) if body.patient else None,
-                missing_pictures=node.missing_pictures(),
-            )
+        _, notes = desk.gate(body, guest)
         against = stops(notes)
         notes = [each for each in notes if each.check != "start_batch"]  # that it is started is not so yet
         first = [*against, *(each for each in notes if each not in against)]
