@@ -65,6 +65,7 @@ def port() -> Iterator[int]:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparkplug, "REBIRTH_S", 0.2)
     monkeypatch.setattr(sparkplug, "FIRST_LIMIT_S", 1.0)
+    monkeypatch.setattr(sparkplug, "KEEPALIVE_S", 60)  # a broker that is gone is told by its socket, also on a busy machine
 
 
 def plant(port: int, name: str) -> SitePlant:
@@ -153,6 +154,24 @@ def test_a_node_whose_cable_is_pulled_is_bad_and_good_after_its_next_birth(port:
                 assert one.changes()[-1][1:] == (False, "the device died")
                 edge.give_birth()
                 await shows(one, FIRST)
+
+    asyncio.run(protocol())
+
+
+def test_what_a_node_is_told_while_its_connection_is_lost_comes_with_its_next_birth(port: int) -> None:
+    async def protocol() -> None:
+        with SimulatedEdge(port, node="E10", rebirths=False) as edge:
+            async with driver(port, "E10") as one:
+                edge.give_birth()
+                await shows(one, FIRST)
+                births = edge.births
+                edge.cut()
+                edge.tell({"Temperature": 38.5})
+                await shows(one, NOTHING)
+                edge.tell({"Speed": 90.0})  # nobody is connected: no error
+                await shows(one, {**FIRST, "temperature": 38.5, "agitation": 90.0})
+                assert edge.births == births + 1
+                assert [(up, why) for _, up, why in one.changes()][-2:] == [(False, "it died"), (True, "")]
 
     asyncio.run(protocol())
 

@@ -1,12 +1,15 @@
 """A simulated Sparkplug B edge node with one device, built with the public library: telemetry, commands, births on demand.
 
 Guarantees: births, data and deaths go through a real broker, in the form and order of the specification, unless it
-is told to leave a message out, to send bytes that are none, or to send late. Messages are the library's.
+is told to leave a message out, to send bytes that are none, or to send late. Messages are the library's. Its births
+are out when it has been entered. A connection that is lost comes back by itself with a new birth, which says what
+was told meanwhile; nobody who tells it something has to know.
 Leaves to others: the broker, and who listens (sites.drivers.sparkplug). Needs the extra `mqtt`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Mapping
@@ -18,6 +21,8 @@ from isogenic.clock import wall_seconds
 __all__ = ["SimulatedEdge"]
 
 SEQ = 256
+BIRTH_LIMIT_S = 30.0  # from the connection to the first births
+KEEPALIVE_S = 60  # a peer on the same machine is gone by its socket: a shorter one takes a busy machine for a dead broker
 
 
 @dataclass
@@ -38,31 +43,61 @@ class SimulatedEdge:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __enter__(self) -> SimulatedEdge:
-        from pysparkplug import Client, DataType, Message, MessageType, Metric, NDeath, QoS, Topic
+        from pysparkplug import Client, MessageType, QoS, Topic
+
+        born = threading.Event()
+
+        def connected(_: object) -> None:
+            self.give_birth()
+            born.set()
 
         self._client = Client(client_id=f"{self.group}-{self.node}")
-        bd = Metric(timestamp=self.now(), name="bdSeq", datatype=DataType.INT64, value=self._bd_seq)
-        will = Topic(message_type=MessageType.NDEATH, group_id=self.group, edge_node_id=self.node)
-        self._client.set_will(Message(topic=will, payload=NDeath(timestamp=self.now(), bd_seq_metric=bd), qos=QoS.AT_LEAST_ONCE, retain=False))
+        self._client._client.on_disconnect = self._cut_off
+        self._will()
         for kind, device in ((MessageType.NCMD, None), (MessageType.DCMD, self.device)):
             topic = Topic(message_type=kind, group_id=self.group, edge_node_id=self.node, device_id=device)
             self._client.subscribe(topic, QoS.AT_LEAST_ONCE, self._commanded)
-        self._client.connect("127.0.0.1", port=self.port, keepalive=5, callback=lambda _: self.give_birth())
+        self._client.connect("127.0.0.1", port=self.port, keepalive=KEEPALIVE_S, callback=connected)
+        if not born.wait(BIRTH_LIMIT_S):
+            self._client.disconnect()
+            raise TimeoutError(f"edge node {self.node}: the broker on port {self.port} did not let it in within {BIRTH_LIMIT_S:g} s")
         return self
 
     def __exit__(self, *_: object) -> None:
         """In good order: the death is published, because a clean goodbye tells no will."""
+        self._publish("NDEATH", self._death(), device=False)
+        self._client.disconnect()
+        self._bd_seq = (self._bd_seq + 1) % SEQ
+
+    def _death(self) -> Any:
+        """The death of the birth of now."""
         from pysparkplug import DataType, Metric, NDeath
 
         bd = Metric(timestamp=self.now(), name="bdSeq", datatype=DataType.INT64, value=self._bd_seq)
-        self._publish("NDEATH", NDeath(timestamp=self.now(), bd_seq_metric=bd), device=False)
-        self._client.disconnect()
-        self._bd_seq = (self._bd_seq + 1) % SEQ
+        return NDeath(timestamp=self.now(), bd_seq_metric=bd)
+
+    def _will(self) -> None:
+        """Before each connection: the death that the broker tells when it is lost (Sparkplug 3.0, 5.4)."""
+        from pysparkplug import Message, MessageType, QoS, Topic
+
+        topic = Topic(message_type=MessageType.NDEATH, group_id=self.group, edge_node_id=self.node)
+        self._client.set_will(Message(topic=topic, payload=self._death(), qos=QoS.AT_LEAST_ONCE, retain=False))
+
+    def _cut_off(self, _client: object, _userdata: object, code: int) -> None:
+        """The library connects again by itself: with the will of another birth, so that a late death of this one is none of that."""
+        if code != 0:
+            with self._lock:
+                self._bd_seq = (self._bd_seq + 1) % SEQ
+                self._will()
 
     @staticmethod
     def now() -> int:
         """Milliseconds, as payloads have them."""
         return round(wall_seconds() * 1000)
+
+    def cut(self) -> None:
+        """The connection is lost; the library connects again by itself."""
+        self._client._client.socket().shutdown(socket.SHUT_RDWR)
 
     def break_off(self) -> None:
         """The cable is pulled: the broker tells the will."""
@@ -139,10 +174,11 @@ class SimulatedEdge:
         return Metric(timestamp=at, name=name, datatype=kind, value=value, alias=alias)
 
     def _publish(self, kind: str, payload: Any, *, device: bool = True, types: bool = True) -> None:
-        from pysparkplug import Message, MessageType, QoS, Topic
+        from pysparkplug import Message, MessageType, MQTTError, QoS, Topic
 
         topic = Topic(message_type=MessageType(kind), group_id=self.group, edge_node_id=self.node, device_id=self.device if device else None)
-        self._client.publish(Message(topic=topic, payload=payload, qos=QoS.AT_MOST_ONCE, retain=False), include_dtypes=types)
+        with contextlib.suppress(MQTTError):  # cut off: the next birth says it, and the will was the death
+            self._client.publish(Message(topic=topic, payload=payload, qos=QoS.AT_MOST_ONCE, retain=False), include_dtypes=types)
 
     def _commanded(self, _: object, message: Any) -> None:
         told = {metric.name: metric.value for metric in message.payload.metrics}
