@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,16 +22,14 @@ from asyncua.server.address_space import AddressSpace, AttributeService
 from asyncua.server.server import Server
 
 from isogenic.clock import Clock
-from isogenic.errors import NotReachable
 from isogenic.sim.pea import Pea, Wire
+from isogenic.sim.ports import HOST, listen
 from isogenic.sim.secured import SIMULATED_URI, Secured, secure
 from isogenic.sim.standard_space import SharedStandard
 
 __all__ = ["PeaServer", "serve_peas"]
 
-HOST = "127.0.0.1"
 TICK_S = 0.02  # wall clock: a controller's cycle
-PORT_TRIES = 5
 
 _log = logging.getLogger(__name__)
 _Ua = Any  # a value of asyncua's, whose types do not say what may be None
@@ -91,14 +88,7 @@ class PeaServer:
     async def start(self, port: int = 0) -> None:
         """Listen on `port`, or on any free one if it is 0."""
         self.pea.advance(self._clock.now().at)
-        for attempt in range(PORT_TRIES):
-            chosen = port or _free_port()
-            try:
-                await self._start(chosen)
-                return
-            except OSError as trouble:
-                if port or attempt == PORT_TRIES - 1:
-                    raise NotReachable(f"cannot serve {self.pea.definition.name} on port {chosen}", why=str(trouble)[:120]) from trouble
+        await listen(self._start, self.pea.definition.name, port=port)
 
     async def _start(self, port: int) -> None:
         definition = self.pea.definition
@@ -196,9 +186,3 @@ def _variant(wire: Wire) -> _Ua:
 
 def _cast(value: Any, wire: Wire) -> Any:
     return _PYTHON[wire][0](value)
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as asked:
-        asked.bind((HOST, 0))
-        return int(asked.getsockname()[1])

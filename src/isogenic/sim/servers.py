@@ -18,7 +18,6 @@ import json
 import logging
 import math
 import os
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from asyncua.server.address_space import AddressSpace, AttributeService
 from asyncua.server.server import Server
 
 from isogenic.clock import Clock
-from isogenic.errors import NotReachable, NotValid, Refusal
+from isogenic.errors import NotValid, Refusal
 from isogenic.ids import ModuleId
 from isogenic.plant.documents import load_plant
 from isogenic.plant.model import Protocol, Role, Signal, SitePlant
@@ -41,6 +40,7 @@ from isogenic.sim.facility import Facility
 from isogenic.sim.laboratory import sample_document
 from isogenic.sim.module_manifests import publish
 from isogenic.sim.pea_server import serve_peas
+from isogenic.sim.ports import HOST, listen
 from isogenic.sim.secured import SIMULATED_URI, Secured, secure
 from isogenic.sim.service_modules import service_modules
 from isogenic.sim.standard_space import SharedStandard
@@ -48,10 +48,8 @@ from isogenic.units import converter
 
 __all__ = ["SIMULATED_URI", "TICK_S", "Secured", "run_facility", "serve_facility", "written_whole"]
 
-HOST = "127.0.0.1"
 TICK_S = 0.05  # wall clock between updates: 20 a second
 SNAPSHOT_TICKS = 20  # a vessel's memory is kept about once a second
-PORT_TRIES = 5  # another process may take a port between its choice and its use
 NAMESPACE_MAX = 100  # a server needs every namespace below the one that a document uses
 
 _log = logging.getLogger(__name__)
@@ -200,12 +198,6 @@ def _port(endpoint: str) -> int:
     return int(endpoint.rsplit(":", 1)[1].rstrip("/"))
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as asked:
-        asked.bind((HOST, 0))
-        return int(asked.getsockname()[1])
-
-
 @dataclass(slots=True)
 class _Variable:
     """One signal on the wire."""
@@ -237,14 +229,7 @@ class _ModuleServer:
 
     async def start(self, port: int) -> None:
         """Listen on `port`, or on any free one if it is 0."""
-        for attempt in range(PORT_TRIES):
-            chosen = port or _free_port()
-            try:
-                await self._start(chosen)
-                return
-            except OSError as trouble:
-                if port or attempt == PORT_TRIES - 1:
-                    raise NotReachable(f"cannot serve {self.id} on port {chosen}", why=str(trouble)[:120]) from trouble
+        await listen(self._start, str(self.id), port=port)
 
     async def _start(self, port: int) -> None:
         server: _Ua = Server(iserver=SharedStandard())
