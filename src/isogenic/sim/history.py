@@ -5,9 +5,7 @@ the facility, many batches at once; the same seed gives the same batches.
 Leaves to others: scaling, alignment and models (monitoring). Extensive quantities are in
 the unit's own litres and kilograms.
 
-The process, illustrative: inoculation at age 0 at 0.5e6 cells/mL, feed of 3 % of the
-initial volume a day from day 3, and at the end of each day glucose back to 28 mM when it
-reads less than 14 mM.
+How a batch is started and fed: `processes/feeding.py`.
 """
 
 from __future__ import annotations
@@ -21,22 +19,18 @@ from numpy.typing import NDArray
 
 from isogenic.errors import NotValid
 from isogenic.plant.model import Unit
-from isogenic.sim.processes import cho
+from isogenic.sim.processes import cho, feeding
 from isogenic.sim.processes.cho import Culture, Drive, Theta
 from isogenic.sim.sensors import FEED_KG_PER_L, SENSORS, Sensor, Surroundings, lag_share, observe
 from isogenic.sim.variation import batch_of
 from isogenic.sim.vessel import BOTTLE_KG_PER_L
 
-__all__ = ["FEED_START_H", "GoodBatch", "good_batches"]
+__all__ = ["GoodBatch", "good_batches"]
 
 Floats = NDArray[np.float64]
 GoodBatch = tuple[Floats, dict[str, Floats]]  # age in hours, and each measurement by its canonical name
 
 START_SHARE = 0.7  # of the working volume: feed and boluses fill the rest
-FEED_START_H = 72.0
-FEED_SHARE_PER_DAY = 0.03
-BOLUS_BELOW_MM = 14.0
-BOLUS_TO_MM = 28.0
 AGITATION_SHARE = 0.6  # of the drive's range
 BATCHES_MAX = 2_000  # memory: 2,000 batches of 14 days at 0.5 h are 150 MB
 POINTS_MAX = 20_000
@@ -62,7 +56,8 @@ def good_batches(
     dice = [batch_of(seed, site=site, batch=name) for name in names]
     theta = _stacked([each.theta for each in dice])
     sensors = {signal: [Sensor(SENSORS[signal], seed=seed, site=site, batch=name, name=signal) for name in names] for signal in SENSORS}
-    culture = _inoculated(litres, np.array([each.seed_density for each in dice]))
+    density = np.array([each.seed_density for each in dice])
+    culture = Culture(*[np.zeros(count) + entry for entry in feeding.inoculated(litres, density=density)])
     truth = _simulate(culture, theta=theta, unit=unit, working_l=working, start_l=litres, every_h=every_h, points=points, raman=sensors["glucose"])
     age: Floats = np.arange(points, dtype=np.float64) * every_h
     lagged = {name: _lagged(series, share=lag_share(SENSORS[name], step_h=every_h)) for name, series in truth.items()}
@@ -73,41 +68,26 @@ def good_batches(
     return [(age, {name: read[name][at] for name in read if name in unit.signals}) for at in range(count)]
 
 
-def _inoculated(litres: float, density: Floats) -> Culture:
-    train = cho.seed_train()
-    medium = cho.mixed(cho.EMPTY, litres=0.9 * litres, liquid=cho.MEDIUM)
-    train = train._replace(viable=train.viable * density, dead=train.dead * density)
-    mixed = cho.mixed(medium, litres=0.1 * litres, liquid=train)
-    return Culture(*[np.zeros_like(density) + entry for entry in mixed])
-
-
 def _simulate(
     culture: Culture, *, theta: Theta, unit: Unit, working_l: float, start_l: float, every_h: float, points: int, raman: Sequence[Sensor]
 ) -> dict[str, Floats]:
-    feed_l_h = FEED_SHARE_PER_DAY * start_l / 24.0
     stirrer = unit.capabilities.get("agitation")
     rpm = AGITATION_SHARE * stirrer.high if stirrer else 100.0
     bottle = BOTTLE_KG_PER_L * working_l
     truth: dict[str, list[Any]] = {name: [] for name in SENSORS}
     for at in range(points):
         age = at * every_h
-        flow = feed_l_h if age >= FEED_START_H else 0.0
+        flow = feeding.feed_l_h(age, start_l=start_l)
         drive = Drive(feed_l_h=flow)
         around = Surroundings(working_l, 37.0, 7.0, 40.0, rpm, flow, 0.0, bottle)
         for name, value in observe(culture, theta=theta, drive=drive, around=around).items():
             truth[name].append(np.zeros(len(raman)) + value)
         if at and (age / 24.0) % 1.0 < every_h / 24.0 - 1e-9 and at < points - 1:
             seen = np.array([sensor.read(glucose, index=at, age_h=age) for sensor, glucose in zip(raman, culture.glucose, strict=True)])
-            culture = _with_bolus(culture, seen)
+            culture = cho.mixed(culture, litres=feeding.bolus_litres(seen, volume_l=culture.volume), liquid=cho.GLUCOSE_STOCK)
         bottle -= flow * every_h * FEED_KG_PER_L
         culture = cho.check(cho.advance(culture, hours=every_h, theta=theta, drive=drive))
     return {name: np.array(series) for name, series in truth.items()}
-
-
-def _with_bolus(culture: Culture, seen: Floats) -> Culture:
-    """Glucose back to `BOLUS_TO_MM` wherever the day ended below `BOLUS_BELOW_MM`, by what the probe said."""
-    short = np.maximum(BOLUS_TO_MM - seen, 0.0) / (cho.GLUCOSE_STOCK_MM - BOLUS_TO_MM)
-    return cho.mixed(culture, litres=np.where(seen < BOLUS_BELOW_MM, short * culture.volume, 0.0), liquid=cho.GLUCOSE_STOCK)
 
 
 def _lagged(series: Floats, *, share: float) -> Floats:

@@ -5,9 +5,7 @@ depends on the seed, the site and the batch alone; attributes, units and methods
 the product's specification.
 Leaves to others: samples, suitability, specifications and verdicts.
 
-The maps are linear around the nominal batch (galactosylation falls with ammonium: Chen 2019;
-acidic variants rise with glucose and time: Sissolak 2019); every slope and spread is
-**illustrative**.
+How a batch was made decides its quality in `processes/antibody_quality.py`; assays are **illustrative**.
 """
 
 from __future__ import annotations
@@ -17,13 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from isogenic.clock import text_of_time
+from isogenic.sim.processes.antibody_quality import Past, harvest_quality
 from isogenic.sim.streams import Stream
 from isogenic.sim.vessel import Harvest
 
 __all__ = ["ASSAY_SD", "Result", "assay", "sample_document", "true_quality"]
 
-HCP_NG_PER_MG = 120_000.0  # at harvest of the nominal batch
-HCP_CELLS_PER_TITRE = 0.63  # lysed cells (1e9/L) for each g/L there
 # attribute -> unit, method, standard deviation (absolute, and as a share of the value)
 ASSAYS = {
     "titre": ("g/L", "Protein A HPLC", 0.0, 0.015),
@@ -48,24 +45,16 @@ class Result:
 
 def true_quality(harvest: Harvest) -> dict[str, float]:
     """The quality of the pool as it is, before any assay."""
-    pool = harvest.culture
-    titre = pool.antibody
-    days = harvest.age_h / 24.0
-    return {
-        "titre": titre,
-        "harvest_viability": 100.0 * pool.viable / (pool.viable + pool.dead + 1e-9),
-        "galactosylation": 25.0 - 1.6 * (harvest.ammonium_mean - 4.0) - 10.0 * (harvest.ph_mean - 7.0),
-        "hmw": 1.5 + 0.4 * (titre - 4.8),
-        "acidic": 18.0 + 0.9 * (days - 14.0) + 0.15 * (harvest.glucose_mean - 20.0),
-        "hcp": HCP_NG_PER_MG * pool.lysed / (HCP_CELLS_PER_TITRE * max(titre, 1e-3)),
-    }
+    past = Past(harvest.age_h, harvest.ammonium_mean, harvest.glucose_mean, harvest.ph_mean, harvest.heat_kelvin_h)
+    return harvest_quality(harvest.culture, past)
 
 
 def assay(harvest: Harvest, *, seed: int, site: str) -> tuple[Result, ...]:
     """What the site's laboratory reports of one harvest. No assay reports less than nothing."""
     results = []
-    for name, value in true_quality(harvest).items():
-        unit, method, sd, share = ASSAYS[name]
+    quality = true_quality(harvest)
+    for name, (unit, method, sd, share) in ASSAYS.items():
+        value = quality[name]
         noise = Stream(seed, "assay", site, f"{harvest.unit}-run{harvest.run}", name).normal(0)
         reported = max(0.0, value + noise * math.hypot(sd, share * value))
         results.append(Result(name, float(f"{reported:.4g}"), unit, method))  # four figures: no assay knows more

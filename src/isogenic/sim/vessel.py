@@ -66,6 +66,7 @@ class Harvest(NamedTuple):
     ammonium_mean: float  # mM over the culture
     glucose_mean: float  # mM
     ph_mean: float
+    heat_kelvin_h: float = 0.0  # above 37 degC
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class VesselState:
     harvested_before: float = 0.0  # the total when the run began
     lagged: dict[str, float] = field(default_factory=dict)  # true values behind the instruments' lag
     frozen: dict[str, float] = field(default_factory=dict)
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # ammonium, glucose and pH, times hours
+    sums: list[float] = field(default_factory=lambda: [0.0] * 4)  # ammonium, glucose, pH and what is above 37 degC, times hours
     stopped: str = ""  # why the unit gave up
 
 
@@ -181,9 +182,9 @@ class Vessel:
             self._begin_run()
         if state.pending["seed_dose"] > 0 and not self._growing and state.culture.volume > DRY_L:
             state.inoculated = self.index
-            state.sums = [0.0, 0.0, 0.0]
+            state.sums = [0.0] * 4
         for dose, liquid, warm in (
-            ("medium_dose", cho.MEDIUM, AMBIENT_C),
+            ("medium_dose", self._medium, AMBIENT_C),
             ("seed_dose", self._seed, SEED_C),
             ("glucose_dose", cho.GLUCOSE_STOCK, AMBIENT_C),
         ):
@@ -217,7 +218,7 @@ class Vessel:
         state.culture = cho.check(cho.advance(state.culture, hours=self.step_h, theta=self._theta, drive=drive))
         state.bottle_kg = max(0.0, state.bottle_kg - drive.feed_l_h * self.step_h * FEED_KG_PER_L)
         if self._growing:
-            for at, value in enumerate((state.culture.ammonium, state.culture.glucose, state.ph)):
+            for at, value in enumerate((state.culture.ammonium, state.culture.glucose, state.ph, max(0.0, state.temperature - 37.0))):
                 state.sums[at] += value * self.step_h
 
     # -- runs ------------------------------------------------------------------------------
@@ -241,16 +242,17 @@ class Vessel:
         dice = batch_of(self.seed, site=self.site, batch=batch)
         weak = sum(fault.size for fault in self.faults if fault.kind is FaultKind.MEDIUM_IS_WEAK and fault.run in (0, self.state.run))
         self._theta = dice.theta.varied(growth=math.log(max(1e-3, 1.0 - weak)))
-        train = cho.seed_train()
+        self._medium = cho.MEDIUM._replace(glutamine=cho.MEDIUM.glutamine * max(0.0, 1.0 - 3.0 * weak))  # what is aged has lost it first
+        train = cho.seed_train(medium=self._medium)
         self._seed: Liquid = train._replace(viable=train.viable * dice.seed_density, dead=train.dead * dice.seed_density)
         self._sensors = {name: Sensor(each, seed=self.seed, site=self.site, batch=batch, name=name) for name, each in SENSORS.items()}
 
     def _end_run(self, pool: Culture) -> Harvest | None:
         state = self.state
         hours = max(self.age_h, self.step_h)
-        ammonium, glucose, ph = (each / hours for each in state.sums)
+        ammonium, glucose, ph, heat = (each / hours for each in state.sums)
         litres = state.totals["harvested_total"] - state.harvested_before
-        harvest = Harvest(self.unit.id, state.run, self.index, self.age_h, litres, pool, ammonium, glucose, ph)
+        harvest = Harvest(self.unit.id, state.run, self.index, self.age_h, litres, pool, ammonium, glucose, ph, heat * hours)
         was_growing = self._growing
         state.culture, state.inoculated = cho.EMPTY, -1
         state.pending = dict.fromkeys(state.pending, 0.0)
@@ -292,7 +294,7 @@ class Vessel:
         around = Surroundings(
             self._working_l,
             self.state.temperature,
-            self.state.ph,
+            cho.true_ph(self.state.ph, self.state.culture.lactate),
             self.state.dissolved_oxygen,
             self.state.agitation,
             drive.feed_l_h,
@@ -348,6 +350,9 @@ class Vessel:
         known = dict(memory)
         try:
             self.index = int(known.pop("index"))
+            if len(known["culture"]) == 10:  # written before there were amino acids, bacteria and heat
+                known["culture"] = [*known["culture"][:7], cho.MEDIUM.amino_acids, known["culture"][7], 0.0, *known["culture"][8:]]
+                known["sums"] = [*known["sums"], 0.0]
             known["culture"] = Culture(*known["culture"])
             self.state = VesselState(**known)
         except (KeyError, TypeError, ValueError) as trouble:

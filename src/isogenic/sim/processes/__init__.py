@@ -13,7 +13,9 @@ from isogenic.sim.processes.process import Process
 __all__ = ["PROCESSES", "Process", "process_of"]
 
 # name -> module and what in it; imported when first asked for
-PROCESSES: dict[str, str] = {}
+PROCESSES: dict[str, str] = {
+    "antibody": "antibody:ANTIBODY",
+}
 
 
 def process_of(name: str) -> Process:

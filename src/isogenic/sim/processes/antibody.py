@@ -1,0 +1,306 @@
+"""The antibody process: many fed-batches of CHO cells at once, and what is purified of them.
+
+Guarantees: `run` moves n batches by the equations of `cho` with RK4 on a grid of whole hours (and the points that are
+asked for); the feeding rule, the maps to quality and the equations are those of the live facility. A batch alone and
+among others is the same to 1e-9; the same arguments give the same bytes. A batch whose state leaves its physical range
+stops with a `Stop`; the others go on.
+Leaves to others: scatter (constants come by argument), instruments, purification (`antibody_downstream`).
+
+What is switched (feed, temperature shift, faults) is switched at the grid point nearest its time. Batches are worked
+through in chunks that fit the processor's cache; one alone goes in plain floats, which numpy would only slow down.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from isogenic.errors import NotFound, NotValid
+from isogenic.sim.processes import cho, feeding
+from isogenic.sim.processes.antibody_quality import Levels, Past, harvest_quality
+from isogenic.sim.processes.antibody_tables import CONSTANTS, FAULTS, QUALITIES, SETTINGS, VARIABLES
+from isogenic.sim.processes.arithmetic import Number, greater
+from isogenic.sim.processes.cho import Culture, Drive, Pace, Theta
+from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Stop, Variable, depth, filled
+from isogenic.sim.sensors import FEED_KG_PER_L, Surroundings, observe
+
+__all__ = ["ANTIBODY", "Antibody"]
+
+CHUNK = 4096  # batches at once: their arrays fit the second-level cache
+BATCHES_MAX = 1_000_000
+VALUES_MAX = 250_000_000  # of all trajectories: 2 GB
+AGITATION_RPM = 100.0
+BOTTLE_KG_PER_L = 0.5
+SAFE = cho.EMPTY._replace(volume=1.0)  # what stands in for a batch that stopped
+
+
+class Antibody:
+    """The process, as `Process` has it."""
+
+    name = "antibody"
+    title = "Antibody from fed-batches of CHO cells"
+    duration_h = 336.0
+    every_h = 12.0
+    constants: Mapping[str, Constant] = CONSTANTS
+    settings: Mapping[str, Setting] = SETTINGS
+    variables: Mapping[str, Variable] = VARIABLES
+    qualities: Mapping[str, Variable] = QUALITIES
+    faults: Mapping[str, Mechanism] = FAULTS
+
+    def run(
+        self,
+        n: int,
+        *,
+        constants: Mapping[str, Floats] | None = None,
+        settings: Mapping[str, Floats] | None = None,
+        faults: Sequence[Fault] = (),
+        every_h: float | None = None,
+    ) -> Outcome:
+        """`n` batches from inoculation to harvest."""
+        if not 1 <= n <= BATCHES_MAX:
+            raise NotValid(f"cannot run {n} batches", why=f"there are 1 to {BATCHES_MAX} in one run")
+        known = filled(self.constants, constants, n=n, what="constant")
+        set_to = filled(self.settings, settings, n=n, what="setting")
+        _check_settings(set_to)
+        end_h = float(set_to["duration"].max())
+        _check_faults(faults, n=n, end_h=end_h)
+        every = self.every_h if every_h is None else every_h
+        if not (1.0 / 60.0 <= every <= end_h and n * (end_h / every + 1) * len(VARIABLES) <= VALUES_MAX):
+            raise NotValid(f"cannot give {n} batches every {every} h", why=f"at least a minute, and at most {VALUES_MAX} values in all")
+        age: Floats = np.arange(math.floor(end_h / every + 1e-9) + 1, dtype=np.float64) * every
+        values = {name: np.full((len(age), n), np.nan) for name in VARIABLES}
+        quality = {name: np.full(n, np.nan) for name in QUALITIES}
+        stopped: dict[int, Stop] = {}
+        for first in range(0, n, CHUNK):
+            part = slice(first, min(first + CHUNK, n))
+            batches = _Batches(
+                n=part.stop - part.start,
+                constants={name: _plain(array[part]) for name, array in known.items()},
+                settings={name: _plain(array[part]) for name, array in set_to.items()},
+                faults=_within(faults, part),
+            )
+            with np.errstate(all="ignore"):
+                stops = batches.run(age, {name: array[:, part] for name, array in values.items()}, {name: q[part] for name, q in quality.items()})
+            stopped.update({first + at: stop for at, stop in stops.items()})
+        return Outcome(age, values, quality, dict(sorted(stopped.items())))
+
+
+class _Batches:
+    """One chunk of batches on its way; numbers that are the same for all are plain floats, and one batch is all floats."""
+
+    def __init__(self, *, n: int, constants: Mapping[str, Number], settings: Mapping[str, Number], faults: Sequence[Fault]) -> None:
+        self.n, self.set, self.faults = n, settings, faults
+        self.theta = Theta(**{each.name: constants[each.name] for each in fields(Theta)})
+        self.levels = Levels(**{name: constants.get(f"{name}_level", constants["manganese"]) for name in Levels._fields})
+        weak = self.depth("medium_is_weak", 0.0)
+        self.theta = self._varied(growth=1.0 - weak)
+        start = feeding.inoculated(settings["start_volume"], density=constants["seed_density"], glutamine=greater(1.0 - 3.0 * weak, 0.0))
+        self.contaminated = any(fault.name == "culture_is_contaminated" for fault in faults)
+        self.culture = start if n == 1 else Culture(*[np.full(n, each) for each in start])
+        self.bottle = BOTTLE_KG_PER_L * settings["working_volume"]
+        self.sums = [self._zeros() for _ in range(4)]  # ammonium, glucose, pH and heat, times hours
+        self.stopped: dict[int, Stop] = {}
+        self._pace: Pace | None = None
+        self._key: tuple[object, ...] = ()
+
+    def run(self, age: Floats, values: Mapping[str, Floats], quality: Mapping[str, Floats]) -> dict[int, Stop]:
+        """Fill the trajectories and the qualities; which batches stopped."""
+        end_h = float(np.max(self.set["duration"]))
+        grid = sorted({*map(float, range(math.ceil(end_h))), *(float(each) for each in age), end_h})
+        seen = 0
+        for here, there in zip(grid, [*grid[1:], math.inf], strict=True):
+            if seen < len(age) and here >= age[seen] - 1e-9:
+                self._show(here, {name: array[seen] for name, array in values.items()})
+                seen += 1
+            if here and here % 24.0 == 0.0 and here < end_h:
+                self._bolus(here)
+            if math.isfinite(there):
+                self._step(here, there - here)
+        self._judge(quality)
+        return self.stopped
+
+    def _step(self, age_h: float, h: float) -> None:
+        mid = age_h + 0.5 * h
+        if self.contaminated:
+            came = self.depth("culture_is_contaminated", mid)
+            self.culture = self.culture._replace(bacteria=greater(self.culture.bacteria, came))
+        drive = self._drive(mid)
+        before, ph = self.culture, cho.true_ph(drive.ph, self.culture.lactate)
+        after = self._stepped(self._paced(mid, drive), age_h, h)
+        grows = mid < self.set["duration"]
+        if isinstance(grows, np.ndarray) and not grows.all():
+            after = Culture(*[np.where(grows, new, old) for new, old in zip(after, before, strict=True)])
+        hours = h * grows
+        warm = greater(drive.temperature_c - 37.0, 0.0)
+        for at, mean in enumerate((0.5 * (before.ammonium + after.ammonium), 0.5 * (before.glucose + after.glucose), ph, warm)):
+            self.sums[at] = self.sums[at] + mean * hours
+        self.bottle = self.bottle - drive.feed_l_h * hours * FEED_KG_PER_L
+        self.culture = self._whole(after, age_h + h)
+
+    def _stepped(self, now: Pace, age_h: float, h: float) -> Culture:
+        if self.n > 1:
+            return cho.stepped(self.culture, now, h)
+        try:
+            return cho.stepped(self.culture, now, h)
+        except ArithmeticError as trouble:  # where arrays have infinity or NaN
+            self.stopped.setdefault(0, Stop(age_h + h, f"cannot go on: {trouble}"))
+            return SAFE
+
+    def _paced(self, mid: float, drive: Drive) -> Pace:
+        """The pace of this step; the last one while nothing has changed, because to work it out costs as much as half a slope."""
+        key = (np.count_nonzero(mid >= self.set["feed_start"]), np.count_nonzero(mid >= self.set["shift_at"]))
+        calm = key == self._key and not self.faults and np.max(self.culture.lactate) <= cho.LACTATE_OF_BASE_MM
+        if self._pace is None or not calm:
+            theta = self.theta
+            if self.faults:
+                theta = self._varied(
+                    lactate_of_glucose=1.0 + self.depth("lactate_is_high", mid), product=1.0 - self.depth("product_rate_is_low", mid)
+                )
+            self._pace = cho.pace(theta, drive=drive, lactate=self.culture.lactate, contaminated=self.contaminated)
+        # Acid is told by the key too: the step after it was neutralised must not keep its pH.
+        self._key = key if np.max(self.culture.lactate) <= cho.LACTATE_OF_BASE_MM else ()
+        return self._pace
+
+    def _drive(self, age_h: float) -> Drive:
+        here = self.set
+        flow = feeding.feed_l_h(age_h, start_l=here["start_volume"], share_per_day=here["feed_share"], start_h=here["feed_start"])
+        flow = flow * (1.0 - self.depth("feed_pump_fouls", age_h)) * (1.0 - self.depth("feed_pump_stops", age_h))
+        return Drive(
+            feed_l_h=flow * (1.0 + self.depth("feed_pump_runs_high", age_h)),
+            transfer_factor=1.0 - self.depth("sparger_fouls", age_h),
+            oxygen_sp_percent=here["dissolved_oxygen"],
+            temperature_c=here["temperature"]
+            + (here["temperature_shift"] - here["temperature"]) * (age_h >= here["shift_at"])
+            + self.depth("temperature_excursion", age_h),
+            ph=here["ph"] - self.depth("ph_sensor_drifts", age_h),
+            feed=cho.FEED._replace(glucose=here["feed_glucose"], glutamine=here["feed_glutamine"], amino_acids=here["feed_amino_acids"]),
+        )
+
+    def _bolus(self, age_h: float) -> None:
+        litres = feeding.bolus_litres(
+            self.culture.glucose, volume_l=self.culture.volume, below_mm=self.set["bolus_below"], to_mm=self.set["bolus_to"]
+        ) * ((1.0 - self.depth("feed_pump_stops", age_h)) * (age_h < self.set["duration"]))
+        if np.any(litres):
+            self.culture = cho.mixed(self.culture, litres=litres, liquid=cho.GLUCOSE_STOCK)
+
+    def depth(self, name: str, age_h: float) -> Number:
+        """How much of a fault there is: a plain 0 where there is none."""
+        standing = [fault for fault in self.faults if fault.name == name and fault.start_h <= age_h < fault.start_h + fault.duration_h]
+        if not standing:
+            return 0.0
+        found = depth(standing, name, age_h=age_h, n=self.n)
+        return float(found[0]) if self.n == 1 else found
+
+    def _varied(self, **factors: Number) -> Theta:
+        return Theta(**{each.name: getattr(self.theta, each.name) * factors.get(each.name, 1.0) for each in fields(Theta)})
+
+    def _zeros(self) -> Number:
+        return 0.0 if self.n == 1 else np.zeros(self.n)
+
+    def _whole(self, culture: Culture, age_h: float) -> Culture:
+        """The culture, with batches that left the physical range taken out."""
+        if self.n == 1:
+            if 0 in self.stopped:
+                return SAFE
+            try:
+                return cho.check(culture)
+            except NotValid as trouble:
+                self.stopped[0] = Stop(age_h, str(trouble))
+                return SAFE
+        broken = cho.broken(culture)
+        if not broken and not self.stopped:
+            return culture
+        self.stopped.update({at: Stop(age_h, why) for at, why in broken.items() if at not in self.stopped})
+        out = np.zeros(self.n, dtype=bool)
+        out[list(self.stopped)] = True
+        return Culture(*[np.where(out, safe, each) for each, safe in zip(culture, SAFE, strict=True)])
+
+    def _gone(self) -> Floats:
+        """NaN for each batch that stopped, else 0."""
+        gone = np.zeros(self.n)
+        gone[list(self.stopped)] = np.nan
+        return gone
+
+    def _show(self, age_h: float, values: Mapping[str, Floats]) -> None:
+        drive, culture = self._drive(age_h), self.culture
+        blocked = 1.0 - (1.0 - self.depth("feed_pump_fouls", age_h)) * (1.0 - self.depth("feed_pump_stops", age_h))
+        around = Surroundings(
+            working_volume_l=self.set["working_volume"],
+            temperature_c=drive.temperature_c,
+            ph=cho.true_ph(drive.ph, culture.lactate),
+            oxygen_percent=drive.oxygen_sp_percent,
+            agitation_rpm=AGITATION_RPM,
+            feed_l_h=drive.feed_l_h,
+            blocked=blocked,
+            bottle_kg=greater(self.bottle, 0.0),
+        )
+        seen = observe(culture, theta=self.theta, drive=drive, around=around)
+        seen |= {
+            "glutamine": culture.glutamine,
+            "ammonium": culture.ammonium,
+            "amino_acids": culture.amino_acids,
+            "titre": culture.antibody,
+            "dead_cells": culture.dead,
+            "lysed_cells": culture.lysed,
+            "carbon_dioxide": cho.carbon_dioxide(culture.viable, theta=self.theta, drive=drive, bacteria=culture.bacteria),
+            "osmolality": cho.osmolality(culture),
+            "volume": culture.volume,
+            "bacteria": culture.bacteria,
+        }
+        gone = self._gone()
+        gone = np.where(age_h > np.asarray(self.set["duration"]) + 1e-9, np.nan, gone)
+        for name, row in values.items():
+            row[:] = seen[name] + gone
+
+    def _judge(self, quality: Mapping[str, Floats]) -> None:
+        hours = self.set["duration"]
+        ammonium, glucose, ph, heat = self.sums
+        past = Past(hours, ammonium / hours, glucose / hours, ph / hours, heat)
+        found = harvest_quality(self.culture, past, levels=self.levels)
+        found["harvest_volume"] = self.culture.volume
+        found["harvest_mass"] = self.culture.volume * self.culture.antibody / 1000.0
+        gone = self._gone()
+        for name, row in quality.items():
+            row[:] = found[name] + gone
+
+
+def _check_settings(here: Mapping[str, Floats]) -> None:
+    for low, high, why in (
+        ("start_volume", "working_volume", "a vessel is not filled beyond its working volume"),
+        ("bolus_below", "bolus_to", "a bolus raises glucose"),
+    ):
+        if np.any(here[low] > here[high]):
+            raise NotValid(f"cannot set {low} above {high}", why=why)
+
+
+def _check_faults(faults: Sequence[Fault], *, n: int, end_h: float) -> None:
+    for fault in faults:
+        known = FAULTS.get(fault.name)
+        if known is None:
+            raise NotFound(f"no fault {fault.name[:60]} of the antibody process", why="the model has none of that name", possible=", ".join(FAULTS))
+        if not known.low <= fault.size <= known.high:
+            raise NotValid(f"cannot use {fault.name} of size {fault.size}", why=f"the range is {known.low:g} to {known.high:g} {known.unit}")
+        if not (0.0 <= fault.start_h < end_h and fault.duration_h > 0):
+            raise NotValid(f"cannot use {fault.name} from {fault.start_h} h", why=f"a fault begins within its batch, 0 to {end_h:g} h, and lasts")
+        if fault.batches is not None and fault.batches.shape != (n,):
+            raise NotValid(f"cannot use {fault.name}", why=f"it must say for each of {n} batches whether it strikes")
+
+
+def _within(faults: Sequence[Fault], part: slice) -> list[Fault]:
+    """The faults that strike any batch of the chunk, cut to it."""
+    cut = [
+        fault if fault.batches is None else Fault(fault.name, fault.size, fault.start_h, fault.duration_h, fault.batches[part], fault.gradual)
+        for fault in faults
+    ]
+    return [fault for fault in cut if fault.batches is None or fault.batches.any()]
+
+
+def _plain(array: Floats) -> Number:
+    """One number where all are the same."""
+    return float(array[0]) if array.min() == array.max() else array
+
+
+ANTIBODY = Antibody()
