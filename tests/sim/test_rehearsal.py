@@ -31,7 +31,8 @@ HOURS = 72.0
 SEEDS, NIGHTLY = 100, 500
 GROUP = 5
 
-# Each of these nights once broke an invariant, or ended a process that should have lived.
+# Each of these nights once broke an invariant, or ended a process that should have lived. Those up to SEEDS are among the nights of
+# every run below, as long and with the same dice; the others are run for themselves.
 ONCE_BROKEN = (
     9,  # a full disk under the derived tables ended the control site's answer to a page
     11,  # a page was stored and its receipt was not: the site did not know its own directory
@@ -83,7 +84,7 @@ def test_every_invariant_holds_at_a_hundred_sites_for_a_day(seed: int) -> None:
     assert rehearse(seed, hours=30, sites=100).completed > 50
 
 
-@pytest.mark.parametrize("seed", ONCE_BROKEN)
+@pytest.mark.parametrize("seed", [seed for seed in ONCE_BROKEN if seed > SEEDS])
 def test_a_night_that_once_broke_holds_now(seed: int) -> None:
     assert rehearse(seed, hours=HOURS).seed == seed
 
