@@ -44,7 +44,7 @@ from isogenic.records.notes import COSIGNER, Signer
 from isogenic.records.shelves import BlockPlace, Shelves
 from isogenic.records.sqlite import SqliteStore
 from isogenic.records.sync import next_page
-from isogenic.sim.sensors import SENSORS, Sensor
+from isogenic.sim.instruments import STIRRED_BIOREACTOR, measured
 from isogenic.sites.hot import HotBuffer, Shape
 from isogenic.sites.hot import Row as HotRow
 
@@ -66,9 +66,9 @@ def signals(rows: int) -> np.ndarray:
 def demo_signals(rows: int) -> np.ndarray:
     """The demonstration's instruments around a steady truth, one reading every 10 s, beside its set-points and totals."""
     age = np.arange(rows) / 360.0
-    columns = [
-        Sensor(how, seed=1, site="LEEDS", batch="BR-50/1", name=name).series(np.full(rows, 30.0), start=0, age_h=age) for name, how in SENSORS.items()
-    ]
+    truth = {name: np.full((rows, 1), 30.0) for name in STIRRED_BIOREACTOR}
+    shown = measured(truth, instruments=STIRRED_BIOREACTOR, seed=1, site="LEEDS", batches=["BR-50/1"], age_h=age)
+    columns = [each[:, 0] for each in shown.values()]
     return np.asfortranarray(np.column_stack([*columns, np.tile(np.arange(17.0), (rows, 1))]))
 
 

@@ -12,7 +12,6 @@ from isogenic.ids import UnitId
 from isogenic.plant.model import SitePlant
 from isogenic.sim.facility import Facility
 from isogenic.sim.faults import Fault, FaultKind, parse_fault
-from isogenic.sim.sensors import SENSORS, Sensor
 from isogenic.sim.streams import BLOCK, Stream
 from isogenic.sim.variation import batch_of
 
@@ -93,25 +92,6 @@ def test_streams_with_other_paths_or_seeds_are_unlike() -> None:
     assert len(first) == 4
     assert abs(np.mean(Stream(7, "x").normals(0, 20_000))) < 0.03
     assert Stream(7, "x").normals(0, 20_000).std() == pytest.approx(1.0, abs=0.02)
-
-
-def test_an_instrument_reads_the_same_one_by_one_and_as_a_series() -> None:
-    age = np.arange(200) * 0.5
-    truth = 30.0 - 0.1 * age
-    for name, instrument in SENSORS.items():
-        sensor = Sensor(instrument, seed=1, site="PORTO", batch="one", name=name)
-        series = sensor.series(truth, start=1000, age_h=age)
-        assert [sensor.read(float(truth[at]), index=1000 + at, age_h=float(age[at])) for at in range(200)] == pytest.approx(list(series), rel=1e-12)
-
-
-def test_drift_is_correlated_in_time_and_noise_is_not() -> None:
-    off = []
-    for batch in range(60):
-        sensor = Sensor(SENSORS["ph"], seed=1, site="PORTO", batch=f"{batch}", name="ph")
-        off.append(sensor.series(np.full(2, 7.0), start=0, age_h=np.array([200.0, 201.0])) - 7.0)
-    off_by = np.array(off)
-    assert np.corrcoef(off_by.T)[0, 1] > 0.4  # drift is common to both readings
-    assert (off_by[:, 0] - off_by[:, 1]).std() == pytest.approx(0.01 * 2**0.5, rel=0.4)  # what is left is noise
 
 
 def test_a_batch_keeps_its_constants_and_a_site_keeps_its_offset() -> None:

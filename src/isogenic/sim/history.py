@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from isogenic.errors import NotValid
 from isogenic.plant.model import Unit
+from isogenic.sim.instruments import STIRRED_BIOREACTOR, Sensor, measured
+from isogenic.sim.instruments.bioreactor import FEED_KG_PER_L, Surroundings, observe
 from isogenic.sim.processes import cho, feeding
 from isogenic.sim.processes.cho import Culture, Drive, Theta
-from isogenic.sim.sensors import FEED_KG_PER_L, SENSORS, Sensor, Surroundings, lag_share, observe
 from isogenic.sim.variation import batch_of
 from isogenic.sim.vessel import BOTTLE_KG_PER_L
 
@@ -55,17 +56,15 @@ def good_batches(
     names = [f"{unit.id}-past{number}" for number in range(count)]
     dice = [batch_of(seed, site=site, batch=name) for name in names]
     theta = _stacked([each.theta for each in dice])
-    sensors = {signal: [Sensor(SENSORS[signal], seed=seed, site=site, batch=name, name=signal) for name in names] for signal in SENSORS}
+    raman = [  # what people went by
+        Sensor(STIRRED_BIOREACTOR["glucose"], seed=seed, site=site, batch=name, name="glucose", step_h=every_h) for name in names
+    ]
     density = np.array([each.seed_density for each in dice])
     culture = Culture(*[np.zeros(count) + entry for entry in feeding.inoculated(litres, density=density)])
-    truth = _simulate(culture, theta=theta, unit=unit, working_l=working, start_l=litres, every_h=every_h, points=points, raman=sensors["glucose"])
+    truth = _simulate(culture, theta=theta, unit=unit, working_l=working, start_l=litres, every_h=every_h, points=points, raman=raman)
     age: Floats = np.arange(points, dtype=np.float64) * every_h
-    lagged = {name: _lagged(series, share=lag_share(SENSORS[name], step_h=every_h)) for name, series in truth.items()}
-    read = {
-        name: [sensors[name][at].series(np.ascontiguousarray(series[:, at]), start=0, age_h=age) for at in range(count)]
-        for name, series in lagged.items()
-    }
-    return [(age, {name: read[name][at] for name in read if name in unit.signals}) for at in range(count)]
+    read = measured(truth, instruments=STIRRED_BIOREACTOR, seed=seed, site=site, batches=names, age_h=age)
+    return [(age, {name: np.ascontiguousarray(read[name][:, at]) for name in read if name in unit.signals}) for at in range(count)]
 
 
 def _simulate(
@@ -74,7 +73,7 @@ def _simulate(
     stirrer = unit.capabilities.get("agitation")
     rpm = AGITATION_SHARE * stirrer.high if stirrer else 100.0
     bottle = BOTTLE_KG_PER_L * working_l
-    truth: dict[str, list[Any]] = {name: [] for name in SENSORS}
+    truth: dict[str, list[Any]] = {name: [] for name in STIRRED_BIOREACTOR}
     for at in range(points):
         age = at * every_h
         flow = feeding.feed_l_h(age, start_l=start_l)
@@ -88,15 +87,6 @@ def _simulate(
         bottle -= flow * every_h * FEED_KG_PER_L
         culture = cho.check(cho.advance(culture, hours=every_h, theta=theta, drive=drive))
     return {name: np.array(series) for name, series in truth.items()}
-
-
-def _lagged(series: Floats, *, share: float) -> Floats:
-    if share > 1.0 - 1e-6:
-        return series
-    out = series.copy()
-    for at in range(1, len(out)):
-        out[at] = out[at - 1] + (series[at] - out[at - 1]) * share
-    return out
 
 
 def _stacked(thetas: Sequence[Theta]) -> Theta:

@@ -27,9 +27,10 @@ from isogenic.ids import UnitId
 from isogenic.plant.classes import DOSE_NUMBER
 from isogenic.plant.model import Role, Unit
 from isogenic.sim.faults import Fault, FaultKind
+from isogenic.sim.instruments import STIRRED_BIOREACTOR, Sensor
+from isogenic.sim.instruments.bioreactor import FEED_KG_PER_L, Surroundings, observe
 from isogenic.sim.processes import cho
 from isogenic.sim.processes.cho import Culture, Drive, Liquid
-from isogenic.sim.sensors import FEED_KG_PER_L, SENSORS, Sensor, Surroundings, lag_share, observe
 from isogenic.sim.variation import batch_of
 
 __all__ = ["Harvest", "Vessel", "VesselState"]
@@ -87,7 +88,8 @@ class VesselState:
     executed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DOSE_RATES, 0))  # last dose number
     totals: dict[str, float] = field(default_factory=lambda: {total: 0.0 for total, _ in DOSE_TOTALS.values()})
     harvested_before: float = 0.0  # the total when the run began
-    lagged: dict[str, float] = field(default_factory=dict)  # true values behind the instruments' lag
+    brought: dict[str, float] = field(default_factory=dict)  # true values behind what brings them to the instruments
+    lagged: dict[str, float] = field(default_factory=dict)  # and behind the instruments' own lag
     frozen: dict[str, float] = field(default_factory=dict)
     sums: list[float] = field(default_factory=lambda: [0.0] * 4)  # ammonium, glucose, pH and what is above 37 degC, times hours
     stopped: str = ""  # why the unit gave up
@@ -103,7 +105,7 @@ class Vessel:
         setpoints = {name: AT_REST.get(name, 0.0) for name, each in unit.signals.items() if each.cls.role is Role.SETPOINT}
         self.state = VesselState(setpoints)
         self._working_l = unit.working_volume.to("L").value
-        self._lag_shares = {name: lag_share(each, step_h=step_h) for name, each in SENSORS.items()}
+        self._lag_shares = {name: each.lag_shares(step_h) for name, each in STIRRED_BIOREACTOR.items()}
         self._begin_dice()
         self._readings: dict[str, float] = {}
 
@@ -233,7 +235,7 @@ class Vessel:
         state.begun, state.inoculated = self.index, -1
         state.bottle_kg = BOTTLE_KG_PER_L * self._working_l
         state.harvested_before = state.totals["harvested_total"]
-        state.lagged, state.frozen = {}, {}
+        state.brought, state.lagged, state.frozen = {}, {}, {}
         self._begin_dice()
 
     def _begin_dice(self) -> None:
@@ -245,7 +247,10 @@ class Vessel:
         self._medium = cho.MEDIUM._replace(glutamine=cho.MEDIUM.glutamine * max(0.0, 1.0 - 3.0 * weak))  # what is aged has lost it first
         train = cho.seed_train(medium=self._medium)
         self._seed: Liquid = train._replace(viable=train.viable * dice.seed_density, dead=train.dead * dice.seed_density)
-        self._sensors = {name: Sensor(each, seed=self.seed, site=self.site, batch=batch, name=name) for name, each in SENSORS.items()}
+        self._sensors = {
+            name: Sensor(each, seed=self.seed, site=self.site, batch=batch, name=name, step_h=self.step_h)
+            for name, each in STIRRED_BIOREACTOR.items()
+        }
 
     def _end_run(self, pool: Culture) -> Harvest | None:
         state = self.state
@@ -304,10 +309,13 @@ class Vessel:
         return observe(self.state.culture, theta=self._theta, drive=drive, around=around)
 
     def _follow_truth(self) -> None:
-        lagged = self.state.lagged
+        brought, lagged = self.state.brought, self.state.lagged
         for name, value in self.truth().items():
-            before = lagged.get(name, value)
-            lagged[name] = before + (value - before) * self._lag_shares[name]
+            brings, follows = self._lag_shares[name]
+            before = brought.get(name, value)
+            brought[name] = before + (value - before) * brings
+            seen = lagged.get(name, value)
+            lagged[name] = seen + (brought[name] - seen) * follows
 
     def _sense(self, name: str) -> float:
         state = self.state
@@ -325,7 +333,7 @@ class Vessel:
             return state.totals[name]
         truth = state.lagged[name] if name in state.lagged else self.truth()[name]
         hours = max(0.0, (self.index - state.begun) * self.step_h) if state.run else 0.0
-        return self._sensors[name].read(truth, index=self.index, age_h=hours)
+        return self._sensors[name].read(truth, index=max(0, self.index - state.begun), age_h=hours)
 
     def _broken(self, kind: FaultKind, name: str) -> Fault | None:
         hits = (fault for fault in self.faults if fault.kind is kind and fault.signal == name and fault.hits(self.state.run, self.age_h))

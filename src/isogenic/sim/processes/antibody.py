@@ -19,13 +19,13 @@ from dataclasses import fields
 import numpy as np
 
 from isogenic.errors import NotFound, NotValid
+from isogenic.sim.instruments.bioreactor import FEED_KG_PER_L, Surroundings, observe
 from isogenic.sim.processes import cho, feeding
 from isogenic.sim.processes.antibody_quality import Levels, Past, harvest_quality
 from isogenic.sim.processes.antibody_tables import CONSTANTS, FAULTS, QUALITIES, SETTINGS, VARIABLES
 from isogenic.sim.processes.arithmetic import Number, greater
 from isogenic.sim.processes.cho import Culture, Drive, Pace, Theta
 from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Stop, Variable, depth, filled
-from isogenic.sim.sensors import FEED_KG_PER_L, Surroundings, observe
 
 __all__ = ["ANTIBODY", "Antibody"]
 
