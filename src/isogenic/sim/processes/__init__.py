@@ -15,6 +15,7 @@ __all__ = ["PROCESSES", "Process", "process_of"]
 # name -> module and what in it; imported when first asked for
 PROCESSES: dict[str, str] = {
     "antibody": "antibody:ANTIBODY",
+    "mrna": "mrna:MRNA",
     "pensim": "pensim:PENSIM",
 }
 
