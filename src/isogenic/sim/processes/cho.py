@@ -97,7 +97,7 @@ class Liquid(NamedTuple):
 
 
 EMPTY = Culture(*[0.0] * 12)
-MEDIUM = Liquid(glucose=33.0, glutamine=5.0, lactate=1.0, ammonium=0.8, amino_acids=60.0)
+MEDIUM = Liquid(glucose=33.0, glutamine=5.0, lactate=1.0, ammonium=0.8, amino_acids=45.0)
 FEED = Liquid(glucose=210.0, glutamine=20.5, amino_acids=300.0)
 GLUCOSE_STOCK = Liquid(glucose=GLUCOSE_STOCK_MM)
 
@@ -111,23 +111,25 @@ def seed_train(fraction: float = 0.1, medium: Liquid = MEDIUM) -> Liquid:
 class Theta:
     """The constants of one batch: illustrative, fitted to typical targets. Rates are per 1e9 cells."""
 
-    growth: Number = 0.0362  # 1/h, largest specific growth rate
-    death: Number = 4.0e-4  # 1/h
-    death_braked: Number = 5.1e-4  # 1/h, of cells that the by-products brake
-    brake: Number = 1218.0  # 1e9 cell h/L
-    brake_power: Number = 2.654
+    growth: Number = 0.0372  # 1/h, largest specific growth rate
+    death: Number = 4.49e-4  # 1/h
+    death_braked: Number = 5.47e-4  # 1/h, of cells that the by-products brake
+    death_starved: Number = 0.0142  # 1/h, without glucose
+    brake: Number = 1207.0  # 1e9 cell h/L
+    brake_power: Number = 2.5
     half_glucose: Number = 0.5  # mM
     half_glutamine: Number = 0.05  # mM
-    half_amino_acids: Number = 1e-9  # mM
+    half_amino_acids: Number = 1.0  # mM, of growth
+    half_amino_acids_product: Number = 19.0  # mM; product needs more of them than growth does
     inhibit_lactate: Number = 60.0  # mM
     inhibit_ammonium: Number = 12.0  # mM
     kill_lactate: Number = 60.0  # mM; as for growth: with it the reference trajectory is met
     kill_ammonium: Number = 6.51  # mM (Xing)
-    cells_of_glucose: Number = 1.05  # 1e9 cell/mmol
+    cells_of_glucose: Number = 1.028  # 1e9 cell/mmol
     cells_of_glutamine: Number = 8.0  # 1e9 cell/mmol
-    upkeep: Number = 0.0177  # mmol glucose/h
-    lactate_of_glucose: Number = 1.068  # mol/mol
-    lactate_uptake: Number = 0.0155  # mmol/h
+    upkeep: Number = 0.01743  # mmol glucose/h
+    lactate_of_glucose: Number = 1.09  # mol/mol
+    lactate_uptake: Number = 0.01578  # mmol/h
     half_lactate: Number = 8.0  # mM
     ammonium_of_glutamine: Number = 0.67  # mol/mol
     ammonium_uptake: Number = 5.2e-5  # mmol/h
@@ -136,8 +138,9 @@ class Theta:
     glutamine_decay: Number = 3.0e-3  # 1/h
     amino_acids_of_cells: Number = 0.35  # mmol for 1e9 cells
     amino_acids_of_product: Number = 9.1  # mmol/g: a residue of a protein weighs 110 g/mol
-    amino_acids_upkeep: Number = 0.005  # mmol/h
-    product: Number = 1.495e-3  # g/h
+    amino_acids_upkeep: Number = 0.00388  # mmol/h
+    product: Number = 2.070e-3  # g/h
+    product_growing: Number = 0.384  # share of it that cells make which grow at their fastest
     lysis: Number = 0.010  # 1/h
     transfer: Number = 7.0  # 1/h, kLa of the clean sparger
     oxygen_saturation: Number = 1.0  # mM, enriched gas
@@ -185,12 +188,15 @@ class Pace(NamedTuple):
     growth_top: Number
     death: Number
     death_braked: Number
+    starved: Number
     brake: Number
     brake_power: Number
-    product: Number
+    product_growing: Number
+    product_resting: Number
     half_glucose: Number
     half_glutamine: Number
     half_amino_acids: Number
+    half_amino_acids_product: Number
     inhibit_lactate: Number
     inhibit_ammonium: Number
     kill_lactate: Number
@@ -254,6 +260,7 @@ def pace(theta: Theta, *, drive: Drive, lactate: Number = 0.0, contaminated: boo
     fastest = theta.growth * 2.2 ** (warm / 10.0) + 1e-12  # 1e-12: cells that cannot grow divide nothing by zero
     transfer = theta.transfer * drive.transfer_factor + 1e-9  # likewise a stopped sparger
     hot = 0.7 ** (-warm / 3.0) * 4.0 ** (greater(warm, 0.0) / 2.0)
+    product = theta.product * 1.15 ** (-lesser(warm, 0.0) / 3.0)
     return Pace(
         feed_l_h=drive.feed_l_h,
         feed_glucose=drive.feed.glucose,
@@ -270,12 +277,15 @@ def pace(theta: Theta, *, drive: Drive, lactate: Number = 0.0, contaminated: boo
         growth_top=theta.inhibit_lactate * theta.inhibit_ammonium * math.e ** -(((ph - 7.0) / 0.35) ** 2),
         death=hot * theta.death,
         death_braked=hot * theta.death_braked,
+        starved=theta.death_starved,
         brake=theta.brake,
         brake_power=theta.brake_power,
-        product=theta.product * 1.15 ** (-lesser(warm, 0.0) / 3.0),
+        product_growing=product * theta.product_growing,
+        product_resting=product * (1.0 - theta.product_growing),
         half_glucose=theta.half_glucose,
         half_glutamine=theta.half_glutamine,
         half_amino_acids=theta.half_amino_acids,
+        half_amino_acids_product=theta.half_amino_acids_product,
         inhibit_lactate=theta.inhibit_lactate,
         inhibit_ammonium=theta.inhibit_ammonium,
         kill_lactate=theta.kill_lactate,
@@ -326,14 +336,14 @@ def slopes(culture: Culture, now: Pace) -> Culture:
     share = greater(breath * braked * choked * salted * built * now.growth_top * glucose * glutamine / room, 0.0)
     slack = 1.0 - share
     stress = 0.3 + lactate / (now.kill_lactate + lactate) + ammonium / (now.kill_ammonium + ammonium)
-    dying = now.death * stress + now.death_braked * (1.0 - braked) ** 2 + 0.01 * (1.0 - breath) + 0.001 / (0.05 + glucose)
+    dying = now.death * stress + now.death_braked * (1.0 - braked) ** 2 + 0.01 * (1.0 - breath) + now.starved * 0.05 / (0.05 + glucose)
 
     fed = glucose / (0.2 + glucose)
     eaten = (now.glucose_of_cells * share + now.upkeep) * fed
     lactate_made = now.lactate_of_glucose * eaten * share**0.7 - now.lactate_uptake * lactate / (now.half_lactate + lactate) * (slack * slack)
     glutamine_eaten = now.glutamine_of_cells * share + now.glutamine_upkeep * glutamine / (now.half_glutamine_upkeep + glutamine)
     ammonium_made = now.ammonium_of_glutamine * glutamine_eaten - now.ammonium_uptake * ammonium / (0.05 + ammonium)
-    made = now.product * (0.4 + 0.6 * slack) * fed * built
+    made = (now.product_growing + now.product_resting * slack) * fed * (amino / (now.half_amino_acids_product + amino))
     amino_eaten = now.amino_acids_of_cells * share + now.amino_acids_of_product * made + now.amino_acids_upkeep * built
 
     dilution = now.feed_l_h / (volume + 1e-12)
