@@ -192,6 +192,10 @@ class Table:
         """Whether the value is a table, where a text may stand as well."""
         return key in self._entries and self._entries[key].entries is not None
 
+    def is_list(self, key: str) -> bool:
+        """Whether the value is a list, where a text may stand as well."""
+        return key in self._entries and self._entries[key].items is not None
+
     def names(self) -> tuple[str, ...]:
         """All keys, for tables whose keys are data; each counts as known."""
         for key in self._entries:

@@ -33,6 +33,10 @@ class Refusal(Exception):
             text += f"; possible now: {self.possible}"
         return text
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # A refusal in a worker process must reach the one who asked, with all three parts.
+        return _again, (type(self), self.what, self.why, self.possible)
+
     def as_problem(self) -> dict[str, object]:
         """The refusal as an RFC 9457 problem document."""
         return {
@@ -44,6 +48,10 @@ class Refusal(Exception):
             "why": self.why,
             "possible": self.possible,
         }
+
+
+def _again(kind: type[Refusal], what: str, why: str, possible: str) -> Refusal:
+    return kind(what, why=why, possible=possible)
 
 
 class NotValid(Refusal):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from isogenic.cli.verbs import app, read_bytes
+from isogenic.cli.verbs import app, read_bytes, read_text
 
 sim_app = typer.Typer(help="Simulated facilities: run studies, list faults and process models.", no_args_is_help=True)
 app.add_typer(sim_app, name="sim")
@@ -47,3 +48,65 @@ def sim_import(
     into = {each.name: each.unit for each in process_of(process).variables.values()} if process else None
     how = Mapping.read(read_bytes(mapping)) if mapping else None
     print(f"{out}: {import_table(source, out, mapping=how, site=site, into=into, spectra=spectra)}")
+
+
+ScenarioName = Annotated[str, typer.Argument(help="A scenario document (YAML), or the name of one that is shipped.", show_default=False)]
+
+
+@sim_app.command("run")
+def sim_run(
+    scenario: ScenarioName,
+    out: Annotated[Path, typer.Option(help="The file of trajectories; the other tables stand beside it.", show_default=False)],
+    batches: Annotated[int | None, typer.Option(help="How many. Default: as the scenario says.", show_default=False)] = None,
+    workers: Annotated[int, typer.Option(help="Processes of this machine.")] = 1,
+    on: Annotated[str, typer.Option(help="A Dask scheduler, such as dask://10.0.0.5:8786, instead of this machine.")] = "",
+) -> None:
+    """Run a study: many batches of a scenario, written as Parquet."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from isogenic.sim.scenarios import read_scenario
+    from isogenic.sim.studies import run_study
+
+    read = read_scenario(_text(scenario))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("batches"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(read.title, total=None)
+        study = run_study(
+            read, out, batches=batches, workers=workers, on=on, tell=lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    print(study)
+
+
+@sim_app.command("check")
+def sim_check(scenario: ScenarioName) -> None:
+    """Say what is wrong with a scenario, line by line, or what it asks for."""
+    from isogenic.sim.scenarios import read_scenario
+    from isogenic.sim.scenarios.pages import scenario_page
+
+    print(scenario_page(read_scenario(_text(scenario))))
+
+
+@sim_app.command("scenarios")
+def sim_scenarios(
+    name: Annotated[str, typer.Argument(help="One of them: its text. Default: what there are.", show_default=False)] = "",
+) -> None:
+    """The scenarios that are shipped."""
+    from isogenic.sim.scenarios import example, examples, read_scenario
+
+    print(example(name) if name else "\n".join(f"{each}: {read_scenario(example(each)).title}" for each in examples()))
+
+
+@sim_app.command("schema")
+def sim_schema() -> None:
+    """The JSON Schema of scenarios, for completion in an editor."""
+    from isogenic.sim.scenarios import schema_text
+
+    print(schema_text(), end="")
+
+
+def _text(scenario: str) -> str:
+    """The text of a file, or of a scenario that is shipped."""
+    from isogenic.sim.scenarios import example, examples
+
+    return example(scenario) if scenario in examples() else read_text(Path(scenario))

@@ -1,21 +1,26 @@
 """How batches differ: site, media lot and batch, each log-normal.
 
-Guarantees: a batch's constants are `NOMINAL * exp(eta_site + eta_lot + eta_batch)` with
-draws that depend on the seed, the site, the lot and the batch's name alone; past batches
-(history) and live ones (facility) vary alike, so that a reference model fitted on the first
-is fair to the second. All spreads are **illustrative**.
+Guarantees: a batch's constants are nominal * exp(eta_site + eta_lot + eta_batch) with draws that depend on the seed, the
+site, the lot and the batch's name alone, so a batch alone and among thousands is the same, in any order and on any
+number of workers. Past batches (history), live ones (facility) and those of studies vary alike. A site's own offset and
+a lot's do not depend on the seed: they belong to the building and to the drum. All spreads are **illustrative**.
+Leaves to others: which constant scatters how much (each `Constant` of a process says so).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from isogenic.sim.processes.cho import NOMINAL, Theta
+from isogenic.sim.processes.process import Floats, Process
 from isogenic.sim.streams import Stream
 
-__all__ = ["BATCH_CV", "Batch", "batch_of"]
+__all__ = ["BATCH_CV", "Batch", "batch_of", "draws"]
 
-# Coefficients of variation between batches.
+# Coefficients of variation between batches of the antibody, in the order of their draws.
 BATCH_CV = {
     "growth": 0.03,
     "product": 0.04,
@@ -29,6 +34,9 @@ BATCH_CV = {
 SITE_CV = {"growth": 0.01, "product": 0.015, "transfer": 0.03}
 LOT_CV = {"growth": 0.01, "upkeep": 0.02}
 SEED_DENSITY_CV = 0.05
+SEED_DENSITY = "seed_density"  # of the antibody; drawn beside the others, as a normal, not a log-normal
+_FIRST = {"site": tuple(SITE_CV), "lot": tuple(LOT_CV), "batch": tuple(BATCH_CV)}
+ANTIBODY = "antibody"
 
 
 class Batch(NamedTuple):
@@ -39,7 +47,7 @@ class Batch(NamedTuple):
 
 
 def batch_of(seed: int, *, site: str, batch: str, lot: str = "MEDIUM-1") -> Batch:
-    """One batch's constants. The site's own offset does not depend on the seed: it belongs to the building."""
+    """One antibody batch's constants, for live facilities and their past."""
     etas: dict[str, float] = {}
     sources = ((SITE_CV, Stream(0, "site", site)), (LOT_CV, Stream(0, "lot", lot)), (BATCH_CV, Stream(seed, "batch", site, batch)))
     for spreads, stream in sources:
@@ -47,3 +55,39 @@ def batch_of(seed: int, *, site: str, batch: str, lot: str = "MEDIUM-1") -> Batc
             etas[name] = etas.get(name, 0.0) + cv * stream.normal(at)
     density = 1.0 + SEED_DENSITY_CV * Stream(seed, "seed train", site, batch).normal(0)
     return Batch(NOMINAL.varied(**etas), max(0.5, density))
+
+
+def draws(process: Process, *, seed: int, sites: Sequence[str], lots: Sequence[str], batches: Sequence[str]) -> dict[str, Floats]:
+    """The constants that scatter, as arrays of n: of each batch its site, its lot and its name."""
+    n = len(batches)
+    etas: dict[str, Floats] = {
+        name: np.zeros(n) for name, each in process.constants.items() if any((each.spread.site, each.spread.lot, each.spread.batch))
+    }
+    for level, keys in (("site", sites), ("lot", lots), ("batch", tuple(zip(sites, batches, strict=True)))):
+        spreads = _numbered(process, level)
+        if not spreads:
+            continue
+        drawn = {key: Stream(*_path(process.name, level, seed, key)).normals(0, len(spreads)) for key in dict.fromkeys(keys)}
+        table = np.array([drawn[key] for key in keys]).reshape(n, len(spreads))
+        for at, (name, cv) in enumerate(spreads):
+            etas[name] += cv * table[:, at]
+    out = {name: process.constants[name].value * np.exp(eta) for name, eta in etas.items()}
+    if process.name == ANTIBODY and SEED_DENSITY in out:
+        dice = [Stream(seed, "seed train", site, batch).normals(0, 1)[0] for site, batch in zip(sites, batches, strict=True)]
+        out[SEED_DENSITY] = np.maximum(0.5, 1.0 + process.constants[SEED_DENSITY].spread.batch * np.array(dice))
+    return out
+
+
+def _numbered(process: Process, level: str) -> list[tuple[str, float]]:
+    """The constants that scatter at a level, in the order of their draws: those of the live facility first, as they are drawn there."""
+    cvs: Mapping[str, float] = {name: getattr(each.spread, level) for name, each in process.constants.items() if getattr(each.spread, level)}
+    first = [name for name in _FIRST[level] if name in cvs] if process.name == ANTIBODY else []
+    if first != list(_FIRST[level]):
+        first = []
+    return [(name, cvs[name]) for name in [*first, *(name for name in cvs if name not in first)]]
+
+
+def _path(process: str, level: str, seed: int, key: str | tuple[str, ...]) -> tuple[object, ...]:
+    parts = key if isinstance(key, tuple) else (key,)
+    own = () if process == ANTIBODY else (process,)  # the antibody's paths are those of the live facility
+    return (seed if level == "batch" else 0, level, *own, *parts)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from isogenic.errors import NotFound
+from isogenic.sim.instruments.failures import FAILURES, Failure
 from isogenic.sim.processes import PROCESSES, process_of
 from isogenic.sim.processes.process import Mark
 
@@ -78,25 +79,31 @@ NONE = Size("", 0.0, 0.0)
 SHARE = Size("1", 0.0, 1.0)
 
 
-def _sensor(name: str, what: str, size: Size, signature: str, effect: str = "decisions of controllers that believe it") -> Entry:
-    return Entry(name, Place.SENSOR, what, {"": size}, signature, effect, shown_by=f"{STUDIES}::test_a_{name}")
+_WHAT = {
+    Failure.BIASED: "a probe reads so much too high",
+    Failure.DRIFTS: "a probe's error grows by so much a day",
+    Failure.FREEZES: "a probe repeats its last value",
+    Failure.SPIKES: "single readings are far out (bubbles, cosmic rays)",
+    Failure.DROPS: "a probe is lost",
+    Failure.NOISY: "the noise is so many times as large",
+    Failure.LATE: "readings are shown so much too late",
+    Failure.FOULED: "a film takes up to this share of the probe's gain",
+    Failure.WRONG_UNIT: "readings are in another unit than they say; where there is no usual other one, so many times too large",
+}
+
+
+def _sensor(failure: Failure) -> Entry:
+    unit, low, high, signature = FAILURES[failure]
+    sized = failure not in (Failure.FREEZES, Failure.DROPS)
+    size = Size("own" + unit if unit in ("", "/d") else unit, low, high) if sized else NONE
+    shown_by = f"{STUDIES}::test_a_failing_probe_shows_its_signature[{failure}]"
+    return Entry(
+        str(failure), Place.SENSOR, _WHAT[failure], {"": size}, signature, "what controllers and people do who believe it", shown_by=shown_by
+    )
 
 
 ENTRIES = (
-    _sensor("sensor_biased", "a probe reads so much too high", OWN, "a step against the offline sample; noise as before"),
-    _sensor("sensor_drifts", "a probe's error grows to its size over the duration", OWN, "a ramp against the offline sample"),
-    _sensor("sensor_freezes", "a probe repeats its last value", NONE, "no noise at all: differences are exactly zero"),
-    _sensor("sensor_spikes", "single readings jump by the size (bubbles, cosmic rays)", OWN, "a few readings far out, the next ones good"),
-    _sensor("sensor_drops", "a probe is lost", NONE, "readings are bad", "holds where the recipe watches the signal"),
-    _sensor("sensor_is_noisy", "the noise is so many times as large", Size("1", 1.0, 1000.0), "scatter grows, the mean stays"),
-    _sensor("sensor_is_late", "readings carry a time that is so much too late", Size("h", 0.0, 240.0), "shifted against everything else"),
-    _sensor("sensor_is_fouled", "a film takes up to this share of the probe's gain", Size("1", 0.0, 0.95), "gain falls, slowly, and stays low"),
-    _sensor(
-        "sensor_in_wrong_unit",
-        "readings are so many times too large (g/L for mmol/L)",
-        Size("1", 1e-6, 1e6),
-        "one constant factor, to the last reading",
-    ),
+    *(_sensor(each) for each in Failure),
     Entry(
         "calibration_offset",
         Place.SITE,

@@ -25,8 +25,8 @@ def size_text(size: Size) -> str:
     """What a size may be, in words."""
     if not size.unit:
         return "none"
-    if size.unit == "own":
-        return "in the unit of what it strikes, either way"
+    if size.unit.startswith("own"):
+        return f"in the unit of what it strikes{' for each day' if size.unit.endswith('/d') else ''}" + ("" if size.low == 0 else ", either way")
     unit = "" if size.unit == "1" else f" {size.unit}"
     if math.isinf(size.high):
         return f"from {size.low:g}{unit}"

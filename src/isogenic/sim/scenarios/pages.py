@@ -1,0 +1,41 @@
+"""A scenario as people read it in a terminal: what will be run, and what goes wrong."""
+
+from __future__ import annotations
+
+import math
+
+from isogenic.sim.processes import process_of
+from isogenic.sim.scenarios.model import Product, Scenario, ScenarioFault
+
+__all__ = ["scenario_page"]
+
+
+def scenario_page(scenario: Scenario) -> str:
+    """What the scenario asks for."""
+    from isogenic.sim.studies.plan import plan_of
+
+    counts: dict[str, int] = {}
+    for part in plan_of(scenario):
+        counts[part.process] = counts.get(part.process, 0) + len(part)
+    lines = [scenario.title, *([scenario.what] if scenario.what else [])]
+    lines += [f"  {_product(each, counts.get(each.process, 0))}" for each in scenario.products]
+    lines.append(f"  sites: {', '.join(each.name for each in scenario.sites)}")
+    lines.append(f"  seed {scenario.seed}, scenario {scenario.digest[:12]}; all numbers are illustrative unless a model says otherwise")
+    lines += [f"  fault: {_fault(each)}" for each in scenario.faults] or ["  no faults"]
+    return "\n".join(lines)
+
+
+def _product(product: Product, count: int) -> str:
+    model = process_of(product.process)
+    orders = f", {product.orders_per_day:g} orders a day at each site" if product.orders_per_day else ""
+    return f"{model.title}: {count} batches of {model.duration_h:g} h, written every {product.every_h:g} h{orders}"
+
+
+def _fault(fault: ScenarioFault) -> str:
+    until = "to the end" if math.isinf(fault.duration_h) else f"for {fault.duration_h:g} h"
+    size = f" {fault.size:g}" if fault.size else ""
+    where = [*fault.sites, *(f"lot {lot}" for lot in fault.lots), *(f"batches {first}-{last}" for first, last in fault.batches)]
+    whom = f" ({', '.join(where)})" if where else ""
+    of = fault.sensor or fault.attribute
+    share = f", {100 * fault.share:g} % of them" if fault.share < 1 else ""
+    return f"{fault.name}{size}{f' of {of}' if of else ''} from {fault.start_h:g} h {until}{whom}{share}"

@@ -1,0 +1,190 @@
+"""Which batches a study has, when each begins and of which lot it is made, and how they are cut into chunks.
+
+Guarantees: a plan is a function of the scenario and the number of batches. A batch's name, lot and dice do not depend on
+how many workers there are; chunks are the same for all of them, and each has batches of one process.
+Leaves to others: what happens in a batch (chunk).
+
+Without a period, the batches are shared out between sites and processes by share and suites, and follow one another in
+each suite. With a period, each suite is used until the period is over; where orders come in (a Poisson process, more of
+them while demand surges), batches wait for the starting material and for a free suite, first come first served, and
+starting material that waits beyond its life is lost.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isogenic.errors import NotValid
+from isogenic.sim.processes import process_of
+from isogenic.sim.processes.process import Floats
+from isogenic.sim.scenarios.model import Product, Scenario, ScenarioFault, Site
+from isogenic.sim.scenarios.reading import BATCHES_MAX
+from isogenic.sim.streams import Stream
+
+__all__ = ["CHUNK", "Part", "plan_of"]
+
+CHUNK = 500  # batches: their trajectories are some megabytes, and a worker is busy for a noticeable time
+ORDERS_MAX = BATCHES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some batches of one process, in the order of their sites and numbers."""
+
+    process: str
+    sites: tuple[str, ...]
+    numbers: NDArray[np.int64]  # at each site, from 1
+    lots: tuple[str, ...]
+    ordered_h: Floats  # hours of the study
+    start_h: Floats
+    material_h: Floats  # age of the starting material at the start
+    expired: NDArray[np.bool_]
+    surge: Floats  # orders at that time, in multiples of the usual
+
+    @property
+    def names(self) -> list[str]:
+        """The batches' names, once in a study."""
+        return [f"{site}-{self.process}-{number:05d}" for site, number in zip(self.sites, self.numbers, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+    def cut(self, first: int, last: int) -> Part:
+        """The batches from `first` to before `last`."""
+        part = slice(first, last)
+        arrays = (self.ordered_h[part], self.start_h[part], self.material_h[part], self.expired[part], self.surge[part])
+        return Part(self.process, self.sites[part], self.numbers[part], self.lots[part], *arrays)
+
+
+def plan_of(scenario: Scenario, *, batches: int | None = None) -> list[Part]:
+    """The chunks of the study, in the order in which they are written."""
+    count = scenario.batches if batches is None else batches
+    if not 1 <= count <= BATCHES_MAX:
+        raise NotValid(f"cannot run {count} batches", why=f"there are 1 to {BATCHES_MAX}")
+    limits = {} if scenario.period_h else _shared(scenario, count)
+    chunks = []
+    left = count if batches is not None or not scenario.period_h else BATCHES_MAX
+    for product in scenario.products:
+        whole = _product(scenario, product, limits)
+        if whole is None:
+            continue
+        if scenario.period_h and len(whole) > left:
+            whole = whole.cut(0, left)
+        left -= len(whole) if scenario.period_h else 0
+        chunks += [whole.cut(first, first + CHUNK) for first in range(0, len(whole), CHUNK)]
+    if not chunks:
+        raise NotValid("cannot run the study", why="no site makes a batch", possible="a longer period, or suites")
+    return chunks
+
+
+def _shared(scenario: Scenario, count: int) -> dict[tuple[str, str], int]:
+    """So many batches for each site and process, by share and suites: what is left over goes to the largest remainders."""
+    weights = {(site.name, each.process): site.share * site.suites.get(each.process, 0) for site in scenario.sites for each in scenario.products}
+    total = sum(weights.values())
+    if total <= 0:
+        raise NotValid("cannot share out the batches", why="every site's share, or its suites, are 0")
+    exact = {key: count * weight / total for key, weight in weights.items()}
+    out = {key: math.floor(each) for key, each in exact.items()}
+    for key in sorted(exact, key=lambda key: out[key] - exact[key])[: count - sum(out.values())]:
+        out[key] += 1
+    return out
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One batch to be."""
+
+    site: Site
+    number: int
+    ordered_h: float
+    start_h: float
+    material_h: float
+    expired: bool
+    surge: float
+    lot: str = ""
+
+
+def _product(scenario: Scenario, product: Product, limits: dict[tuple[str, str], int]) -> Part | None:
+    slots = [slot for site in scenario.sites for slot in _site(scenario, product, site, limits.get((site.name, product.process), 0))]
+    if not slots:
+        return None
+    _give_lots(scenario, product, slots)
+    return Part(
+        product.process,
+        tuple(each.site.name for each in slots),
+        np.array([each.number for each in slots], dtype=np.int64),
+        tuple(each.lot for each in slots),
+        *(np.array([getattr(each, name) for each in slots]) for name in ("ordered_h", "start_h", "material_h")),
+        np.array([each.expired for each in slots], dtype=bool),
+        np.array([each.surge for each in slots]),
+    )
+
+
+def _site(scenario: Scenario, product: Product, site: Site, limit: int) -> Iterator[_Slot]:
+    """The batches of one process at one site, in their order."""
+    suites = site.suites.get(product.process, 0)
+    if not suites:
+        return
+    busy_h = process_of(product.process).duration_h + product.turnaround_h
+    late = [each for each in scenario.faults if each.name == "courier_is_late" and _strikes(each, product, site)]
+    free = [0.0] * suites  # when each suite is next free
+    orders = _orders(scenario, product, site) if product.orders_per_day else None
+    number = 0
+    while True:
+        surge = 1.0
+        if orders is None:
+            if number >= (limit or (BATCHES_MAX if scenario.period_h else 0)):
+                return
+            ordered = max(0.0, free[0] - product.travel_h)
+        else:
+            ordered, surge = next(orders, (math.inf, 1.0))
+        if scenario.period_h and ordered >= scenario.period_h:
+            return
+        delay = max((each.size for each in late if each.start_h <= ordered < each.start_h + each.duration_h), default=0.0)
+        arrived = ordered + product.travel_h + delay
+        start = max(arrived, free[0])
+        if scenario.period_h and orders is None and start >= scenario.period_h:
+            return
+        number += 1
+        expired = start - ordered > product.expires_h
+        if not expired:
+            heapq.heapreplace(free, start + busy_h)
+        yield _Slot(site, number, ordered, start, start - ordered, expired, surge)
+
+
+def _orders(scenario: Scenario, product: Product, site: Site) -> Iterator[tuple[float, float]]:
+    """When each order comes in, by thinning of a Poisson process at its highest rate; and how many times the usual rate there is."""
+    surges = [each for each in scenario.faults if each.name == "demand_surges" and _strikes(each, product, site)]
+    highest = max([1.0, *(each.size for each in surges)])
+    stream, now = Stream(scenario.seed, "orders", site.name, product.process), 0.0
+    for at in range(ORDERS_MAX):
+        waits, keeps = (0.5 * math.erfc(-stream.normal(2 * at + each) / math.sqrt(2.0)) for each in (0, 1))
+        now -= math.log(max(waits, 1e-300)) * 24.0 / (product.orders_per_day * highest)
+        surge = max([1.0, *(each.size for each in surges if each.start_h <= now < each.start_h + each.duration_h)])
+        if now >= scenario.period_h:
+            return
+        if keeps * highest < surge:
+            yield now, surge
+
+
+def _strikes(fault: ScenarioFault, product: Product, site: Site) -> bool:
+    return (not fault.sites or site.name in fault.sites) and fault.process in ("", product.process)
+
+
+def _give_lots(scenario: Scenario, product: Product, slots: list[_Slot]) -> None:
+    """A lot lasts for so many batches of the network, in the order of their starts; a site with lots of its own uses them one after another."""
+    here = [slot for slot in slots if not slot.site.lots]
+    for at, slot in enumerate(sorted(here, key=lambda slot: (slot.start_h, slot.site.name, slot.number))):
+        slot.lot = f"{product.process.upper()}-LOT-{1 + at // scenario.lot_batches}"
+    own: dict[str, int] = {}
+    for slot in slots:
+        own[slot.site.name] = own.get(slot.site.name, 0) + 1
+    for slot in slots:
+        if slot.site.lots:
+            slot.lot = slot.site.lots[(slot.number - 1) * len(slot.site.lots) // own[slot.site.name]]

@@ -1,0 +1,71 @@
+"""A study from its scenario to its files.
+
+Guarantees: the same scenario and number of batches give the same bytes, in this process, on any number of worker
+processes and on a cluster of machines of one kind; a study that did not end well leaves no file under its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from isogenic.sim.scenarios.model import Scenario
+from isogenic.sim.studies.files import Files, path_of
+from isogenic.sim.studies.plan import plan_of
+from isogenic.sim.studies.tables import schemas_of
+from isogenic.sim.studies.workers import by_processes, in_turn, on_cluster
+
+__all__ = ["Study", "run_study"]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What was run and where it is."""
+
+    title: str
+    out: Path
+    tables: tuple[str, ...]
+    batches: int
+    rows: int  # of the trajectories
+    events: dict[str, int]  # by kind
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.events.items())) or "none"
+        files = "\n".join(f"  {path_of(self.out, table)}" for table in self.tables)
+        return f"{self.title}: {self.batches} batches, {self.rows} rows; events: {said}. All numbers are illustrative.\n{files}"
+
+
+def run_study(
+    scenario: Scenario,
+    out: Path,
+    *,
+    batches: int | None = None,
+    workers: int = 1,
+    on: str = "",
+    tell: Callable[[int, int], None] | None = None,
+) -> Study:
+    """Run the scenario and write its tables; `on` is the address of a Dask scheduler; `tell` hears how many batches of how many are written."""
+    parts = plan_of(scenario, batches=batches)
+    total, done, rows = sum(map(len, parts)), 0, 0
+    events: dict[str, int] = {}
+    schemas = schemas_of(scenario, batches=total)
+    with Files(out, schemas) as files:
+        if on:
+            chunks = on_cluster(scenario, parts, address=on)
+        else:
+            chunks = in_turn(scenario, parts) if workers == 1 else by_processes(scenario, parts, workers=workers)
+        try:
+            for part, tables in zip(parts, chunks, strict=True):
+                files.write(tables)
+                done += len(part)
+                rows += tables["trajectories"].num_rows
+                for each in pc.value_counts(tables["events"]["event"].cast("string")).to_pylist():
+                    events[each["values"]] = events.get(each["values"], 0) + each["counts"]
+                if tell:
+                    tell(done, total)
+        finally:
+            chunks.close()
+    return Study(scenario.title, out, tuple(schemas), total, rows, events)

@@ -1,0 +1,106 @@
+"""Who works out the chunks of a study: this process, some processes of this machine, or a Dask cluster.
+
+Guarantees: tables come back in the order of the plan, whoever is faster; no more than a few chunks are under way or
+waiting at once, so memory is bounded. A worker that dies ends the study with a reason. On the way out, whatever the
+reason, no process of ours is left.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+import pyarrow as pa
+
+from isogenic.errors import NotFound, NotReachable, NotValid
+from isogenic.sim.scenarios.model import Scenario
+from isogenic.sim.studies.chunk import run_chunk
+from isogenic.sim.studies.plan import Part
+
+__all__ = ["WORKERS_MAX", "by_processes", "in_turn", "on_cluster"]
+
+Tables = dict[str, pa.Table]
+Work = Callable[[Scenario, Part], Tables]
+WORKERS_MAX = 256
+AHEAD = 2  # chunks for each worker that are under way or wait to be written
+CONNECT_S = 10.0
+
+
+def in_turn(scenario: Scenario, parts: Sequence[Part], *, work: Work = run_chunk) -> Iterator[Tables]:
+    """In this process, one after another."""
+    for part in parts:
+        yield work(scenario, part)
+
+
+def by_processes(scenario: Scenario, parts: Sequence[Part], *, workers: int, work: Work = run_chunk) -> Iterator[Tables]:
+    """In so many processes of this machine. They are started afresh, not forked: a fork would take locks and threads along."""
+    if not 1 <= workers <= WORKERS_MAX:
+        raise NotValid(f"cannot use {workers} workers", why=f"there are 1 to {WORKERS_MAX}")
+    pool = ProcessPoolExecutor(max_workers=min(workers, len(parts)), mp_context=get_context("spawn"), initializer=_deaf)
+    try:
+        yield from _ordered(partial(pool.submit, work), scenario, parts, ahead=AHEAD * workers)
+    except BrokenProcessPool as trouble:
+        why = "a worker process died: out of memory, or ended by somebody"
+        raise NotReachable("cannot finish the study", why=why, possible="fewer workers, or fewer points") from trouble
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def on_cluster(scenario: Scenario, parts: Sequence[Part], *, address: str, work: Work = run_chunk) -> Iterator[Tables]:
+    """On the workers of a Dask cluster."""
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as trouble:
+        raise NotFound("cannot reach a cluster", why="the extra cluster is not installed", possible="pip install 'isogenic[cluster]'") from trouble
+    try:
+        client = Client(address.removeprefix("dask://"), timeout=CONNECT_S, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as trouble:
+        raise NotReachable(f"cannot reach a Dask scheduler at {address[:100]}", why=str(trouble)[:200] or type(trouble).__name__) from trouble
+    try:
+        threads = sum(client.nthreads().values())
+        if not threads:
+            raise NotReachable(f"cannot run on {address[:100]}", why="its scheduler has no workers")
+        others = {said for said in client.run(_version).values() if said != _version()}
+        if others:
+            raise NotValid(f"cannot run on {address[:100]}", why=f"its workers have {', '.join(sorted(map(str, others)))}, not {_version()}")
+        submit = partial(client.submit, work, pure=False)
+        yield from _ordered(submit, scenario, parts, ahead=AHEAD * threads)
+    except KilledWorker as trouble:
+        raise NotReachable("cannot finish the study", why=f"a worker of the cluster died: {str(trouble)[:200]}") from trouble
+    finally:
+        client.close(timeout=CONNECT_S)
+
+
+def _ordered(submit: Callable[..., Future[Tables] | Any], scenario: Scenario, parts: Sequence[Part], *, ahead: int) -> Iterator[Tables]:
+    """Results in the order of the parts, with at most `ahead` of them asked for and not yet taken."""
+    waiting: deque[Any] = deque()
+    left = iter(parts)
+    try:
+        for part in left:
+            waiting.append(submit(scenario, part))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for each in waiting:
+            each.cancel()
+
+
+def _deaf() -> None:
+    """A worker leaves Ctrl-C to the one who started it, who cleans up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _version() -> str:
+    import numpy as np
+
+    from isogenic import __version__
+
+    return f"isogenic {__version__}, numpy {np.__version__}, pyarrow {pa.__version__}"
