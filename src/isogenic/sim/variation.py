@@ -63,11 +63,13 @@ def draws(process: Process, *, seed: int, sites: Sequence[str], lots: Sequence[s
     etas: dict[str, Floats] = {
         name: np.zeros(n) for name, each in process.constants.items() if any((each.spread.site, each.spread.lot, each.spread.batch))
     }
-    for level, keys in (("site", sites), ("lot", lots), ("batch", tuple(zip(sites, batches, strict=True)))):
+    levels: dict[str, list[tuple[str, ...]]] = {"site": [(each,) for each in sites], "lot": [(each,) for each in lots]}
+    levels["batch"] = list(zip(sites, batches, strict=True))
+    for level, keys in levels.items():
         spreads = _numbered(process, level)
         if not spreads:
             continue
-        drawn = {key: Stream(*_path(process.name, level, seed, key)).normals(0, len(spreads)) for key in dict.fromkeys(keys)}
+        drawn = {key: _stream(process.name, level, seed, key).normals(0, len(spreads)) for key in dict.fromkeys(keys)}
         table = np.array([drawn[key] for key in keys]).reshape(n, len(spreads))
         for at, (name, cv) in enumerate(spreads):
             etas[name] += cv * table[:, at]
@@ -87,7 +89,6 @@ def _numbered(process: Process, level: str) -> list[tuple[str, float]]:
     return [(name, cvs[name]) for name in [*first, *(name for name in cvs if name not in first)]]
 
 
-def _path(process: str, level: str, seed: int, key: str | tuple[str, ...]) -> tuple[object, ...]:
-    parts = key if isinstance(key, tuple) else (key,)
+def _stream(process: str, level: str, seed: int, key: tuple[str, ...]) -> Stream:
     own = () if process == ANTIBODY else (process,)  # the antibody's paths are those of the live facility
-    return (seed if level == "batch" else 0, level, *own, *parts)
+    return Stream(seed if level == "batch" else 0, level, *own, *key)

@@ -14,6 +14,7 @@ from hashlib import sha256
 from isogenic.documents import Document, Table
 from isogenic.errors import NotFound, NotValid, Refusal
 from isogenic.sim.faults.catalogue import Entry, Place, catalogue
+from isogenic.sim.operations import Operation
 from isogenic.sim.processes import PROCESSES, Process, process_of
 from isogenic.sim.scenarios.model import Product, Scenario, ScenarioFault, Site
 from isogenic.units import Quantity, converter
@@ -378,7 +379,7 @@ class _Reader:
             root.complain("spectra", "studies write no spectra")
 
 
-def _operations(model: Process) -> tuple[object, ...]:
+def _operations(model: Process) -> tuple[Operation, ...]:
     return tuple(getattr(model, "operations", ()))
 
 

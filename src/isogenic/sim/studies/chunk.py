@@ -185,8 +185,8 @@ def _chain(chain: Sequence[Operation], faults: Sequence[ScenarioFault], surge: f
 def _put(done: Operations | None, some: Operations, at: Sequence[int], n: int) -> Operations:
     if done is None:
         shape = (len(some.names), n)
-        empty = [np.full(shape, np.nan) for _ in range(4)]
-        done = Operations(some.names, *empty, np.zeros(shape, dtype=bool), np.zeros(n, dtype=bool))
+        start, end, recovery, stopped = (np.full(shape, np.nan) for _ in range(4))
+        done = Operations(some.names, start, end, recovery, stopped, np.zeros(shape, dtype=bool), np.zeros(n, dtype=bool))
     for whole, piece in zip(
         (done.start_h, done.end_h, done.recovery, done.stopped_h, done.failed),
         (some.start_h, some.end_h, some.recovery, some.stopped_h, some.failed),
@@ -353,10 +353,10 @@ class _Tables:
         found += [(at, stop.age_h, "stopped", stop.why) for at, stop in self.outcome.stopped.items()]
         found += [(int(at), 0.0, "expired", EXPIRED) for at in np.flatnonzero(part.expired)]
         if operations is not None:
-            for row, at in zip(*np.nonzero(operations.failed), strict=True):
+            for row, at in np.argwhere(operations.failed).tolist():
                 end = float(operations.end_h[row, at] - part.start_h[at])
                 last = operations.lost[at] and not np.isfinite(operations.start_h[row + 1 :, at]).any()
-                found.append((int(at), end, "lost" if last else "failed", operations.names[row]))
+                found.append((at, end, "lost" if last else "failed", operations.names[row]))
         found.sort()
         batches = [each[0] for each in found]
         out = {

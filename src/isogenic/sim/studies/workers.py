@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
@@ -32,19 +32,19 @@ AHEAD = 2  # chunks for each worker that are under way or wait to be written
 CONNECT_S = 10.0
 
 
-def in_turn(scenario: Scenario, parts: Sequence[Part], *, work: Work = run_chunk) -> Iterator[Tables]:
+def in_turn(scenario: Scenario, parts: Sequence[Part], *, work: Work = run_chunk) -> Generator[Tables, None, None]:
     """In this process, one after another."""
     for part in parts:
         yield work(scenario, part)
 
 
-def by_processes(scenario: Scenario, parts: Sequence[Part], *, workers: int, work: Work = run_chunk) -> Iterator[Tables]:
+def by_processes(scenario: Scenario, parts: Sequence[Part], *, workers: int, work: Work = run_chunk) -> Generator[Tables, None, None]:
     """In so many processes of this machine. They are started afresh, not forked: a fork would take locks and threads along."""
     if not 1 <= workers <= WORKERS_MAX:
         raise NotValid(f"cannot use {workers} workers", why=f"there are 1 to {WORKERS_MAX}")
     pool = ProcessPoolExecutor(max_workers=min(workers, len(parts)), mp_context=get_context("spawn"), initializer=_deaf)
     try:
-        yield from _ordered(partial(pool.submit, work), scenario, parts, ahead=AHEAD * workers)
+        yield from _ordered(lambda each, part: pool.submit(work, each, part), scenario, parts, ahead=AHEAD * workers)
     except BrokenProcessPool as trouble:
         why = "a worker process died: out of memory, or ended by somebody"
         raise NotReachable("cannot finish the study", why=why, possible="fewer workers, or fewer points") from trouble
@@ -52,14 +52,15 @@ def by_processes(scenario: Scenario, parts: Sequence[Part], *, workers: int, wor
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def on_cluster(scenario: Scenario, parts: Sequence[Part], *, address: str, work: Work = run_chunk) -> Iterator[Tables]:
+def on_cluster(scenario: Scenario, parts: Sequence[Part], *, address: str, work: Work = run_chunk) -> Generator[Tables, None, None]:
     """On the workers of a Dask cluster."""
     try:
-        from distributed import Client, KilledWorker
+        import distributed
     except ImportError as trouble:
         raise NotFound("cannot reach a cluster", why="the extra cluster is not installed", possible="pip install 'isogenic[cluster]'") from trouble
     try:
-        client = Client(address.removeprefix("dask://"), timeout=CONNECT_S, set_as_default=False)
+        cluster: Any = distributed  # it has no types
+        client = cluster.Client(address.removeprefix("dask://"), timeout=CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as trouble:
         raise NotReachable(f"cannot reach a Dask scheduler at {address[:100]}", why=str(trouble)[:200] or type(trouble).__name__) from trouble
     try:
@@ -71,13 +72,13 @@ def on_cluster(scenario: Scenario, parts: Sequence[Part], *, address: str, work:
             raise NotValid(f"cannot run on {address[:100]}", why=f"its workers have {', '.join(sorted(map(str, others)))}, not {_version()}")
         submit = partial(client.submit, work, pure=False)
         yield from _ordered(submit, scenario, parts, ahead=AHEAD * threads)
-    except KilledWorker as trouble:
+    except distributed.KilledWorker as trouble:
         raise NotReachable("cannot finish the study", why=f"a worker of the cluster died: {str(trouble)[:200]}") from trouble
     finally:
         client.close(timeout=CONNECT_S)
 
 
-def _ordered(submit: Callable[..., Future[Tables] | Any], scenario: Scenario, parts: Sequence[Part], *, ahead: int) -> Iterator[Tables]:
+def _ordered(submit: Callable[..., Any], scenario: Scenario, parts: Sequence[Part], *, ahead: int) -> Generator[Tables, None, None]:
     """Results in the order of the parts, with at most `ahead` of them asked for and not yet taken."""
     waiting: deque[Any] = deque()
     left = iter(parts)
