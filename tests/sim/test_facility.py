@@ -16,7 +16,6 @@ from isogenic.plant.model import SitePlant
 from isogenic.sim.facility import CATCH_UP_STEPS, Facility
 from isogenic.sim.history import good_batches
 from isogenic.sim.laboratory import assay, sample_document, true_quality
-from isogenic.sim.processes.cho import EMPTY
 
 T0 = ManualClock().at
 
@@ -72,7 +71,7 @@ def test_a_vessel_never_runs_over(porto: SitePlant) -> None:
     facility.write(tag("medium_dose"), 500.0)
     facility.write(tag("medium_dose_number"), 2.0)
     facility.advance(T0 + timedelta(hours=48))
-    assert facility.vessels[PORTO].state.culture.volume == pytest.approx(240.0)
+    assert facility.vessels[PORTO].inside["volume"] == pytest.approx(240.0)
     assert facility.read(tag("medium_dosed_total")) == pytest.approx(240.0)
 
 
@@ -111,7 +110,7 @@ def test_harvest_empties_the_vessel_and_gives_one_pool_to_the_laboratory(porto: 
     assert facility.harvests() == []
     assert (harvest.unit, harvest.run) == (PORTO, 1)
     assert harvest.age_h == pytest.approx(337.0, abs=2.0)
-    assert facility.vessels[PORTO].state.culture == EMPTY
+    assert set(facility.vessels[PORTO].inside.values()) == {0.0}
     quality = true_quality(harvest)
     assert 3.5 < quality["titre"] < 6.5 and quality["harvest_viability"] > 70 and 15 < quality["galactosylation"] < 35
     results = assay(harvest, seed=2, site="PORTO")
@@ -225,8 +224,7 @@ def test_a_foreign_snapshot_is_refused(porto: SitePlant, memory: dict[str, objec
 
 def test_a_unit_whose_culture_leaves_its_physical_range_stops_and_says_why(porto: SitePlant) -> None:
     facility = filled(porto)
-    state = facility.vessels[PORTO].state
-    state.culture = state.culture._replace(lactate=1e5)
+    facility.bank.pour(0, lactate=1e5)
     facility.advance(T0 + timedelta(hours=13))
     assert "lactate" in facility.stopped()[PORTO]
     assert math.isnan(facility.read(tag("glucose")))

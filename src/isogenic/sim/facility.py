@@ -1,8 +1,9 @@
-"""A facility that does not exist: all vessels of one plant, moved by process time.
+"""A facility that does not exist: all vessels of one plant, moved together by process time.
 
 Guarantees: the same seed, faults and writes at the same grid points give the same readings
 to the last bit, whenever and however often `advance` is called, because the culture moves on
-a fixed grid of process time. `read` and `write` speak canonical names and units.
+a fixed grid of process time. `read` and `write` speak canonical names and units. Faults can be injected and taken
+back at any time; they are part of what the facility remembers.
 Leaves to others: native names and units and the wire (servers), assays (laboratory).
 """
 
@@ -20,29 +21,30 @@ from isogenic.ids import UnitId
 from isogenic.plant.classes import STIRRED_BIOREACTOR
 from isogenic.plant.model import SitePlant
 from isogenic.plant.settings import TEXT, released_number
-from isogenic.sim.faults import Fault, FaultKind, check_faults, parse_fault
-from isogenic.sim.vessel import Harvest, Vessel
+from isogenic.sim.bank import Bank, Harvest
+from isogenic.sim.faults import Fault, FaultKind, check_faults, parse_fault, text_of_fault
+from isogenic.sim.live import live_of
+from isogenic.sim.vessel import Vessel
 
 __all__ = ["STEP_S", "Facility"]
 
 STEP_S = 300.0  # process time between grid points: a third of the fastest loop that matters to a batch
+FAULTS_MAX = 200  # that stand at once: each is weighed at every step
 CATCH_UP_STEPS = 4_032  # two weeks at once; a longer gap is walked in several calls, so that a caller is never blocked for long
 
 
 class Facility:
     """The vessels of one site."""
 
-    def __init__(self, plant: SitePlant, *, seed: int, faults: Iterable[Fault | str] = (), step_s: float = STEP_S) -> None:
+    def __init__(self, plant: SitePlant, *, seed: int, faults: Iterable[Fault | str] = (), step_s: float = STEP_S, process: str = "antibody") -> None:
         if not 0 < step_s <= 3600:
             raise NotValid(f"cannot simulate in steps of {step_s} s", why="a step is longer than nothing and at most an hour")
         self.plant, self.seed, self.step_s = plant, seed, step_s
-        read = tuple(parse_fault(fault) if isinstance(fault, str) else fault for fault in faults)
-        self.faults: Sequence[Fault] = check_faults(read, plant)
-        self.vessels = {
-            unit.id: Vessel(unit, site=plant.site, seed=seed, step_h=step_s / 3600.0, faults=self.faults)
-            for unit in plant.units.values()
-            if unit.cls.name == STIRRED_BIOREACTOR.name
-        }
+        self.faults: tuple[Fault, ...] = ()
+        units = [unit for unit in plant.units.values() if unit.cls.name == STIRRED_BIOREACTOR.name]
+        self.bank = Bank(units, biology=live_of(process), site=plant.site, seed=seed, step_h=step_s / 3600.0)
+        self.vessels = {unit.id: Vessel(self.bank, row) for row, unit in enumerate(units)}
+        self.strike([parse_fault(fault) if isinstance(fault, str) else fault for fault in faults])
         self._where = {signal.tag: (self.vessels[unit], name) for unit in self.vessels for name, signal in plant.units[unit].signals.items()}
         self._settings = {each.key: each for each in plant.settings()}
         self._at_panel: dict[str, float | str] = {}  # by key, in the module's own unit
@@ -64,15 +66,12 @@ class Facility:
         goal = int((to - EPOCH).total_seconds() // self.step_s)
         if self._index is None:
             self._index = goal
-            for vessel in self.vessels.values():
-                vessel.index = goal
+            self.bank.start_at(goal)
         if self._begun is None:
             self._begun = self._index
         until = min(goal, self._index + CATCH_UP_STEPS)
         for index in range(self._index + 1, until + 1):
-            for vessel in self.vessels.values():
-                if harvest := vessel.step(index):
-                    self._harvests.append(harvest)
+            self._harvests += self.bank.step(index)
         self._index = max(self._index, until)
         return until >= goal
 
@@ -99,7 +98,7 @@ class Facility:
             changed = fault.kind is FaultKind.SETTING_CHANGES and (fault.unit, fault.signal) == (setting.unit_id, setting.name)
             if not changed:
                 continue
-            if fault.stands(self._running_h()) or (vessel is not None and fault.hits(vessel.state.run, vessel.age_h)):
+            if fault.stands(self._running_h()) or (vessel is not None and fault.hits(vessel.book.run, vessel.age_h)):
                 value = f"{value} changed" if isinstance(value, str) else value * (1.0 + fault.size)
         return value
 
@@ -117,7 +116,15 @@ class Facility:
 
     def stopped(self) -> dict[UnitId, str]:
         """The units that gave up, and why."""
-        return {unit: vessel.state.stopped for unit, vessel in self.vessels.items() if vessel.state.stopped}
+        return {unit: vessel.stopped for unit, vessel in self.vessels.items() if vessel.stopped}
+
+    def strike(self, faults: Sequence[Fault]) -> None:
+        """The faults from now on, in place of those before: all of them, or `NotValid`/`NotFound` and none."""
+        if len(faults) > FAULTS_MAX:
+            raise NotValid(f"cannot have {len(faults)} faults at {self.plant.site}", why=f"at most {FAULTS_MAX} stand at once")
+        checked = check_faults(faults, self.plant)
+        self.bank.strike(checked)
+        self.faults = checked
 
     def harvests(self) -> list[Harvest]:
         """The batches harvested since this was last asked."""
@@ -126,16 +133,18 @@ class Facility:
 
     def snapshot(self) -> dict[str, Any]:
         """All that the facility remembers, as JSON would hold it."""
-        return {"index": self._index, "step_s": self.step_s, "vessels": {str(unit): vessel.snapshot() for unit, vessel in self.vessels.items()}}
+        faults = [text_of_fault(fault) for fault in self.faults]
+        return {"index": self._index, "step_s": self.step_s, "faults": faults, "vessels": self.bank.snapshot()}
 
     def restore(self, memory: Mapping[str, Any]) -> None:
-        """Go on from what `snapshot` gave; a snapshot of another plant or step is refused."""
-        vessels = memory.get("vessels")
-        if memory.get("step_s") != self.step_s or not isinstance(vessels, Mapping) or set(vessels) != set(self.vessels):
-            raise NotValid(f"cannot restore {self.plant.site}", why="the snapshot is of another plant or another step")
-        for unit, vessel in self.vessels.items():
-            vessel.restore(vessels[unit])
-        self._index = memory["index"]
+        """Go on from what `snapshot` gave; a snapshot of another plant or step is refused. Faults that stood then stand again, beside those given."""
+        vessels, faults = memory.get("vessels"), memory.get("faults")
+        if memory.get("step_s") != self.step_s or not isinstance(vessels, Mapping) or not isinstance(faults, list):
+            raise NotValid(f"cannot restore {self.plant.site}", why="the snapshot is of another plant or another step", possible="remove it")
+        known = [parse_fault(str(text)) for text in faults]
+        self.bank.restore(vessels)
+        self.strike(list(dict.fromkeys([*self.faults, *known])))
+        self._index = int(memory["index"])
 
     def _find(self, tag: str) -> tuple[Vessel, str]:
         if tag not in self._where:

@@ -5,19 +5,33 @@
 `start` is the batch's age (hours since inoculation), `hours` how long it lasts, `size` how
 bad it is, `run` which batch on that unit (1 is the first; without it, every batch).
 
-    feed_pump_fouls   the feed line clogs: flow is set-point * (1 - size), the pump's pressure rises
-    sparger_fouls     oxygen transfer (kLa) * (1 - size)
-    medium_is_weak    growth * (1 - size), the whole batch: a bad lot of medium
-    sensor_biased     one signal reads `size` too much, in its canonical unit
-    sensor_freezes    one signal repeats its last value
-    sensor_drops      one signal is lost
-    setting_changes   somebody changes a module's setting at the panel: `signal` names it; a number becomes (1 + size) times
+What happens to the process, its pumps and its heating, with what `size` means:
+
+    sparger_fouls            oxygen transfer (kLa) * (1 - size)
+    feed_pump_fouls          the feed line clogs: flow is set-point * (1 - size), the pump's pressure rises
+    feed_pump_stops          this share of the feed is lost, and boluses wait
+    feed_pump_runs_high      the pump gives (1 + size) of what it should
+    temperature_excursion    the culture is so many kelvin warmer
+    ph_sensor_drifts         the pH probe comes to read so much too high, and the controller follows it: the true pH is lower
+    culture_is_contaminated  so many g/L of bacteria come in
+    lactate_is_high          lactate made of glucose * (1 + size)
+    product_rate_is_low      specific productivity * (1 - size)
+    medium_is_weak           growth * (1 - size), the whole batch: a bad lot of medium
+
+What happens to the instrument of one signal (`signal` names it; a controller goes on by the true value):
+
+    sensor_biased, sensor_drifts, sensor_freezes, sensor_spikes, sensor_drops, sensor_is_noisy, sensor_is_late,
+    sensor_is_fouled, sensor_in_wrong_unit: as `instruments/failures.py` says
+
+What somebody does:
+
+    setting_changes   a module's setting is changed at the panel: `signal` names it; a number becomes (1 + size) times
                       what it was, a text is another one. With `at` instead of `start`, hours are counted from when the
                       equipment was started, whether anything grows or not
 
 Guarantees: what `parse_fault` accepts can be simulated; all else is `NotValid`.
-A fault that fouls comes gradually, over the first quarter of its hours, and is gone at
-their end, as if the tubing had been changed.
+A fault that fouls or drifts comes gradually, over the first quarter of its hours, and is gone at
+their end, as if the tubing had been changed. `text_of_fault` gives back what `parse_fault` reads.
 """
 
 from __future__ import annotations
@@ -32,7 +46,7 @@ from isogenic.errors import NotValid
 from isogenic.ids import UnitId
 from isogenic.plant.model import Role, SitePlant
 
-__all__ = ["Fault", "FaultKind", "check_faults", "parse_fault"]
+__all__ = ["SIZES", "Fault", "FaultKind", "check_faults", "parse_fault", "text_of_fault"]
 
 FAULT_TEXT_MAX = 300  # characters
 HOURS_MAX = 10_000.0  # more than a year: a slip of the pen
@@ -44,18 +58,41 @@ EXAMPLE = "feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6"
 class FaultKind(StrEnum):
     """What goes wrong."""
 
-    FEED_PUMP_FOULS = "feed_pump_fouls"
     SPARGER_FOULS = "sparger_fouls"
+    FEED_PUMP_FOULS = "feed_pump_fouls"
+    FEED_PUMP_STOPS = "feed_pump_stops"
+    FEED_PUMP_RUNS_HIGH = "feed_pump_runs_high"
+    TEMPERATURE_EXCURSION = "temperature_excursion"
+    PH_SENSOR_DRIFTS = "ph_sensor_drifts"
+    CULTURE_IS_CONTAMINATED = "culture_is_contaminated"
+    LACTATE_IS_HIGH = "lactate_is_high"
+    PRODUCT_RATE_IS_LOW = "product_rate_is_low"
     MEDIUM_IS_WEAK = "medium_is_weak"
     SENSOR_BIASED = "sensor_biased"
+    SENSOR_DRIFTS = "sensor_drifts"
     SENSOR_FREEZES = "sensor_freezes"
+    SENSOR_SPIKES = "sensor_spikes"
     SENSOR_DROPS = "sensor_drops"
+    SENSOR_IS_NOISY = "sensor_is_noisy"
+    SENSOR_IS_LATE = "sensor_is_late"
+    SENSOR_IS_FOULED = "sensor_is_fouled"
+    SENSOR_IN_WRONG_UNIT = "sensor_in_wrong_unit"
     SETTING_CHANGES = "setting_changes"
 
     @property
     def of_sensor(self) -> bool:
         """Whether it happens to one signal, not to the process."""
-        return self in (FaultKind.SENSOR_BIASED, FaultKind.SENSOR_FREEZES, FaultKind.SENSOR_DROPS)
+        return self.value.startswith("sensor_")
+
+    @property
+    def sized(self) -> bool:
+        """Whether a size must be given."""
+        return self not in (FaultKind.SENSOR_FREEZES, FaultKind.SENSOR_DROPS)
+
+    @property
+    def gradual(self) -> bool:
+        """Whether it rises over the first quarter of its hours."""
+        return self in (FaultKind.SPARGER_FOULS, FaultKind.FEED_PUMP_FOULS, FaultKind.PH_SENSOR_DRIFTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +117,8 @@ class Fault:
         return self.at_h is None and self.run in (0, run) and self.start_h <= age_h < self.start_h + self.hours
 
     def depth(self, age_h: float) -> float:
-        """How much of `size` has come by now: it rises over the first quarter of its hours."""
-        return self.size * min(1.0, (age_h - self.start_h) / (RISE_SHARE * self.hours))
+        """How much of `size` has come by now."""
+        return self.size * min(1.0, (age_h - self.start_h) / (RISE_SHARE * self.hours)) if self.kind.gradual else self.size
 
 
 def parse_fault(text: str) -> Fault:
@@ -115,6 +152,24 @@ def parse_fault(text: str) -> Fault:
     )
 
 
+def text_of_fault(fault: Fault) -> str:
+    """The line of text that `parse_fault` reads as this fault."""
+    parts = [f"unit={fault.unit}"]
+    if fault.signal:
+        parts.append(f"signal={fault.signal}")
+    if fault.at_h is not None:
+        parts.append(f"at={fault.at_h!r}")
+    elif "start" in _keys(fault.kind):
+        parts.append(f"start={fault.start_h!r}")
+    if "hours" in _keys(fault.kind):
+        parts.append(f"hours={fault.hours!r}")
+    if fault.kind.sized:
+        parts.append(f"size={fault.size!r}")
+    if fault.run:
+        parts.append(f"run={fault.run}")
+    return f"{fault.kind}:{','.join(parts)}"
+
+
 def check_faults(faults: Sequence[Fault], plant: SitePlant) -> tuple[Fault, ...]:
     """The faults, or `NotValid`/`NotFound` where one names a unit or a signal that the plant lacks."""
     for fault in faults:
@@ -130,7 +185,7 @@ def _keys(kind: FaultKind) -> set[str]:
     keys = {"unit", "run"}
     if kind is not FaultKind.MEDIUM_IS_WEAK:
         keys |= {"start", "hours"}
-    if kind not in (FaultKind.SENSOR_FREEZES, FaultKind.SENSOR_DROPS):
+    if kind.sized:
         keys |= {"size"}
     if kind is FaultKind.SETTING_CHANGES:
         keys |= {"at"}
@@ -154,10 +209,31 @@ def _hours(text: str, what: str, *, above: float = -1.0) -> float:
     return value
 
 
+# Least and greatest sizes; what is not here may be any finite number.
+SIZES: dict[FaultKind, tuple[float, float]] = {
+    FaultKind.SPARGER_FOULS: (0.0, 0.999),
+    FaultKind.FEED_PUMP_FOULS: (0.0, 0.999),
+    FaultKind.FEED_PUMP_STOPS: (0.0, 1.0),
+    FaultKind.FEED_PUMP_RUNS_HIGH: (0.0, 3.0),
+    FaultKind.TEMPERATURE_EXCURSION: (-10.0, 5.0),
+    FaultKind.PH_SENSOR_DRIFTS: (-1.0, 1.0),
+    FaultKind.CULTURE_IS_CONTAMINATED: (1e-9, 1.0),
+    FaultKind.LACTATE_IS_HIGH: (-0.9, 3.0),
+    FaultKind.PRODUCT_RATE_IS_LOW: (0.0, 1.0),
+    FaultKind.MEDIUM_IS_WEAK: (0.0, 0.33),
+    FaultKind.SENSOR_SPIKES: (0.0, 1e6),
+    FaultKind.SENSOR_IS_NOISY: (1.0, 1000.0),
+    FaultKind.SENSOR_IS_LATE: (0.0, 72.0),
+    FaultKind.SENSOR_IS_FOULED: (0.0, 0.99),
+    FaultKind.SENSOR_IN_WRONG_UNIT: (0.0, 1e6),
+}
+
+
 def _size(kind: FaultKind, text: str) -> float:
     value = _number(text, "size")
-    if not kind.of_sensor and kind is not FaultKind.SETTING_CHANGES and not 0.0 <= value < 1.0:
-        raise NotValid(f"cannot use size={text!r}", why=f"the size of {kind} is a share from 0 to below 1")
+    low, high = SIZES.get(kind, (-1e6, 1e6))
+    if not low <= value <= high:
+        raise NotValid(f"cannot use size={text!r}", why=f"the size of {kind} lies between {low:g} and {high:g}")
     return value
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from isogenic.sim.processes.cho import OXYGEN_MM_PER_PERCENT, Culture, Drive, Theta, dissolved_oxygen
+from isogenic.sim.processes.cho import BACTERIA_OXYGEN, OXYGEN_MM_PER_PERCENT, Culture, Drive, Theta, dissolved_oxygen
 
 __all__ = ["FEED_KG_PER_L", "Surroundings", "observe"]
 
@@ -45,8 +45,8 @@ class Surroundings(NamedTuple):
 
 def observe(culture: Culture, *, theta: Theta, drive: Drive, around: Surroundings) -> dict[str, Number]:
     """The true value of every measurement in its canonical unit, totals excepted."""
-    oxygen = dissolved_oxygen(culture.viable, theta=theta, drive=drive)
-    breathed = theta.oxygen_uptake * culture.viable * oxygen / (theta.half_oxygen + oxygen)  # mmol/L/h
+    oxygen = dissolved_oxygen(culture.viable, theta=theta, drive=drive, bacteria=culture.bacteria)
+    breathed = (theta.oxygen_uptake * culture.viable + BACTERIA_OXYGEN * culture.bacteria) * oxygen / (theta.half_oxygen + oxygen)  # mmol/L/h
     needed = breathed / (theta.oxygen_saturation - oxygen)
     load = needed / (theta.transfer * drive.transfer_factor + 1e-9)  # 1 when the sparger can give no more
     oxygen_l_min = OXYGEN_VVM_MAX * culture.volume * load**FLOW_POWER

@@ -96,7 +96,7 @@ class Machinery:
         if dose == signal:
             self.facility.write(tag, value)
             return
-        state = self.facility.vessels[UnitId(unit)].state
+        state = self.facility.vessels[UnitId(unit)].book
         before = state.executed[dose]
         self.facility.write(tag, value)
         if state.executed[dose] > before:
@@ -112,7 +112,7 @@ class Machinery:
     def dosed(self, unit: UnitId, dose: str) -> float:
         """What has flowed and what is still flowing of one kind of dose, in the unit of its set-point."""
         total, per_litre = DOSE_TOTALS[dose]
-        state = self.facility.vessels[unit].state
+        state = self.facility.vessels[unit].book
         return state.totals[total] + state.pending[dose] * per_litre
 
 
