@@ -154,7 +154,7 @@ def _signer(person: PersonId) -> Signer:
 
 
 PEOPLE = {
-    each: Person(each, name, (Role.OPERATOR,), str(_signer(each).verifying_key), (SiteId("UTRECHT"),))
+    each: Person(each, name, (Role.OPERATOR,), str(_signer(each).verifying_key), (SiteId("UTRECHT"), SiteId("BASEL")))
     for each, name in ((OLA, "Ola Berg"), (PIA, "Pia Engel"))
 }
 
