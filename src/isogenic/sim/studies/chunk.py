@@ -281,10 +281,10 @@ class _Tables:
         if operations is not None:
             kept = np.where(kept > 0, operations.kept, 0.0)
             ready = np.where(kept > 0, operations.end_h[-1], np.nan)
-            for at in np.flatnonzero(operations.lost & (ready != ready)):
+            for at in np.flatnonzero(operations.lost & (ready != ready)).tolist():
                 reached = np.flatnonzero(np.isfinite(operations.end_h[:, at]))
                 why[at] = why[at] or (f"lost in {operations.names[reached[-1]]}" if len(reached) else "")
-        for at in np.flatnonzero(part.expired):
+        for at in np.flatnonzero(part.expired).tolist():
             why[at] = EXPIRED
         hit = [";".join(each.fault.name for each in self.struck if each.batches[at]) for at in range(n)]
         product = self.scenario.product(self.model.name)
@@ -340,23 +340,23 @@ class _Tables:
         part, found = self.part, []
         for each in self.struck:
             fault = each.fault
-            for at in np.flatnonzero(each.batches):
-                begins, ends = self._window(each, int(at))
+            for at in np.flatnonzero(each.batches).tolist():
+                begins, ends = self._window(each, at)
                 said = (
                     fault.name
                     + (f" {fault.size:g}" if fault.size else "")
                     + (f" of {fault.sensor or fault.attribute}" if fault.sensor or fault.attribute else "")
                 )
-                found.append((int(at), begins, "fault begins", said))
+                found.append((at, begins, "fault begins", said))
                 if ends < self.model.duration_h:
-                    found.append((int(at), ends, "fault ends", said))
+                    found.append((at, ends, "fault ends", said))
         found += [(at, stop.age_h, "stopped", stop.why) for at, stop in self.outcome.stopped.items()]
-        found += [(int(at), 0.0, "expired", EXPIRED) for at in np.flatnonzero(part.expired)]
+        found += [(at, 0.0, "expired", EXPIRED) for at in np.flatnonzero(part.expired).tolist()]
         if operations is not None:
-            for row, at in np.argwhere(operations.failed).tolist():
-                end = float(operations.end_h[row, at] - part.start_h[at])
-                last = operations.lost[at] and not np.isfinite(operations.start_h[row + 1 :, at]).any()
-                found.append((at, end, "lost" if last else "failed", operations.names[row]))
+            for row, column in np.argwhere(operations.failed).tolist():
+                end = float(operations.end_h[row, column] - part.start_h[column])
+                last = operations.lost[column] and not np.isfinite(operations.start_h[row + 1 :, column]).any()
+                found.append((column, end, "lost" if last else "failed", operations.names[row]))
         found.sort()
         batches = [each[0] for each in found]
         out = {

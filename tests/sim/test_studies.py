@@ -1,0 +1,165 @@
+"""Studies: the same bytes whoever works them out, complete files or none, and nothing that stops is silent."""
+
+from __future__ import annotations
+
+import os
+import signal
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from isogenic.errors import NotReachable, NotValid
+from isogenic.sim.processes import process_of
+from isogenic.sim.scenarios import example, examples, read_scenario
+from isogenic.sim.scenarios.model import Scenario
+from isogenic.sim.studies import Study, path_of, plan_of, run_study
+from isogenic.sim.studies.chunk import run_chunk
+from isogenic.sim.studies.plan import Part
+from isogenic.sim.studies.workers import by_processes, in_turn
+from isogenic.sim.variation import batch_of, draws
+
+SMALL = """isogenic: scenario/1
+title: Small
+process: antibody
+every: 112 h
+sites: {PORTO: {}, GHENT: {share: 2}}
+"""
+
+
+def digests(study: Study) -> dict[str, str]:
+    return {table: sha256(path_of(study.out, table).read_bytes()).hexdigest() for table in study.tables}
+
+
+def test_the_same_study_has_the_same_bytes_twice_and_on_any_number_of_workers(tmp_path: Path) -> None:
+    scenario = read_scenario(SMALL)
+    first = run_study(scenario, tmp_path / "a.parquet", batches=1200)
+    assert len(plan_of(scenario, batches=1200)) == 3
+    assert digests(run_study(scenario, tmp_path / "b.parquet", batches=1200)) == digests(first)
+    assert digests(run_study(scenario, tmp_path / "c.parquet", batches=1200, workers=2)) == digests(first)
+
+
+def test_a_cluster_gives_the_same_bytes(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed: nothing is tried on Dask")
+    scenario = read_scenario(SMALL)
+    alone = run_study(scenario, tmp_path / "a.parquet", batches=1200)
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None) as cluster:
+        there = run_study(scenario, tmp_path / "b.parquet", batches=1200, on=cluster.scheduler_address.replace("tcp://", "dask://"))
+    assert digests(there) == digests(alone)
+
+
+def test_a_scheduler_that_is_not_there_is_refused_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="the extra cluster is not installed: nothing is tried on Dask")
+    monkeypatch.setattr("isogenic.sim.studies.workers.CONNECT_S", 0.5)
+    with pytest.raises(NotReachable, match="cannot reach a Dask scheduler"):
+        run_study(read_scenario(SMALL), tmp_path / "a.parquet", batches=2, on="dask://127.0.0.1:1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def dies(scenario: Scenario, part: Part) -> dict[str, pa.Table]:
+    if part.numbers[0] > 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run_chunk(scenario, part)
+
+
+def refuses(scenario: Scenario, part: Part) -> dict[str, pa.Table]:
+    raise NotValid("cannot do it", why="because", possible="something else")
+
+
+def test_a_worker_that_dies_ends_the_study_with_a_reason() -> None:
+    scenario = read_scenario(SMALL)
+    with pytest.raises(NotReachable, match="a worker process died"):
+        list(by_processes(scenario, plan_of(scenario, batches=1200), workers=1, work=dies))
+
+
+def test_a_refusal_in_a_worker_reaches_whoever_asked_with_all_its_parts() -> None:
+    scenario = read_scenario(SMALL)
+    with pytest.raises(NotValid) as refused:
+        list(by_processes(scenario, plan_of(scenario, batches=2), workers=1, work=refuses))
+    assert (refused.value.what, refused.value.why, refused.value.possible) == ("cannot do it", "because", "something else")
+
+
+def test_a_study_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(read_scenario(SMALL), tmp_path / "a.parquet", batches=2, tell=told)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_into_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotReachable, match="cannot write"):
+        run_study(read_scenario(SMALL), tmp_path / "nowhere" / "a.parquet", batches=2)
+    with pytest.raises(NotValid, match=r"possible now: a\.parquet"):
+        run_study(read_scenario(SMALL), tmp_path / "a.csv", batches=2)
+
+
+def test_a_batch_is_the_same_in_a_small_study_and_in_a_large_one() -> None:
+    scenario = read_scenario(SMALL)
+    small, large = (next(in_turn(scenario, plan_of(scenario, batches=count)))["batches"].to_pylist() for count in (3, 30))
+    here = {row["batch"]: row["constant_growth"] for row in large}
+    assert {row["batch"]: row["constant_growth"] for row in small}.items() <= here.items()
+
+
+def test_columns_say_their_unit_and_that_they_are_illustrative(tmp_path: Path) -> None:
+    text = SMALL.replace("antibody", "pensim")
+    study = run_study(read_scenario(text), tmp_path / "a.parquet", batches=4)
+    schema = pq.read_schema(study.out)
+    assert schema.field("biomass").metadata[b"unit"] == b"g/L"
+    assert schema.field("biomass").metadata[b"mark"] == b"published"
+    about = schema.metadata
+    assert (about[b"illustrative"], about[b"seed"], about[b"scenario"]) == (b"true", b"1", sha256(text.encode()).hexdigest().encode())
+    assert all(b"unit" in each.metadata and b"what" in each.metadata for table in study.tables for each in pq.read_schema(path_of(study.out, table)))
+    rows = pq.read_table(path_of(study.out, "batches")).to_pylist()
+    assert sorted(row["site"] for row in rows) == ["GHENT", "GHENT", "GHENT", "PORTO"]
+
+
+def test_a_batch_that_stops_is_an_event_with_its_reason(tmp_path: Path) -> None:
+    text = SMALL.replace("every: 112 h", "every: 112 h\nconstants: {growth: 50 1/h}")  # no culture that there could be
+    study = run_study(read_scenario(text), tmp_path / "a.parquet", batches=3)
+    events = [row for row in pq.read_table(path_of(study.out, "events")).to_pylist() if row["event"] == "stopped"]
+    assert len(events) == 3
+    assert all(row["what"] and np.isfinite(row["age_h"]) for row in events)
+    rows = pq.read_table(path_of(study.out, "batches")).to_pylist()
+    assert [(row["kept"], bool(row["why"])) for row in rows] == [(0.0, True)] * 3
+
+
+def test_the_antibody_scatters_as_its_live_vessels_do() -> None:
+    model = process_of("antibody")
+    drawn = draws(model, seed=5, sites=["PORTO"], lots=["MEDIUM-1"], batches=["SB-200-run1"])
+    live = batch_of(5, site="PORTO", batch="SB-200-run1")
+    for name in ("growth", "product", "death", "lactate_of_glucose", "lactate_uptake", "brake", "transfer", "oxygen_uptake", "upkeep"):
+        assert drawn[name][0] == pytest.approx(getattr(live.theta, name), rel=1e-12), name
+    assert drawn["seed_density"][0] == live.seed_density
+
+
+def test_scatter_has_the_size_that_each_constant_says() -> None:
+    model, n = process_of("pensim"), 2000
+    drawn = draws(model, seed=5, sites=["PORTO"] * n, lots=["LOT"] * n, batches=[f"B{each}" for each in range(n)])
+    for name, values in drawn.items():
+        assert np.std(np.log(values)) == pytest.approx(model.constants[name].spread.batch, rel=0.1), name
+
+
+def test_ages_of_the_material_and_orders_follow_from_the_calendar() -> None:
+    text = SMALL + "period: 200 d\norders: 0.05 1/d\ntravel: 12 h\nexpires: 30 d\n"
+    for part in plan_of(read_scenario(text)):
+        kept = ~part.expired
+        assert (part.material_h[kept] >= 12.0).all()
+        assert (part.material_h[kept] <= 720.0).all()
+        assert (part.ordered_h < 4800.0).all()
+        for site in set(part.sites):
+            starts = np.sort(part.start_h[(np.array(part.sites) == site) & kept])
+            assert (np.diff(starts) >= 336.0 + 72.0 - 1e-9).all(), "one suite holds one batch"
+
+
+@pytest.mark.parametrize("name", examples())
+def test_every_scenario_that_is_shipped_runs(name: str) -> None:
+    scenario = read_scenario(example(name))
+    parts = plan_of(scenario, batches=12)
+    for part, tables in zip(parts, in_turn(scenario, parts), strict=True):
+        assert tables["batches"].num_rows == len(part)
+        assert tables["trajectories"].num_rows > 0
