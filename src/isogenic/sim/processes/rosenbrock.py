@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +138,7 @@ def _step(problem: Problem, x: Vector, h: Number) -> tuple[Vector, Vector]:
     """One step: the new state, and the estimate of its error."""
     first, jacobian = problem.slope_and_jacobian(x)
     free, rate, inverse = problem.algebraic, 1.0 / (h * GAMMA), 1.0 / h
-    matrix = [[_minus(0.0, entry) for entry in row] for row in jacobian]
+    matrix = [[entry if _nought(entry) else -entry for entry in row] for row in jacobian]
     for at in range(free, len(x)):
         matrix[at][at] = matrix[at][at] + rate
     factored = _factored(matrix)
@@ -159,7 +159,7 @@ def _step(problem: Problem, x: Vector, h: Number) -> tuple[Vector, Vector]:
 
 def _combined(weights: Sequence[float], k: list[Vector]) -> Vector:
     out = [weights[0] * value for value in k[0]]
-    for weight, vector in zip(weights[1:], k[1:], strict=False):
+    for weight, vector in zip(weights[1:], k[1 : len(weights)], strict=True):
         out = [a + weight * b for a, b in zip(out, vector, strict=True)]
     return out
 
@@ -168,36 +168,43 @@ def _nought(value: Number) -> bool:
     return type(value) is float and value == 0.0
 
 
-def _minus(a: Number, b: Number) -> Number:
-    return a if _nought(b) else a - b
+class _Factored(NamedTuple):
+    """What is not nought of a factored matrix: by row what stands below and above the diagonal, and the inverse pivot."""
+
+    below: list[list[tuple[int, Number]]]
+    above: list[list[tuple[int, Number]]]
+    pivots: Vector
 
 
-def _factored(matrix: list[Vector]) -> list[Vector]:
-    """Lower factors below the diagonal, the inverse pivots on it, what is left above it."""
+def _factored(matrix: list[Vector]) -> _Factored:
     size = len(matrix)
+    made = _Factored([[] for _ in range(size)], [], [])
     for k in range(size):
         pivot = 1.0 / matrix[k][k]
-        matrix[k][k] = pivot
+        above = [(j, matrix[k][j]) for j in range(k + 1, size) if not _nought(matrix[k][j])]
+        made.pivots.append(pivot)
+        made.above.append(above)
         for i in range(k + 1, size):
-            if _nought(matrix[i][k]):
+            row = matrix[i]
+            if _nought(row[k]):
                 continue
-            factor = matrix[i][k] * pivot
-            matrix[i][k] = factor
-            for j in range(k + 1, size):
-                if not _nought(matrix[k][j]):
-                    matrix[i][j] = matrix[i][j] - factor * matrix[k][j]
-    return matrix
+            factor = row[k] * pivot
+            made.below[i].append((k, factor))
+            for j, value in above:
+                row[j] = row[j] - factor * value
+    return made
 
 
-def _solved(factored: list[Vector], right: Vector) -> Vector:
-    size, y = len(factored), list(right)
-    for i in range(size):
-        for j in range(i):
-            if not _nought(factored[i][j]):
-                y[i] = y[i] - factored[i][j] * y[j]
-    for i in range(size - 1, -1, -1):
-        for j in range(i + 1, size):
-            if not _nought(factored[i][j]):
-                y[i] = y[i] - factored[i][j] * y[j]
-        y[i] = y[i] * factored[i][i]
+def _solved(factored: _Factored, right: Vector) -> Vector:
+    below, above, pivots = factored
+    y: Vector = []
+    for value, row in zip(right, below, strict=True):
+        for j, factor in row:
+            value = value - factor * y[j]
+        y.append(value)
+    for i in range(len(y) - 1, -1, -1):
+        value = y[i]
+        for j, entry in above[i]:
+            value = value - entry * y[j]
+        y[i] = value * pivots[i]
     return y
