@@ -17,6 +17,7 @@ PROCESSES: dict[str, str] = {
     "antibody": "antibody:ANTIBODY",
     "mrna": "mrna:MRNA",
     "pensim": "pensim:PENSIM",
+    "car_t": "car_t:CAR_T",
 }
 
 
