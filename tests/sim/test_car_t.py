@@ -164,7 +164,7 @@ def test_half_an_hour_is_a_fine_enough_step() -> None:
 def test_it_is_harvested_at_its_target_and_stops_outside_its_range() -> None:
     early = CAR_T.run(2, settings={"target": np.array([1000.0, 20000.0])})
     assert 1000.0 <= early.quality["viable_cells"][0] < 1100.0 < early.quality["viable_cells"][1]
-    broken = CAR_T.run(2, constants={"uptake_growth": np.array([0.055, 50.0])})
+    broken = CAR_T.run(2, constants={"stimulus": np.array([60.0, 0.0])})
     assert list(broken.stopped) == [1] and "the physical range is" in broken.stopped[1].why
     assert np.isnan(broken.quality["dose"][1]) and np.isfinite(broken.quality["dose"][0])
 
