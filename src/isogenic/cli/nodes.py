@@ -42,11 +42,15 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed: the same keys, cells, faults and people; when they act is real time.")] = 1,
     speed: Annotated[float, typer.Option(help="How many times faster than life.", min=1.0, max=30_000.0)] = 12_000.0,
     out: Annotated[Path | None, typer.Option(help="Keep ledgers and dossiers here. Default: a temporary folder.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="One more fault, at the site that has its unit, as `isogenic facility --fault`.")] = None,
+    faults: Annotated[Path | None, typer.Option(help="A file with such faults, one a line.")] = None,
 ) -> None:
     """Start a control site and three facilities on this machine and tell a story of them."""
+    from isogenic.sim.faults import read_faults
     from isogenic.sim.story import tell
 
-    raise SystemExit(asyncio.run(tell(seed=seed, speed=speed, out=out, stay=not exit_)))
+    told = [*(fault or []), *(read_faults(faults) if faults is not None else [])]
+    raise SystemExit(asyncio.run(tell(seed=seed, speed=speed, out=out, stay=not exit_, faults=told)))
 
 
 @app.command()
@@ -97,11 +101,15 @@ def facility(
     clock: ClockSpec = "",
     seed: Annotated[int, typer.Option(help="The same seed grows the same cells.")] = 1,
     fault: Annotated[list[str] | None, typer.Option(help="A fault by name, as in feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6")] = None,
+    faults: Annotated[Path | None, typer.Option(help="A file with such faults, one a line; # begins a remark.")] = None,
+    page_port: Annotated[int, typer.Option(help="Port of the facility's own page on 127.0.0.1; 0: any free port, written to page.json.")] = 0,
 ) -> None:
-    """Run the simulated equipment of one facility: real OPC UA servers, one a module, cells that do not exist."""
+    """Run the simulated equipment of one facility: real OPC UA servers, one a module, cells that do not exist, and a page to look inside."""
     from isogenic.shell.running import run_simulated_facility
+    from isogenic.sim.faults import read_faults
 
-    _run(run_simulated_facility(folder, clock_spec=clock, seed=seed, faults=fault or []))
+    told = [*(fault or []), *(read_faults(faults) if faults is not None else [])]
+    _run(run_simulated_facility(folder, clock_spec=clock, seed=seed, faults=told, page_port=page_port))
 
 
 @app.command()

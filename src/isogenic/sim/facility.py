@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from isogenic.clock import EPOCH
+from isogenic.clock import EPOCH, text_of_time
 from isogenic.errors import NotFound, NotValid
 from isogenic.ids import UnitId
 from isogenic.plant.classes import STIRRED_BIOREACTOR
@@ -29,6 +29,7 @@ from isogenic.sim.vessel import Vessel
 __all__ = ["STEP_S", "Facility"]
 
 STEP_S = 300.0  # process time between grid points: a third of the fastest loop that matters to a batch
+LOG_MAX = 500  # lines of what was injected and taken back
 FAULTS_MAX = 200  # that stand at once: each is weighed at every step
 CATCH_UP_STEPS = 4_032  # two weeks at once; a longer gap is walked in several calls, so that a caller is never blocked for long
 
@@ -41,6 +42,7 @@ class Facility:
             raise NotValid(f"cannot simulate in steps of {step_s} s", why="a step is longer than nothing and at most an hour")
         self.plant, self.seed, self.step_s = plant, seed, step_s
         self.faults: tuple[Fault, ...] = ()
+        self.log: list[dict[str, str]] = []  # what was injected and taken back, and when
         units = [unit for unit in plant.units.values() if unit.cls.name == STIRRED_BIOREACTOR.name]
         self.bank = Bank(units, biology=live_of(process), site=plant.site, seed=seed, step_h=step_s / 3600.0)
         self.vessels = {unit.id: Vessel(self.bank, row) for row, unit in enumerate(units)}
@@ -126,6 +128,27 @@ class Facility:
         self.bank.strike(checked)
         self.faults = checked
 
+    def inject(self, fault: Fault) -> Fault:
+        """One more fault from now on; it is noted."""
+        if fault in self.faults:
+            raise NotValid("cannot inject it", why="the same fault stands already", possible="take that one back first")
+        self.strike([*self.faults, fault])
+        self._noted("injected", fault)
+        return fault
+
+    def take_back(self, text: str) -> Fault:
+        """A fault that stands no longer does; it is noted. What it did to the culture stays done."""
+        fault = parse_fault(text)
+        if fault not in self.faults:
+            raise NotFound("cannot take it back", why="no such fault stands here")
+        self.strike([each for each in self.faults if each != fault])
+        self._noted("taken back", fault)
+        return fault
+
+    def _noted(self, what: str, fault: Fault) -> None:
+        at = text_of_time(self.at) if self.at is not None else ""
+        self.log = [*self.log, {"at": at, "what": what, "fault": text_of_fault(fault)}][-LOG_MAX:]
+
     def harvests(self) -> list[Harvest]:
         """The batches harvested since this was last asked."""
         done, self._harvests = self._harvests, []
@@ -134,7 +157,7 @@ class Facility:
     def snapshot(self) -> dict[str, Any]:
         """All that the facility remembers, as JSON would hold it."""
         faults = [text_of_fault(fault) for fault in self.faults]
-        return {"index": self._index, "step_s": self.step_s, "faults": faults, "vessels": self.bank.snapshot()}
+        return {"index": self._index, "step_s": self.step_s, "faults": faults, "log": self.log, "vessels": self.bank.snapshot()}
 
     def restore(self, memory: Mapping[str, Any]) -> None:
         """Go on from what `snapshot` gave; a snapshot of another plant or step is refused. Faults that stood then stand again, beside those given."""
@@ -142,8 +165,12 @@ class Facility:
         if memory.get("step_s") != self.step_s or not isinstance(vessels, Mapping) or not isinstance(faults, list):
             raise NotValid(f"cannot restore {self.plant.site}", why="the snapshot is of another plant or another step", possible="remove it")
         known = [parse_fault(str(text)) for text in faults]
+        log = [{key: str(line[key])[:400] for key in ("at", "what", "fault")} for line in memory.get("log", ())][-LOG_MAX:]
+        taken = {line["fault"] for line in log if line["what"] == "taken back"}
+        given = [fault for fault in self.faults if text_of_fault(fault) not in taken]  # on the command line, and taken back since
         self.bank.restore(vessels)
-        self.strike(list(dict.fromkeys([*self.faults, *known])))
+        self.strike(list(dict.fromkeys([*given, *known])))
+        self.log = log
         self._index = int(memory["index"])
 
     def _find(self, tag: str) -> tuple[Vessel, str]:

@@ -19,11 +19,11 @@ import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncua.ua
 from asyncua.crypto.permission_rules import User, UserRole
@@ -49,8 +49,12 @@ from isogenic.units import converter
 __all__ = ["SIMULATED_URI", "TICK_S", "Secured", "run_facility", "serve_facility", "written_whole"]
 
 TICK_S = 0.05  # wall clock between updates: 20 a second
+PAGE = ModuleId("PAGE")  # among the ports that are remembered
 SNAPSHOT_TICKS = 20  # a vessel's memory is kept about once a second
 NAMESPACE_MAX = 100  # a server needs every namespace below the one that a document uses
+
+if TYPE_CHECKING:
+    from isogenic.sim.pages.facility import View
 
 _log = logging.getLogger(__name__)
 _Ua = Any  # a value of asyncua's, whose types do not say what may be None
@@ -98,8 +102,11 @@ async def run_facility(
     samples: Path | None = None,
     memory: Path | None = None,
     ports: Mapping[ModuleId, int] | None = None,
+    page_port: int | None = None,
 ) -> None:
-    """Serve a facility until cancelled.
+    """Serve a facility until cancelled. With `page_port` (0: any), its own page too, on this machine only.
+
+    Where the page is, is written to `page.json` beside `out`.
 
     Modules that the plant document speaks to by MTP are PEAs (`service_modules`); a restart finds them idle and counting from nought.
     The endpoints are written to `out` as JSON, whole or not at all, once all servers stand, and
@@ -115,6 +122,7 @@ async def run_facility(
     peas = service_modules(plant, seed=seed)
     ports = {**_restored(facility, memory), **(ports or {})}
     async with (
+        AsyncExitStack() as serving,
         serve_facility(vessels, facility, clock, ports=ports) as by_values,
         serve_peas({str(name): pea for name, pea in peas.items()}, clock, ports={str(name): port for name, port in ports.items()}) as by_services,
     ):
@@ -122,7 +130,17 @@ async def run_facility(
         written_whole(out, {str(module): endpoint for module, endpoint in endpoints.items()})
         publish(plant, out.parent, endpoints, of_type={module: pea.definition for module, pea in peas.items()})
         told: set[str] = set()
+        view: View | None = None
+        if page_port is not None:
+            from isogenic.sim.pages.facility import View, serve_page
+
+            view = View(facility)
+            url = await serving.enter_async_context(serve_page(view, port=page_port or int(ports.get(PAGE, 0))))
+            written_whole(out.with_name("page.json"), {"page": url})
+            endpoints = endpoints | {PAGE: url}
         while True:
+            if view is not None:
+                view.look()
             for harvest in facility.harvests():
                 name = f"{harvest.unit}-run{harvest.run}.json"
                 if samples is not None:

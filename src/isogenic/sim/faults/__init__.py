@@ -7,6 +7,19 @@ parse_fault(text)    one fault of live equipment, from a line of text
 from __future__ import annotations
 
 from isogenic.sim.faults.catalogue import Entry, Place, catalogue, entry_of
-from isogenic.sim.faults.live import EXAMPLE, SIZES, Fault, FaultKind, check_faults, parse_fault, text_of_fault
+from isogenic.sim.faults.live import EXAMPLE, SIZES, Fault, FaultKind, check_faults, parse_fault, read_faults, text_of_fault
 
-__all__ = ["EXAMPLE", "SIZES", "Entry", "Fault", "FaultKind", "Place", "catalogue", "check_faults", "entry_of", "parse_fault", "text_of_fault"]
+__all__ = [
+    "EXAMPLE",
+    "SIZES",
+    "Entry",
+    "Fault",
+    "FaultKind",
+    "Place",
+    "catalogue",
+    "check_faults",
+    "entry_of",
+    "parse_fault",
+    "read_faults",
+    "text_of_fault",
+]

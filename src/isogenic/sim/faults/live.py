@@ -41,13 +41,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
-from isogenic.errors import NotValid
+from isogenic.errors import NotValid, Refusal
 from isogenic.ids import UnitId
 from isogenic.plant.model import Role, SitePlant
 
-__all__ = ["SIZES", "Fault", "FaultKind", "check_faults", "parse_fault", "text_of_fault"]
+__all__ = ["SIZES", "Fault", "FaultKind", "check_faults", "parse_fault", "read_faults", "text_of_fault"]
 
+FILE_BYTES_MAX = 64 * 1024  # a few hundred faults
 FAULT_TEXT_MAX = 300  # characters
 HOURS_MAX = 10_000.0  # more than a year: a slip of the pen
 RISE_SHARE = 0.25
@@ -150,6 +152,25 @@ def parse_fault(text: str) -> Fault:
         run=_run(given.get("run", "0")),
         at_h=_hours(given["at"], "at") if "at" in given else None,
     )
+
+
+def read_faults(file: Path) -> list[str]:
+    """The faults of a file, one a line; each is read, so that a slip is refused with its line."""
+    with file.open("rb") as opened:
+        data = opened.read(FILE_BYTES_MAX + 1)
+    if len(data) > FILE_BYTES_MAX:
+        raise NotValid(f"cannot read {file.name}", why=f"it is longer than {FILE_BYTES_MAX} bytes")
+    told = []
+    for number, line in enumerate(data.decode("utf-8", errors="replace").splitlines(), 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        try:
+            parse_fault(text)
+        except Refusal as refusal:
+            raise NotValid(f"cannot read {file.name}, line {number}", why=str(refusal)[:300]) from refusal
+        told.append(text)
+    return told
 
 
 def text_of_fault(fault: Fault) -> str:

@@ -22,6 +22,7 @@ from rich.console import Console
 from isogenic.clock import ScaledClock, SystemClock, monotonic_seconds
 from isogenic.ids import PersonId, SiteId
 from isogenic.records import codec
+from isogenic.sim.faults import parse_fault
 from isogenic.sim.proxy import Line
 from isogenic.sim.world import PEOPLE, SITES, World, build_world, password_of
 
@@ -126,6 +127,13 @@ class Story:
     sites: dict[SiteId, Site] = field(default_factory=dict)
     screens: str = ""
     where: tuple[SiteId, ...] = SITES  # which facilities take part
+    faults: tuple[str, ...] = ()  # beside the story's own, as `isogenic facility --fault` reads them
+
+    def page_of(self, site: SiteId) -> str:
+        """Where one can look into a facility's vessels."""
+        assert self.world is not None
+        file = self.world.home(site) / "page.json"
+        return str(codec.loads(file.read_bytes())["page"]) if file.exists() else "not served"
 
     # ---- processes ----
 
@@ -230,7 +238,8 @@ async def start_equipment(story: Story, site: SiteId) -> asyncio.subprocess.Proc
     assert story.world is not None
     home = story.world.home(site)
     (home / "endpoints.json").unlink(missing_ok=True)
-    faults = ["--fault", FAULT] if site == FOUL_SITE else []
+    own = [text for text in story.faults if parse_fault(text).unit in story.world.plants[site].units]
+    faults = [word for text in [*([FAULT] if site == FOUL_SITE else []), *own] for word in ("--fault", text)]
     return await story.run("facility", str(home), "--clock", story.clock.spec(), "--seed", str(story.seed), *faults, log=f"{site}-equipment")
 
 

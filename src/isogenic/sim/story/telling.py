@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import httpx2
@@ -107,7 +107,7 @@ def summary(story: Story) -> Table:
     return table
 
 
-async def tell(*, seed: int, speed: float, out: Path | None, stay: bool) -> int:
+async def tell(*, seed: int, speed: float, out: Path | None, stay: bool, faults: Sequence[str] = ()) -> int:
     """Tell the story; 0 only if every chapter really happened."""
     console = Console()
     with contextlib.ExitStack() as stack:
@@ -116,7 +116,7 @@ async def tell(*, seed: int, speed: float, out: Path | None, stay: bool) -> int:
             return 2
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="isogenic-demo-")))
         clock = ScaledClock(start=START_OF_STORY, origin=wall_seconds(), speed=speed)
-        story = Story(folder.resolve(), seed, clock, console)
+        story = Story(folder.resolve(), seed, clock, console, faults=tuple(faults))
         began, me = monotonic_seconds(), asyncio.current_task()
         assert me is not None
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -167,6 +167,7 @@ def _who(story: Story) -> None:
         story.console.print(
             f"  the operator's tasks at {site.id}: {site.api} as {site.operator} {password_of(site.operator, story.seed)}", highlight=False
         )
+        story.console.print(f"  what is inside its vessels, and faults to inject: {story.page_of(site.id)}", highlight=False)
 
 
 async def _stay(story: Story) -> None:

@@ -1,0 +1,1 @@
+"""Pages of facilities that do not exist: what is inside them, and their twins."""

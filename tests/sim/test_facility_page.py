@@ -1,0 +1,177 @@
+"""The page of a simulated facility: to look inside, to inject faults and to take them back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from led_batch import PORTO, lead_batch
+
+from isogenic.plant.model import SitePlant
+from isogenic.sim.facility import Facility
+from isogenic.sim.faults import FaultKind, parse_fault, text_of_fault
+from isogenic.sim.pages.facility import View, facility_app, serve_page
+
+SPARGER = "sparger_fouls:unit=SB-200,start=48.0,hours=24.0,size=0.5"
+HERE = "http://127.0.0.1:8000"
+
+
+def grown(porto: SitePlant, *, hours: float = 48.0) -> Facility:
+    facility = Facility(porto, seed=3)
+    for _ in lead_batch(facility, hours=hours, harvest=False):
+        pass
+    return facility
+
+
+def client_of(facility: Facility) -> TestClient:
+    return TestClient(facility_app(View(facility)), base_url=HERE, follow_redirects=False)
+
+
+@pytest.fixture(scope="module")
+def known(porto: SitePlant) -> Facility:
+    return grown(porto)
+
+
+def test_the_page_shows_what_is_true_beside_what_instruments_say(known: Facility) -> None:
+    page = client_of(known).get("/")
+    assert page.status_code == 200
+    assert "illustrative" in page.text and "this machine only" in page.text and "SB-200" in page.text
+    (vessel,) = client_of(known).get("/api/facility").json()["vessels"]
+    glucose = next(each for each in vessel["signals"] if each["name"] == "glucose")
+    assert glucose["true"] == vessel["inside"]["glucose"] == known.vessels[PORTO].inside["glucose"]
+    assert glucose["shown"] == known.read(f"{PORTO}.glucose") != glucose["true"]
+
+
+def test_a_fault_is_injected_acts_is_taken_back_and_both_are_noted(porto: SitePlant) -> None:
+    facility = grown(porto)
+    client = client_of(facility)
+    assert client.post("/api/faults", json={"fault": SPARGER}).status_code == 201
+    assert client.post("/api/faults", json={"fault": SPARGER}).status_code == 422
+    before = facility.read(f"{PORTO}.oxygen_flow")
+    assert facility.at is not None
+    facility.advance(facility.at + timedelta(hours=12))
+    known = client.get("/api/faults").json()
+    assert [(each["fault"], each["acts"]) for each in known["standing"]] == [(SPARGER, True)]
+    assert facility.read(f"{PORTO}.oxygen_flow") > 1.8 * before
+    assert client.post("/api/faults/take-back", json={"fault": SPARGER}).status_code == 200
+    assert client.post("/api/faults/take-back", json={"fault": SPARGER}).status_code == 404
+    assert facility.faults == ()
+    assert [line["what"] for line in client.get("/api/faults").json()["log"]] == ["taken back", "injected"]
+
+
+def test_what_was_injected_and_taken_back_survives_a_restart(porto: SitePlant) -> None:
+    given = "sensor_drops:unit=SB-200,signal=ph,start=1.0,hours=5.0"
+    lasting = Facility(porto, seed=3, faults=[given])
+    for _ in lead_batch(lasting, hours=2.0, harvest=False):
+        pass
+    lasting.inject(parse_fault(SPARGER))
+    lasting.take_back(given)
+    restarted = Facility(porto, seed=3, faults=[given])
+    restarted.restore(json.loads(json.dumps(lasting.snapshot())))
+    assert [text_of_fault(fault) for fault in restarted.faults] == [SPARGER]
+    assert restarted.log == lasting.log
+
+
+def test_the_form_injects_from_now_and_a_wrong_one_is_refused_on_the_page(porto: SitePlant) -> None:
+    facility = grown(porto, hours=10.0)
+    client = client_of(facility)
+    form = {"unit": "SB-200", "kind": "feed_pump_stops", "signal": "ph", "size": "1", "start": "", "hours": "6"}
+    assert client.post("/inject", data=form, headers={"origin": HERE}).status_code == 303
+    (fault,) = facility.faults
+    assert (fault.kind, fault.size, fault.hours) == (FaultKind.FEED_PUMP_STOPS, 1.0, 6.0)
+    assert fault.start_h == pytest.approx(facility.vessels[PORTO].age_h, abs=1e-3)
+    for wrong in ({"size": "7"}, {"unit": "SB-999"}, {"kind": "earthquake"}, {"hours": "-1"}, {"size": "nan"}, {"size": "1,unit=X"}):
+        refused = client.post("/inject", data=form | wrong, headers={"origin": HERE})
+        assert refused.status_code == 422 and 'role="alert"' in refused.text, wrong
+    assert facility.faults == (fault,)
+
+
+@pytest.mark.parametrize("headers", [{"origin": "http://evil.example"}, {"host": "evil.example"}, {"origin": "null"}])
+def test_another_sites_page_changes_nothing(known: Facility, headers: dict[str, str]) -> None:
+    client = client_of(known)
+    assert client.post("/inject", data={"unit": "SB-200"}, headers=headers).status_code == 403
+    assert client.post("/api/faults", json={"fault": SPARGER}, headers=headers).status_code == 403
+    assert known.faults == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(st.binary(max_size=200), st.builds(lambda text: json.dumps({"fault": text}).encode(), st.text(max_size=100))))
+def test_a_body_that_is_no_fault_is_refused_and_changes_nothing(known: Facility, body: bytes) -> None:
+    answer = client_of(known).post("/api/faults", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in (404, 422)
+    assert known.faults == ()
+
+
+# ---- in a browser ----
+
+
+@contextmanager
+def page_of(facility: Facility) -> Iterator[str]:
+    """The page on a real port, served by a thread of its own."""
+    ready, stop, found = threading.Event(), threading.Event(), []
+
+    async def serve() -> None:
+        async with serve_page(View(facility)) as url:
+            found.append(url)
+            ready.set()
+            while not stop.is_set():
+                await asyncio.sleep(0.02)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield found[0]
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    path = shutil.which("chromium")
+    if not path:
+        pytest.skip("NO CHROMIUM ON THIS MACHINE: the facility's page was NOT tried in a browser (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def test_a_person_injects_a_fouled_sparger_and_a_lost_sensor_in_a_browser(porto: SitePlant, chromium: Any) -> None:
+    facility = grown(porto)
+    with page_of(facility) as url:
+        assert httpx2.get(f"{url}/api/facility").status_code == 200
+        page = chromium.new_page()
+        page.goto(url)
+        before = facility.read(f"{PORTO}.oxygen_flow")
+        page.select_option("select[name=kind]", "sparger_fouls")
+        page.click("form[action='/inject'] button")
+        page.wait_for_selector("form[action='/take-back'] button")
+        assert facility.at is not None
+        facility.advance(facility.at + timedelta(hours=12))
+        assert facility.read(f"{PORTO}.oxygen_flow") > 1.8 * before
+        page.select_option("select[name=kind]", "sensor_drops")
+        page.select_option("select[name=signal]", "glucose")
+        page.click("form[action='/inject'] button")
+        page.wait_for_selector(".list >> text=sensor drops")
+        facility.advance(facility.at + timedelta(hours=1))
+        page.reload()
+        page.wait_for_selector("tr:has-text('lucose') >> text=lost")
+        page.click("form[action='/take-back'] button >> nth=-1")
+        page.wait_for_load_state()
+        assert [str(fault.kind) for fault in facility.faults] == ["sparger_fouls"]
+        page.close()
