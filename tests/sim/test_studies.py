@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -122,7 +124,7 @@ def test_a_batch_that_stops_is_an_event_with_its_reason(tmp_path: Path) -> None:
     text = SMALL.replace("every: 112 h", "every: 112 h\nconstants: {growth: 50 1/h}")  # no culture that there could be
     study = run_study(read_scenario(text), tmp_path / "a.parquet", batches=3)
     events = [row for row in pq.read_table(path_of(study.out, "events")).to_pylist() if row["event"] == "stopped"]
-    assert len(events) == 2
+    assert len(events) == 3
     assert all(row["what"] and np.isfinite(row["age_h"]) for row in events)
     rows = pq.read_table(path_of(study.out, "batches")).to_pylist()
     assert [(row["kept"], bool(row["why"])) for row in rows] == [(0.0, True)] * 3
@@ -163,3 +165,29 @@ def test_every_scenario_that_is_shipped_runs(name: str) -> None:
     for part, tables in zip(parts, in_turn(scenario, parts), strict=True):
         assert tables["batches"].num_rows == len(part)
         assert tables["trajectories"].num_rows > 0
+
+
+def test_the_worked_example_of_the_manual_is_true(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text()
+    text = re.search(r"```yaml\n(.*?)```", page, re.S)
+    code = re.search(r"```python\n(.*?)```", page, re.S)
+    assert text is not None
+    assert code is not None
+
+    def told(document: str) -> tuple[dict[Any, Any], float]:
+        study = run_study(read_scenario(document), tmp_path / "study.parquet", batches=40)
+        names: dict[str, Any] = {}
+        exec(code[1].replace('"study.parquet"', repr(str(study.out))), names)
+        results = [row for row in pq.read_table(path_of(study.out, "results")).to_pylist() if row["attribute"] == "titre"]
+        porto, ghent = (np.mean([row["true"] for row in results if row["site"] == site]) for site in ("PORTO", "GHENT"))
+        return {(row["site"], row["age_h"]): row for row in names["means"].to_pylist()}, float(porto / ghent)
+
+    half, titre = told(text[1])
+    assert half["PORTO", 150.0]["oxygen_flow_mean"] > 2.0 * half["GHENT", 150.0]["oxygen_flow_mean"], "the flow tells"
+    assert half["PORTO", 150.0]["dissolved_oxygen_read_mean"] > 39.0, "the probe does not yet"
+    assert all(half["PORTO", age]["dissolved_oxygen_read_mean"] < 20.0 for age in (198.0, 204.0, 210.0))
+    assert 0.85 < titre < 0.95
+    less, titre = told(text[1].replace("size: 50 %", "size: 30 %"))
+    assert less["PORTO", 192.0]["oxygen_flow_mean"] > 1.5 * less["GHENT", 192.0]["oxygen_flow_mean"]
+    assert min(row["dissolved_oxygen_read_mean"] for (site, _), row in less.items() if site == "PORTO") > 30.0
+    assert titre > 0.98
