@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from isogenic.sim.processes.process import Fault, Outcome
 ONE = np.ones(1)
 
 
+@cache
 def run(*faults: Fault, **given: float) -> Outcome:
     return MRNA.run(1, settings={name: value * ONE for name, value in given.items()}, faults=faults)
 
@@ -208,7 +211,7 @@ def test_what_no_model_has_is_refused() -> None:
         MRNA.run(1, every_h=0.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     chosen=st.fixed_dictionaries({name: st.floats(each.low, each.high) for name, each in MRNA.settings.items()}),
     faults=st.lists(st.sampled_from(sorted(MRNA.faults)).flatmap(
