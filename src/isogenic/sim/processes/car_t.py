@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from isogenic.sim.cell_processing import AFTER_CULTURE
 from isogenic.sim.operations import Operation
 from isogenic.sim.processes.car_t_tables import CONSTANTS, FAULTS, QUALITIES, SETTINGS, VARIABLES
 from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Stop, Variable, depth, filled
@@ -168,7 +169,7 @@ class CarT:
     variables: Mapping[str, Variable] = field(default_factory=lambda: VARIABLES)
     qualities: Mapping[str, Variable] = field(default_factory=lambda: QUALITIES)
     faults: Mapping[str, Mechanism] = field(default_factory=lambda: FAULTS)
-    operations: tuple[Operation, ...] = ()
+    operations: tuple[Operation, ...] = AFTER_CULTURE
 
     def run(
         self,
