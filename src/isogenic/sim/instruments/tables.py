@@ -164,6 +164,11 @@ MRNA: Mapping[str, Instrument] = {
     "total_flow": Instrument(noise_share=0.005, drift_share=0.003),
     "size": Instrument(noise_share=0.015, bias_share=0.01),  # light scattering
     "diameter": Instrument(noise_share=0.015, bias_share=0.01),
+    **{name: Instrument(noise=0.05, noise_share=0.015, low=0.0) for name in ("atp", "utp", "ctp", "gtp")},  # chromatography at line
+    "pyrophosphate": Instrument(noise=0.03, noise_share=0.03, low=0.0),
+    "phosphate": Instrument(noise=0.1, noise_share=0.02, low=0.0),
+    "precipitate": Instrument(noise_share=0.04, bias_share=0.03, low=0.0),  # turbidity
+    "integrity": Instrument(noise=1.0, bias=0.5, low=0.0, high=100.0),  # capillary electrophoresis
 }
 CAR_T: Mapping[str, Instrument] = {
     "temperature": PT100,
