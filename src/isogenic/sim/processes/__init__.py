@@ -18,6 +18,7 @@ PROCESSES: dict[str, str] = {
     "mrna": "mrna:MRNA",
     "pensim": "pensim:PENSIM",
     "car_t": "car_t:CAR_T",
+    "indpensim": "indpensim:INDPENSIM",
 }
 
 

@@ -1,0 +1,120 @@
+"""The industrial-scale penicillin benchmark: published streams and yields, balances, its eight faults."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isogenic.errors import NotFound, NotValid
+from isogenic.sim.processes import process_of
+from isogenic.sim.processes.indpensim import BUILT_IN, INDPENSIM, simulate
+from isogenic.sim.processes.indpensim import process as indpensim_process
+from isogenic.sim.processes.indpensim.control import recipe_at
+from isogenic.sim.processes.indpensim.disturbances import published_scatter
+from isogenic.sim.processes.process import Fault, Floats, Outcome
+
+
+def published(*seeds: int) -> dict[str, Floats]:
+    return {"seed": np.array(seeds, dtype=float), "published_streams": np.ones(len(seeds))}
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first hours only: a whole batch takes half a minute."""
+    monkeypatch.setattr(indpensim_process, "DURATION_H", 12.0)
+
+
+@pytest.fixture
+def shortest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indpensim_process, "DURATION_H", 3.0)
+
+
+def balances(outcome: Outcome, flows: dict[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
+    """What is there, and what was booked."""
+    v = outcome.values
+    volume = v["volume"]
+    regions = ("growing", "producing", "degenerated", "lysed")
+    eaten = flows["for_growth"] + flows["for_upkeep"] + flows["for_product"] + flows["substrate_out"]
+    sugar = v["substrate"] * volume
+    biomass = v["biomass"] * volume
+    return {
+        "substrate": (sugar, sugar[0] + flows["sugar_in"] + flows["oil_in"] - eaten + flows["made_good_substrate"]),
+        "penicillin": (v["penicillin"] * volume, flows["made"] - flows["decayed"] - flows["penicillin_out"] + flows["made_good_penicillin"]),
+        "volume": (volume, volume[0] + flows["litres_in"] - flows["litres_evaporated"] - flows["litres_out"]),
+        "biomass": (biomass, biomass[0] + flows["grown"] - flows["biomass_out"] + sum((flows[f"made_good_{each}"] for each in regions), np.zeros(1))),
+    }
+
+
+@pytest.mark.usefixtures("short")
+def test_the_published_streams_give_the_published_first_hours_and_balances_close() -> None:
+    outcome, flows = simulate(1, settings=published(1), every_h=1.0)
+    assert outcome.values["biomass"][10, 0] == pytest.approx(2.32, abs=0.005)
+    assert outcome.values["volume"][10, 0] == pytest.approx(58406, abs=0.5)
+    assert outcome.stopped == {}
+    for there, booked in balances(outcome, flows).values():
+        assert float(np.max(np.abs(there - booked))) <= 1e-9 * float(np.max(flows["sugar_in"]))
+
+
+@pytest.mark.usefixtures("shortest")
+def test_the_same_bytes_come_twice_alone_and_in_any_order() -> None:
+    settings = {"seed": np.array([7.0, 7.0]), "batch": np.array([3.0, 4.0])}
+    one, two = (INDPENSIM.run(2, settings=settings) for _ in range(2))
+    turned = INDPENSIM.run(2, settings={name: each[::-1].copy() for name, each in settings.items()})
+    alone = INDPENSIM.run(1, settings={name: each[:1] for name, each in settings.items()})
+    for name, values in one.values.items():
+        assert values.tobytes() == two.values[name].tobytes() == turned.values[name][:, ::-1].tobytes()
+        assert values[:, 0].tobytes() == alone.values[name][:, 0].tobytes()
+    assert one.values["biomass"][-1, 0] != one.values["biomass"][-1, 1]
+
+
+def test_scatter_is_drawn_as_published() -> None:
+    found = published_scatter(1)
+    assert found["max_growth"] == 0.41 + 0.025 * np.random.RandomState(32).randn()
+    assert found["biomass_start"] == 0.5 + 0.05 * np.random.RandomState(32).randn()
+    assert found["transfer"] == 85.0 + 10.0 * np.random.RandomState(46).randn()
+
+
+def test_a_step_of_the_recipe_holds_until_its_hour() -> None:
+    assert [recipe_at(each)["sugar"] for each in (1, 15, 16, 400, 401, 1150)] == [8.0, 8.0, 15.0, 116.0, 90.0, 80.0]
+    assert [recipe_at(each)["discharge"] for each in (500, 501, 510, 511)] == [0.0, 4000.0, 4000.0, 0.0]
+
+
+def test_the_eight_faults_have_their_published_windows() -> None:
+    assert sorted(BUILT_IN) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [(round(each.start_h, 6), round(each.duration_h, 6), each.size) for each in BUILT_IN[1]] == [(19.8, 4.2, 20.0), (99.8, 10.2, 20.0)]
+    assert len(BUILT_IN[6]) == sum(len(BUILT_IN[each]) for each in range(1, 6))
+    for faults in BUILT_IN.values():
+        for each in faults:
+            assert INDPENSIM.faults[each.name].low <= each.size <= INDPENSIM.faults[each.name].high
+
+
+# Each with the time it is given, and what is seen at the end of it beside the usual batch.
+@pytest.mark.usefixtures("short")
+def test_each_mechanism_has_its_signature() -> None:
+    struck = {
+        "air_is_stuck": (10.0, "oxygen", -1),
+        "back_pressure_is_stuck": (2.0, "oxygen", 1),
+        "sugar_is_stuck": (0.5, "substrate", -1),
+        "base_is_stuck": (5.0, "ph", -1),
+        "coolant_is_stuck": (2.0, "temperature", 1),
+        "temperature_sensor_reads_low": (0.8, "temperature", 1),
+        "ph_sensor_reads_low": (0.2, "ph", 1),
+    }
+    assert set(struck) == set(INDPENSIM.faults)
+    n = len(struck) + 1
+    faults = [Fault(name, size=size, start_h=3.0, batches=np.arange(n) == at) for at, (name, (size, _, _)) in enumerate(struck.items())]
+    outcome = INDPENSIM.run(n, faults=faults)
+    for at, (_, variable, sign) in enumerate(struck.values()):
+        seen = outcome.values[variable]
+        assert seen[3, at] == seen[3, -1]
+        assert sign * float(np.mean(seen[6:, at] - seen[6:, -1])) > 0.0
+
+
+def test_what_the_model_has_not_is_refused() -> None:
+    assert process_of("indpensim") is INDPENSIM
+    with pytest.raises(NotValid):
+        INDPENSIM.run(1, every_h=0.3)
+    with pytest.raises(NotValid):
+        INDPENSIM.run(1, faults=[Fault("air_is_stuck", size=-3.0)])
+    with pytest.raises(NotFound):
+        INDPENSIM.run(1, settings={"colour": np.ones(1)})
