@@ -74,7 +74,7 @@ def test_every_fault_of_a_process_acts_on_the_batch_that_it_strikes_and_on_no_ot
     high = min(known.high, 300.0)
     size = high if known.low >= 0 or known.unit == "1" else 0.5 * high
     every = model.duration_h / 8
-    fault = Fault(name, 0.6 * size, 0.4 * model.duration_h if known.windowed else 0.0, batches=np.array([True, False]), gradual=known.gradual)
+    fault = Fault(name, 0.6 * size, 0.1 * model.duration_h if known.windowed else 0.0, batches=np.array([True, False]), gradual=known.gradual)
     sound, struck = model.run(2, every_h=every), model.run(2, every_h=every, faults=[fault])
     seen = [[*each.values.values(), *(quality[None, :] for quality in each.quality.values())] for each in (sound, struck)]
     assert any(not np.array_equal(one[:, 0], other[:, 0], equal_nan=True) for one, other in zip(*seen, strict=True)), f"nothing is seen of {name}"

@@ -375,8 +375,8 @@ class _Reader:
 
     def switches(self, root: Table, switches: dict[str, bool]) -> None:
         """What is on must have something to show."""
-        if switches["spectra"]:
-            root.complain("spectra", "studies write no spectra")
+        if switches["spectra"] and any(model.name != "antibody" for model in self.models.values()):
+            root.complain("spectra", "a spectrometer stands on the antibody's vessels only")
 
 
 def _operations(model: Process) -> tuple[Operation, ...]:

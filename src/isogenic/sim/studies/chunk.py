@@ -25,6 +25,7 @@ from isogenic.sim.streams import Stream
 from isogenic.sim.studies.material import weakened
 from isogenic.sim.studies.plan import Part
 from isogenic.sim.studies.reports import reported
+from isogenic.sim.studies.spectra import spectra_of
 from isogenic.sim.studies.tables import columns_of, schemas_of, varied_constants
 from isogenic.sim.variation import draws
 
@@ -74,6 +75,8 @@ def run_chunk(scenario: Scenario, part: Part) -> dict[str, pa.Table]:
     }
     if operations is not None:
         out["operations"] = made.operations(operations)
+    if scenario.spectra:
+        out["spectra"] = made.spectra()
     return out
 
 
@@ -378,6 +381,14 @@ class _Tables:
         if each.entry.place.by_calendar:
             return 0.0, math.inf
         return fault.start_h, fault.start_h + fault.duration_h
+
+    def spectra(self) -> pa.Table:
+        """Spectra of every batch and age."""
+        age, n = self.outcome.age_h, len(self.part)
+        rows = spectra_of(self.outcome, self.part, seed=self.scenario.seed)
+        offsets = pa.array(np.arange(0, rows.size + 1, rows.shape[1], dtype=np.int32))
+        out = self._key(len(age)) | {"age_h": np.tile(age, n), "spectrum": pa.ListArray.from_arrays(offsets, pa.array(rows.ravel()))}
+        return self._table("spectra", out, len(age) * n, keep=np.isfinite(rows[:, 0]))
 
     def _key(self, each: int) -> dict[str, object]:
         """Process, site and batch, `each` rows for every batch."""

@@ -30,6 +30,7 @@ from isogenic.sim.streams import Stream
 __all__ = ["CHUNK", "Part", "plan_of"]
 
 CHUNK = 500  # batches: their trajectories are some megabytes, and a worker is busy for a noticeable time
+WITH_SPECTRA = 50  # 57 spectra of each are 20 MB
 ORDERS_MAX = BATCHES_MAX
 
 
@@ -69,6 +70,7 @@ def plan_of(scenario: Scenario, *, batches: int | None = None) -> list[Part]:
         raise NotValid(f"cannot run {count} batches", why=f"there are 1 to {BATCHES_MAX}")
     limits = {} if scenario.period_h else _shared(scenario, count)
     chunks = []
+    size = WITH_SPECTRA if scenario.spectra else CHUNK
     left = count if batches is not None or not scenario.period_h else BATCHES_MAX
     for product in scenario.products:
         whole = _product(scenario, product, limits)
@@ -77,7 +79,7 @@ def plan_of(scenario: Scenario, *, batches: int | None = None) -> list[Part]:
         if scenario.period_h and len(whole) > left:
             whole = whole.cut(0, left)
         left -= len(whole) if scenario.period_h else 0
-        chunks += [whole.cut(first, first + CHUNK) for first in range(0, len(whole), CHUNK)]
+        chunks += [whole.cut(first, first + size) for first in range(0, len(whole), size)]
     if not chunks:
         raise NotValid("cannot run the study", why="no site makes a batch", possible="a longer period, or suites")
     return chunks

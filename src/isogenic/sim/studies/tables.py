@@ -28,6 +28,7 @@ __all__ = ["READ", "TABLES", "Columns", "columns_of", "schemas_of", "varied_cons
 
 TABLES = ("trajectories", "batches", "results", "operations", "events", "spectra")
 READ = "_read"
+SAME = {"percent": "%", "mmol/L": "mM", "pH": "1"}  # two ways to write a unit
 WORD = pa.dictionary(pa.int32(), pa.string())
 _KEY = (("process", "the process model"), ("site", "where"), ("batch", "its name, once in a study"))
 
@@ -49,7 +50,8 @@ def columns_of(scenario: Scenario) -> Columns:
         model = process_of(product.process)
         instruments = INSTRUMENTS.get(model.name, {}) if scenario.instruments else {}
         for name, variable in model.variables.items():
-            column = name if units.setdefault(name, variable.unit) == variable.unit else f"{name}_{model.name}"
+            unit = SAME.get(variable.unit, variable.unit)
+            column = name if units.setdefault(name, unit) == unit else f"{name}_{model.name}"
             truth[model.name, name] = column
             if name in instruments:
                 read[model.name, name] = column + READ
@@ -109,7 +111,7 @@ def schemas_of(scenario: Scenario, *, batches: int) -> dict[str, pa.Schema]:
             pa.field(
                 "spectrum",
                 pa.list_(pa.float32()),
-                metadata=_meta("counts", "a Raman-like spectrum; its axis is that of isogenic.sim.instruments.raman"),
+                metadata=_meta("counts", "a Raman-like spectrum, 400 to 2199 1/cm in steps of 1"),
             ),
         ]
     return {name: pa.schema(each, metadata={**about, "table": name}) for name, each in fields.items()}
