@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from isogenic.plant.readings import Quality, Reading
 from isogenic.sim.cell_processor import CellProcessor, Cells
 from isogenic.sim.filler import FillingLine
 from isogenic.sim.pea import Pea
+from isogenic.sim.processes.car_t import CAR_T
+from isogenic.sim.processes.t_cells import car_positive
 
 AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
 BATCH, UNIT = BatchId("BAT-1"), UnitId("FR-1")
@@ -171,6 +174,8 @@ def test_an_unknown_fault_is_refused():
         FillingLine(seed=1, faults={"fire": (1,)})
     with pytest.raises(ValueError, match="has no fault fire"):
         CellProcessor(faults=["fire"])
+    with pytest.raises(ValueError, match="has no fault fire"):
+        FillingLine(seed=1, struck={"fire": 1.0})
 
 
 def processed(cells: Cells | None = None, *, faults: tuple[str, ...] = ()) -> tuple[CellProcessor, Floor]:
@@ -191,10 +196,57 @@ def test_a_patients_cells_are_expanded_to_the_target_sooner_or_later():
         began = floor.at
         assert floor.run("expand", target_cells=5_000.0, minutes=14_400.0, exchange_per_day=0.5, step=3600.0) is ServiceState.COMPLETED
         times[name] = (floor.at - began).total_seconds() / 86_400
-        assert made.cells.total >= 5_000.0 and made.transduced == pytest.approx(36.0)
+        assert made.cells.total >= 5_000.0 and made.transduced == pytest.approx(float(car_positive(3.0 * 0.142 * 0.85, 0.5)))
         assert floor.run("harvest", volume=100.0, cycles=2.0, step=60.0) is ServiceState.COMPLETED
         assert made.pea.values["cells_harvested.V"] == pytest.approx(0.92 * 5_000.0, rel=0.1)
     assert times["slow"] > 1.5 * times["usual"]
+
+
+def test_cells_in_the_processor_live_by_the_equations_of_the_study_model():
+    made = CellProcessor(Cells(total=93.0, viability=93.0, wanted=93.0))
+    made.activate()
+    made.volume = 200.0
+    made.live(24 * 3600.0)
+    made.transduce(2.0)
+    for hours, exchange in ((48, 0.0), (48, 0.25), (48, 0.5), (48, 0.9)):
+        made.live(hours * 3600.0, exchange_per_day=exchange)
+    study = CAR_T.run(1, constants={"activation": np.array(0.85), "viability": np.array(0.93)})
+    assert (made.cells.total, made.cells.viability) == pytest.approx([study.values[name][-1, 0] for name in ("viable_cells", "viability")], rel=1e-9)
+    assert made.transduced == pytest.approx(study.quality["car_positive"][0])
+
+
+@pytest.mark.parametrize(
+    ("fault", "size", "seen", "days"),
+    [("perfusion_is_lost", 1.0, "viability", 9.0), ("incubator_is_cold", 3.0, "total", 4.0), ("activation_is_weak", 0.5, "total", 3.0)],
+)
+def test_faults_of_the_culture_show_live(fault, size, seen, days):
+    usual, struck = (CellProcessor(Cells(total=900.0), faults=faults) for faults in ({}, {fault: size}))
+    for made in (usual, struck):
+        made.activate()
+        made.live(days * 86_400.0, exchange_per_day=0.5)
+    assert getattr(struck.cells, seen) < 0.8 * getattr(usual.cells, seen)
+
+
+def test_a_needle_that_drifts_holds_the_line_by_its_weights():
+    line = FillingLine(seed=3, struck={"needle_drifts": 0.10})
+    assert Watched(line).run("fill", containers=60, fill_weight=10.0, tolerance=4.0) is ServiceState.HELD
+    weights = [each.weight for each in line.containers]
+    assert weights[-1] < weights[0] - 0.1 and 20 <= len(weights) < 50
+
+
+def test_stoppers_that_jam_stop_the_line_more_often_and_are_accounted_for():
+    floor = Watched(FillingLine(seed=3, struck={"stopper_jams": 300.0}))
+    floor.through(60)
+    found = reconcile(floor.tally)
+    assert found.findings == () and 1 <= found.rejected["handling"] <= 15
+
+
+def test_particles_that_rise_show_in_the_air_and_in_what_is_rejected():
+    line = FillingLine(seed=3, struck={"particles_rise": 0.2})
+    floor = Watched(line)
+    floor.through(60)
+    found = reconcile(floor.tally)
+    assert found.findings == () and 4 <= found.rejected["particles"] <= 24
 
 
 def test_a_leaking_set_aborts_itself():

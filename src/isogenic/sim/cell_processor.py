@@ -1,35 +1,40 @@
 """A closed cell processor that does not exist: one patient's cells from the bag to the harvest.
 
-Cells are numbers here: a wash loses some, a selection keeps what carries the marker, an activation lets them
-divide, a transduction marks a share of them, an expansion doubles them at a rate until the target or its time is
-reached. The patient's cells differ (`Cells`), as real ones do: that is why the time of an expansion does.
+A wash loses some cells, a selection keeps what carries the marker. From the activation on the cells live by the
+equations of the study model (`processes.t_cells`), in the chamber filled up with medium: they wake, divide, tire and
+die by glucose and lactate while a transduction or an expansion runs. The patient's cells differ (`Cells`), as real
+ones do: that is why the time of an expansion does.
 
 Faults: `leak` (the set does not hold its pressure: prime aborts itself), `clot` (the wash holds itself once),
-`slow` (half the growth), `dead` (viability falls during expansion).
+`slow` (half the growth), `dead` (cells die three times as fast as the vector kills, and it does not end); and those of
+the study model, each with its size: `activation_is_weak`, `vector_is_weak`, `vector_is_toxic`, `perfusion_is_lost`,
+`incubator_is_cold`.
 
 Guarantees: the same cells, faults and orders give the same run. Illustrative numbers of no particular product.
+Leaves to others: cells between two services stand still here; the robot never leaves them for long.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from isogenic.plant.classes import CELL_PROCESSOR
 from isogenic.plant.mtp.states import Command, ServiceState
 from isogenic.sim.pea import Behaviour, Mode, Pea, Run, Source, definition_of
+from isogenic.sim.processes.t_cells import REF_C, Bag, Drive, Flows, Theta, car_positive, stepped
 
 __all__ = ["CELL_FAULTS", "PROCESSOR", "CellProcessor", "Cells"]
 
 PROCESSOR = definition_of(CELL_PROCESSOR, name="PROCESSOR")
-CELL_FAULTS = frozenset({"leak", "clot", "slow", "dead"})
+OF_THE_CULTURE = ("activation_is_weak", "vector_is_weak", "vector_is_toxic", "perfusion_is_lost", "incubator_is_cold")
+CELL_FAULTS = frozenset({"leak", "clot", "slow", "dead", *OF_THE_CULTURE})
 MINUTE = 60.0
 CYCLE_S = 600.0  # of one wash cycle
 WASH_KEEPS, HARVEST_KEEPS, SELECT_KEEPS = 0.97, 0.92, 0.85
-DOUBLING_H = 22.0  # of activated cells
-MOI_HALF = 2.0  # vector for each cell at which half of the cells that can be transduced are
-TRANSDUCED_MAX = 60.0  # %
+CULTURE_ML, MEDIUM_GLUCOSE = 600.0, 17.0  # the chamber, filled up
+ACTIVATED, EFFICIENCY, DISPERSION = 0.85, 0.142, 0.5  # as the donor of the study model's known run
+VECTOR_STAYS_H, STEP_H = 36.0, 0.5
 
 
 @dataclass(slots=True)
@@ -45,13 +50,16 @@ class Cells:
 class CellProcessor:
     """The module and the cells in it."""
 
-    def __init__(self, cells: Cells | None = None, *, faults: Collection[str] = ()) -> None:
-        """`faults`: what goes wrong with this run."""
+    def __init__(self, cells: Cells | None = None, *, faults: Collection[str] | Mapping[str, float] = ()) -> None:
+        """`faults`: what goes wrong with this run; those of the culture by size, 1 where none is given."""
         unknown = set(faults) - CELL_FAULTS
         if unknown:
             raise ValueError(f"a cell processor has no fault {min(unknown)}")
         self.cells, self.faults = cells or Cells(), frozenset(faults)
-        self.transduced, self.volume, self.activated = 0.0, 0.0, False
+        self.sizes = {name: float(faults[name]) if isinstance(faults, Mapping) else 1.0 for name in self.faults}
+        self.transduced, self.volume = 0.0, 0.0
+        self.bag: Bag | None = None  # what grows; None until it is activated
+        self.age_h, self.vector_h = 0.0, float("inf")
         self.waste = self.medium = 0.0
         works: dict[str, Behaviour] = {
             "prime": _Prime(self),
@@ -64,8 +72,47 @@ class CellProcessor:
         }
         self.pea = Pea(PROCESSOR, works, mode=Mode.AUTOMATIC, source=Source.EXTERNAL)
         self.show()
-        for name, value in (("temperature", 37.0), ("chamber_co2", 5.0), ("ph", 7.2), ("dissolved_oxygen", 60.0)):
+        for name, value in (("temperature", REF_C), ("chamber_co2", 5.0), ("ph", 7.2), ("dissolved_oxygen", 60.0)):
             self.pea.show(name, value)
+
+    def size(self, fault: str) -> float:
+        """How much of a fault there is."""
+        return self.sizes.get(fault, 0.0)
+
+    def activate(self) -> None:
+        """From here on the cells live in fresh medium."""
+        cells, alive = self.cells, self.cells.total
+        active = ACTIVATED * (1.0 - self.size("activation_is_weak"))
+        dead, other = alive * (100.0 / max(cells.viability, 1.0) - 1.0), alive * (100.0 / max(cells.wanted, 1.0) - 1.0)
+        self.bag = Bag(alive * active, alive * (1.0 - active), dead, other, MEDIUM_GLUCOSE, 0.0)
+        self.volume, self.age_h, self.vector_h = CULTURE_ML, 0.0, float("inf")
+
+    def transduce(self, moi: float) -> None:
+        """The vector is in the chamber; what it marks is settled by how many cells are awake for it."""
+        active = ACTIVATED * (1.0 - self.size("activation_is_weak"))
+        integrations = moi * EFFICIENCY * active * (1.0 - self.size("vector_is_weak"))
+        self.transduced, self.vector_h = float(car_positive(integrations, DISPERSION)), self.age_h
+
+    def live(self, seconds: float, *, exchange_per_day: float = 0.0) -> None:
+        """The cells live so long."""
+        if self.bag is None or seconds <= 0.0:
+            return
+        hours = seconds / 3600.0
+        exchange = self.volume * exchange_per_day / 24.0 * (1.0 - self.size("perfusion_is_lost"))
+        celsius = REF_C - self.size("incubator_is_cold")
+        theta = Theta(growth=Theta().growth * self.cells.growth * (0.5 if "slow" in self.faults else 1.0))
+        parts = max(1, round(hours / STEP_H + 0.499))
+        for _ in range(parts):
+            there = 0.0 <= self.age_h - self.vector_h < VECTOR_STAYS_H
+            toxic = 3.0 if "dead" in self.faults else (1.0 + self.size("vector_is_toxic")) * there
+            drive = Drive(exchange, self.volume, MEDIUM_GLUCOSE, celsius, toxic)
+            self.bag, _ = stepped(self.age_h, self.bag, Flows(), theta, drive, hours / parts)
+            self.age_h += hours / parts
+        self.medium += exchange * hours
+        self.waste += exchange * hours
+        self.cells.total, self.cells.viability = float(self.bag.viable), float(self.bag.viability)
+        self.cells.wanted = float(100.0 * self.bag.viable / (self.bag.viable + self.bag.other))
+        self.pea.show("temperature", celsius)
 
     def show(self) -> None:
         """What the cytometer and the pumps say now."""
@@ -114,7 +161,7 @@ class _Prime(_Step):
     def entered(self, run: Run) -> None:
         """A processor that was emptied is charged with the next bag."""
         if run.state is ServiceState.STARTING and self.of.cells.total <= 0.0:
-            self.of.cells, self.of.transduced, self.of.activated = Cells(), 0.0, False
+            self.of.cells, self.of.transduced, self.of.bag = Cells(), 0.0, None
             self.of.waste = self.of.medium = 0.0
             self.of.show()
 
@@ -157,15 +204,19 @@ class _Activate(_Step):
     """From here on the cells divide."""
 
     def work(self, run: Run) -> None:
-        self.of.activated = True
+        self.of.activate()
 
 
 class _Transduce(_Step):
     """A share of the cells takes the vector up."""
 
+    def going(self, run: Run, seconds: float) -> bool:
+        if run.state is ServiceState.EXECUTE:
+            self.of.live(seconds)
+        return _Step.going(self, run, seconds)
+
     def work(self, run: Run) -> None:
-        moi = float(run.parameters["moi"])
-        self.of.transduced = TRANSDUCED_MAX * moi / (moi + MOI_HALF)
+        self.of.transduce(float(run.parameters["moi"]))
 
 
 class _Expand(_Step):
@@ -175,11 +226,7 @@ class _Expand(_Step):
         if run.state is not ServiceState.EXECUTE:
             return True
         of = self.of
-        rate = math.log(2.0) / (DOUBLING_H * 3600.0) * of.cells.growth * (0.5 if "slow" in of.faults else 1.0) * (1.0 if of.activated else 0.0)
-        of.cells.total *= math.exp(rate * seconds)
-        if "dead" in of.faults:
-            of.cells.viability = max(0.0, of.cells.viability - seconds / 3600.0 * 0.6)
-        of.medium += of.volume * float(run.parameters["exchange_per_day"]) * seconds / 86_400.0
+        of.live(seconds, exchange_per_day=float(run.parameters["exchange_per_day"]))
         of.show()
         return of.cells.total >= float(run.parameters["target_cells"]) or run.executed >= self.seconds(run)
 
@@ -194,4 +241,4 @@ class _Harvest(_Step):
         of = self.of
         of.pea.show("cells_harvested", float(of.cells.total * HARVEST_KEEPS))
         of.pea.show("volume_harvested", float(run.parameters["volume"]))
-        of.cells.total, of.volume = 0.0, 0.0
+        of.cells.total, of.volume, of.bag = 0.0, 0.0, None

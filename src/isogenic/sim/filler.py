@@ -11,11 +11,16 @@ Faults, by the container at which they happen: `underfill`, `no_stopper`, `parti
 `jam` holds the service until it is unheld, and the container is lost to handling; `vanish` takes one away
 uncounted, which is what reconciliation is for; `dust` raises the particles while it is filled.
 
+Faults that come by chance or slowly, by their size as in the catalogue (`struck`): `needle_drifts` (the weight lacks
+this share by the end of the run), `stopper_jams` (so many times as many jams as the usual 0.4 an hour),
+`particles_rise` (this share of containers is filled in dust, and so many have a particle in them).
+
 Guarantees: the same seed, faults and orders give the same line. Leaves to others: the wire (pea_server).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +34,8 @@ __all__ = ["FAULTS", "FILL", "FINISH", "FillingLine"]
 
 SECONDS_EACH = {"fill": 6.0, "stopper": 3.0, "inspect": 4.0, "label": 3.0}
 FAULTS = frozenset({"underfill", "no_stopper", "particle", "bad_seal", "bad_label", "jam", "vanish", "dust"})
+STRUCK = frozenset({"needle_drifts", "stopper_jams", "particles_rise"})
+JAMS_PER_H = 0.4
 WEIGHT_SPREAD = 0.003  # standard deviation of a fill, as a share of its target
 PRESSURE_PA, AIR_M_S, CLEAN, CLEAN_5, DUST = 45.0, 0.45, 180.0, 1.0, 9_000.0
 _FILL_SIGNALS = (
@@ -55,13 +62,16 @@ class Container:
 class FillingLine:
     """The row of containers, and what the two modules have counted."""
 
-    def __init__(self, *, seed: int, product_g: float = 1_000.0, faults: Mapping[str, tuple[int, ...]] | None = None) -> None:
-        """`faults`: at which containers each happens, from 1."""
+    def __init__(
+        self, *, seed: int, product_g: float = 1_000.0, faults: Mapping[str, tuple[int, ...]] | None = None, struck: Mapping[str, float] | None = None
+    ) -> None:
+        """`faults`: at which containers each happens, from 1; `struck`: the sizes of what comes by chance or slowly."""
         self.faults = {name: frozenset(at) for name, at in (faults or {}).items()}
-        unknown = self.faults.keys() - FAULTS
+        self.struck = dict(struck or {})
+        unknown = (self.faults.keys() - FAULTS) | (self.struck.keys() - STRUCK)
         if unknown:
             raise ValueError(f"a filling line has no fault {min(unknown)}")
-        self._dice = Stream(seed, "filling line")
+        self._dice, self._chance = Stream(seed, "filling line"), {name: Stream(seed, "filling line", name) for name in STRUCK}
         self.product_g = product_g
         self.containers: list[Container] = []
         self.counts = {
@@ -98,16 +108,25 @@ class FillingLine:
 
     def happens(self, fault: str, container: Container) -> bool:
         """Whether a fault happens at this container."""
-        return container.number in self.faults.get(fault, ())
+        if container.number in self.faults.get(fault, ()):
+            return True
+        if fault in ("dust", "particle"):
+            return self._by_chance("particles_rise", self.struck.get("particles_rise", 0.0), container)
+        if fault == "jam" and "stopper_jams" in self.struck:
+            return self._by_chance("stopper_jams", self.struck["stopper_jams"] * JAMS_PER_H * SECONDS_EACH["stopper"] / 3600.0, container)
+        return False
+
+    def _by_chance(self, name: str, share: float, container: Container) -> bool:
+        return share > 0.0 and 0.5 * math.erfc(-self._chance[name].normal(container.number) / math.sqrt(2.0)) < share
 
     def waiting(self, stage: str) -> list[Container]:
         """Containers that wait for a service."""
         return [each for each in self.containers if each.stage == stage]
 
-    def weighed(self, container: Container, target: float) -> float:
-        """What a fill weighs, by the pump's spread and its faults."""
+    def weighed(self, container: Container, target: float, *, gone: float = 0.0) -> float:
+        """What a fill weighs, by the pump's spread and its faults; `gone`: how much of the run is done."""
         share = 0.85 if self.happens("underfill", container) else 1.0 + WEIGHT_SPREAD * self._dice.normal(container.number)
-        return round(target * share, 4)
+        return round(target * share * (1.0 - gone * self.struck.get("needle_drifts", 0.0)), 4)
 
     def _show_air(self, *, dusty: bool) -> None:
         self.fill.show("isolator_pressure", PRESSURE_PA)
@@ -124,7 +143,8 @@ class FillingLine:
         self.count("containers_in")
         self._show_air(dusty=self.happens("dust", container))
         target, tolerance = float(run.parameters["fill_weight"]), float(run.parameters["tolerance"]) / 100.0
-        container.weight = self.weighed(container, target)
+        container.weight = self.weighed(container, target, gone=run.memory.get("filled", 0) / max(1.0, float(run.parameters["containers"]) - 1.0))
+        run.memory["filled"] = run.memory.get("filled", 0) + 1
         self.product_g = max(0.0, self.product_g - container.weight)
         self.fill.show("fill_weight", container.weight)
         self.fill.show("product_left", self.product_g)
