@@ -1,6 +1,7 @@
 """Every measurement, and one table at the end.
 
-    python -m bench [records] [monitoring] [network] [scan] [engine] [readings] [recipes] [scale] [studies] [mtp] [penicillin] [equipment] [facility] [mrna]
+    python -m bench [records] [monitoring] [network] [scan] [engine] [readings] [recipes] [scale] [studies] [mtp] [penicillin] [equipment]
+        [facility] [mrna]
 
 Ends with exit code 1 where a target was missed. What else runs on the machine decides with: the
 column to believe is the ratio to what was measured beside it, in the same run.
