@@ -10,27 +10,19 @@ How a batch was made decides its quality in `processes/antibody_quality.py`; ass
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from isogenic.clock import text_of_time
+from isogenic.sim.assays import assay_of, reported
 from isogenic.sim.processes.antibody_quality import Past, harvest_quality
-from isogenic.sim.streams import Stream
 from isogenic.sim.vessel import Harvest
 
-__all__ = ["ASSAY_SD", "Result", "assay", "sample_document", "true_quality"]
+__all__ = ["Result", "assay", "sample_document", "true_quality"]
 
-# attribute -> unit, method, standard deviation (absolute, and as a share of the value)
-ASSAYS = {
-    "titre": ("g/L", "Protein A HPLC", 0.0, 0.015),
-    "harvest_viability": ("%", "Trypan blue exclusion", 0.8, 0.0),
-    "galactosylation": ("%", "Released glycans, HILIC-FLR", 0.5, 0.0),
-    "hmw": ("%", "SE-HPLC", 0.05, 0.0),
-    "acidic": ("%", "Imaged cIEF", 0.6, 0.0),
-    "hcp": ("ng/mg", "HCP ELISA", 0.0, 0.10),
-}
-ASSAY_SD = {name: (sd, share) for name, (_, _, sd, share) in ASSAYS.items()}
+ATTRIBUTES = ("titre", "harvest_viability", "galactosylation", "hmw", "acidic", "hcp")  # what is asked of a harvested pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +43,13 @@ def true_quality(harvest: Harvest) -> dict[str, float]:
 
 def assay(harvest: Harvest, *, seed: int, site: str) -> tuple[Result, ...]:
     """What the site's laboratory reports of one harvest. No assay reports less than nothing."""
+    batch = f"{harvest.unit}-run{harvest.run}"
     results = []
-    quality = true_quality(harvest)
-    for name, (unit, method, sd, share) in ASSAYS.items():
-        value = quality[name]
-        noise = Stream(seed, "assay", site, f"{harvest.unit}-run{harvest.run}", name).normal(0)
-        reported = max(0.0, value + noise * math.hypot(sd, share * value))
-        results.append(Result(name, float(f"{reported:.4g}"), unit, method))  # four figures: no assay knows more
+    true = true_quality(harvest)
+    for name in ATTRIBUTES:
+        how = assay_of("antibody", name)
+        shown = float(reported("antibody", name, np.array([true[name]]), seed=seed, sites=[site], batches=[batch])[0])
+        results.append(Result(name, float(f"{shown:.4g}"), how.unit, how.method))  # four figures: no assay knows more
     return tuple(results)
 
 
