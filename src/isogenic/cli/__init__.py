@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 
 from isogenic.cli import authority, disclosures, keys, keys_and_time, modules, nodes, readings, recipes, records, recovery, scale, sim, vault  # noqa: F401 (verbs on `app`)
+from isogenic.cli.soft_sensors import soft_sensor_app  # noqa: F401 (verbs on `app`)
 from isogenic.cli.verbs import app
 from isogenic.errors import Refusal
 

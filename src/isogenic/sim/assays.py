@@ -50,8 +50,8 @@ class Assay:
     most: float = math.inf
 
 
-def _percent(method: str, typical: float, low: float, high: float, *sds: float, mark: Mark = ASSUMED) -> Assay:
-    return Assay("%", method, typical, low, high, *sds, mark=mark, most=100.0)
+def _percent(method: str, typical: float, low: float, high: float, batch: float, site: float, assay: float, *, mark: Mark = ASSUMED) -> Assay:
+    return Assay("%", method, typical, low, high, batch, site, assay, mark=mark, most=100.0)
 
 
 ANTIBODY: Mapping[str, Assay] = {
