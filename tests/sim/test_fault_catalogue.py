@@ -64,7 +64,12 @@ def test_every_fault_names_a_test_that_there_is_or_a_process_that_has_it() -> No
         assert test.partition("[")[0] in names, each.shown_by
 
 
-ACTS = [(process, name) for process in PROCESSES for name in process_of(process).faults]
+SLOW = "indpensim"  # some seconds a batch
+ACTS = [
+    pytest.param(process, name, marks=[pytest.mark.nightly] if process == SLOW else [], id=f"{process}-{name}")
+    for process in PROCESSES
+    for name in process_of(process).faults
+]
 
 
 @pytest.mark.parametrize(("process", "name"), ACTS)
@@ -73,7 +78,7 @@ def test_every_fault_of_a_process_acts_on_the_batch_that_it_strikes_and_on_no_ot
     known = model.faults[name]
     high = min(known.high, 300.0)
     size = high if known.low >= 0 or known.unit == "1" else 0.5 * high
-    every = model.duration_h / 8
+    every = model.every_h * max(1, round(model.duration_h / model.every_h / 8))
     fault = Fault(name, 0.6 * size, 0.1 * model.duration_h if known.windowed else 0.0, batches=np.array([True, False]), gradual=known.gradual)
     sound, struck = model.run(2, every_h=every), model.run(2, every_h=every, faults=[fault])
     seen = [[*each.values.values(), *(quality[None, :] for quality in each.quality.values())] for each in (sound, struck)]
