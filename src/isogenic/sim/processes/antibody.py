@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isogenic.errors import NotFound, NotValid
 from isogenic.sim.instruments.bioreactor import FEED_KG_PER_L, Surroundings, observe
@@ -29,7 +30,8 @@ from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, O
 
 __all__ = ["ANTIBODY", "Antibody"]
 
-CHUNK = 4096  # batches at once: their arrays fit the second-level cache
+CHUNK_MAX = 6144  # batches at once: their arrays fit the second-level cache, and numpy is asked seldom enough
+CONTAMINATED_STEPS = 20  # an hour
 BATCHES_MAX = 1_000_000
 VALUES_MAX = 250_000_000  # of all trajectories: 2 GB
 AGITATION_RPM = 100.0
@@ -70,21 +72,26 @@ class Antibody:
         every = self.every_h if every_h is None else every_h
         if not (1.0 / 60.0 <= every <= end_h and n * (end_h / every + 1) * len(VARIABLES) <= VALUES_MAX):
             raise NotValid(f"cannot give {n} batches every {every} h", why=f"at least a minute, and at most {VALUES_MAX} values in all")
+        # glibc gives what is freed back to the system unless it once freed something large: a third of the time otherwise.
+        np.empty(2**21)
         age: Floats = np.arange(math.floor(end_h / every + 1e-9) + 1, dtype=np.float64) * every
         values = {name: np.full((len(age), n), np.nan) for name in VARIABLES}
         quality = {name: np.full(n, np.nan) for name in QUALITIES}
         stopped: dict[int, Stop] = {}
-        for first in range(0, n, CHUNK):
-            part = slice(first, min(first + CHUNK, n))
+        for part in _parts(faults, n):
             batches = _Batches(
-                n=part.stop - part.start,
+                n=len(part),
                 constants={name: _plain(array[part]) for name, array in known.items()},
                 settings={name: _plain(array[part]) for name, array in set_to.items()},
                 faults=_within(faults, part),
             )
             with np.errstate(all="ignore"):
-                stops = batches.run(age, {name: array[:, part] for name, array in values.items()}, {name: q[part] for name, q in quality.items()})
-            stopped.update({first + at: stop for at, stop in stops.items()})
+                seen, judged = batches.run(age)
+            for name, rows in seen.items():
+                values[name][:, part] = rows
+            for name, row in judged.items():
+                quality[name][part] = row
+            stopped.update({int(part[at]): stop for at, stop in batches.stopped.items()})
         return Outcome(age, values, quality, dict(sorted(stopped.items())))
 
 
@@ -97,17 +104,22 @@ class _Batches:
         self.levels = Levels(**{name: constants.get(f"{name}_level", constants["manganese"]) for name in Levels._fields})
         weak = self.depth("medium_is_weak", 0.0)
         self.theta = self._varied(growth=1.0 - weak)
-        start = feeding.inoculated(settings["start_volume"], density=constants["seed_density"], glutamine=greater(1.0 - 3.0 * weak, 0.0))
+        start = feeding.inoculated(settings["start_volume"], density=constants["seed_density"], weak=weak)
         self.contaminated = any(fault.name == "culture_is_contaminated" for fault in faults)
         self.culture = start if n == 1 else Culture(*[np.full(n, each) for each in start])
+        if not self.contaminated:
+            self.culture = self.culture._replace(bacteria=0.0)
         self.bottle = BOTTLE_KG_PER_L * settings["working_volume"]
         self.sums = [self._zeros() for _ in range(4)]  # ammonium, glucose, pH and heat, times hours
         self.stopped: dict[int, Stop] = {}
         self._pace: Pace | None = None
-        self._key: tuple[object, ...] = ()
+        self._driven = Drive()
+        self._key = (-1, -1)
+        self._sour = False
 
-    def run(self, age: Floats, values: Mapping[str, Floats], quality: Mapping[str, Floats]) -> dict[int, Stop]:
-        """Fill the trajectories and the qualities; which batches stopped."""
+    def run(self, age: Floats) -> tuple[dict[str, Floats], dict[str, Floats]]:
+        """The trajectories and the qualities."""
+        values = {name: np.full((len(age), self.n), np.nan) for name in VARIABLES}
         end_h = float(np.max(self.set["duration"]))
         grid = sorted({*map(float, range(math.ceil(end_h))), *(float(each) for each in age), end_h})
         seen = 0
@@ -119,28 +131,35 @@ class _Batches:
                 self._bolus(here)
             if math.isfinite(there):
                 self._step(here, there - here)
-        self._judge(quality)
-        return self.stopped
+        return values, self._judge()
 
     def _step(self, age_h: float, h: float) -> None:
         mid = age_h + 0.5 * h
         if self.contaminated:
             came = self.depth("culture_is_contaminated", mid)
             self.culture = self.culture._replace(bacteria=greater(self.culture.bacteria, came))
-        drive = self._drive(mid)
-        before, ph = self.culture, cho.true_ph(drive.ph, self.culture.lactate)
-        after = self._stepped(self._paced(mid, drive), age_h, h)
+        now = self._paced(mid)
+        drive, before = self._driven, self.culture
+        after = self._stepped(now, age_h, h)
         grows = mid < self.set["duration"]
         if isinstance(grows, np.ndarray) and not grows.all():
             after = Culture(*[np.where(grows, new, old) for new, old in zip(after, before, strict=True)])
         hours = h * grows
+        ph = cho.true_ph(drive.ph, before.lactate) if self._sour else drive.ph
         warm = greater(drive.temperature_c - 37.0, 0.0)
-        for at, mean in enumerate((0.5 * (before.ammonium + after.ammonium), 0.5 * (before.glucose + after.glucose), ph, warm)):
-            self.sums[at] = self.sums[at] + mean * hours
+        self.sums[0] = self.sums[0] + (before.ammonium + after.ammonium) * (0.5 * hours)
+        self.sums[1] = self.sums[1] + (before.glucose + after.glucose) * (0.5 * hours)
+        self.sums[2] = self.sums[2] + ph * hours
+        self.sums[3] = self.sums[3] + warm * hours
         self.bottle = self.bottle - drive.feed_l_h * hours * FEED_KG_PER_L
         self.culture = self._whole(after, age_h + h)
 
     def _stepped(self, now: Pace, age_h: float, h: float) -> Culture:
+        if self.contaminated:  # bacteria that eat the last glucose are faster than cells
+            culture = self.culture
+            for _ in range(CONTAMINATED_STEPS):
+                culture = cho.stepped(culture, now, h / CONTAMINATED_STEPS)
+            return culture
         if self.n > 1:
             return cho.stepped(self.culture, now, h)
         try:
@@ -149,19 +168,20 @@ class _Batches:
             self.stopped.setdefault(0, Stop(age_h + h, f"cannot go on: {trouble}"))
             return SAFE
 
-    def _paced(self, mid: float, drive: Drive) -> Pace:
+    def _paced(self, mid: float) -> Pace:
         """The pace of this step; the last one while nothing has changed, because to work it out costs as much as half a slope."""
-        key = (np.count_nonzero(mid >= self.set["feed_start"]), np.count_nonzero(mid >= self.set["shift_at"]))
-        calm = key == self._key and not self.faults and np.max(self.culture.lactate) <= cho.LACTATE_OF_BASE_MM
-        if self._pace is None or not calm:
+        sour = _largest(self.culture.lactate) > cho.LACTATE_OF_BASE_MM
+        key = (_count(mid >= self.set["feed_start"]), _count(mid >= self.set["shift_at"]))
+        if self._pace is None or self.faults or sour or self._sour or key != self._key:
+            self._driven = self._drive(mid)
             theta = self.theta
             if self.faults:
-                theta = self._varied(
-                    lactate_of_glucose=1.0 + self.depth("lactate_is_high", mid), product=1.0 - self.depth("product_rate_is_low", mid)
-                )
-            self._pace = cho.pace(theta, drive=drive, lactate=self.culture.lactate, contaminated=self.contaminated)
-        # Acid is told by the key too: the step after it was neutralised must not keep its pH.
-        self._key = key if np.max(self.culture.lactate) <= cho.LACTATE_OF_BASE_MM else ()
+                theta = self._varied(lactate_of_glucose=1.0 + self.depth("lactate_is_high", mid), product=1.0 - self.depth("product_rate_is_low", mid))
+            self._pace = cho.pace(theta, drive=self._driven, lactate=self.culture.lactate, contaminated=self.contaminated)
+        self._key, self._sour = key, sour
+        near = self.contaminated or cho.near_limits(self.culture, self._pace.carbon_dioxide)
+        if near is not self._pace.near_limits:
+            self._pace = self._pace._replace(near_limits=near)
         return self._pace
 
     def _drive(self, age_h: float) -> Drive:
@@ -255,7 +275,7 @@ class _Batches:
         for name, row in values.items():
             row[:] = seen[name] + gone
 
-    def _judge(self, quality: Mapping[str, Floats]) -> None:
+    def _judge(self) -> dict[str, Floats]:
         hours = self.set["duration"]
         ammonium, glucose, ph, heat = self.sums
         past = Past(hours, ammonium / hours, glucose / hours, ph / hours, heat)
@@ -263,8 +283,7 @@ class _Batches:
         found["harvest_volume"] = self.culture.volume
         found["harvest_mass"] = self.culture.volume * self.culture.antibody / 1000.0
         gone = self._gone()
-        for name, row in quality.items():
-            row[:] = found[name] + gone
+        return {name: found[name] + gone for name in QUALITIES}
 
 
 def _check_settings(here: Mapping[str, Floats]) -> None:
@@ -289,18 +308,37 @@ def _check_faults(faults: Sequence[Fault], *, n: int, end_h: float) -> None:
             raise NotValid(f"cannot use {fault.name}", why=f"it must say for each of {n} batches whether it strikes")
 
 
-def _within(faults: Sequence[Fault], part: slice) -> list[Fault]:
-    """The faults that strike any batch of the chunk, cut to it."""
-    cut = [
-        fault if fault.batches is None else Fault(fault.name, fault.size, fault.start_h, fault.duration_h, fault.batches[part], fault.gradual)
-        for fault in faults
-    ]
+def _struck(fault: Fault, n: int) -> NDArray[np.bool_]:
+    return np.ones(n, dtype=bool) if fault.batches is None else fault.batches
+
+
+def _parts(faults: Sequence[Fault], n: int) -> list[NDArray[np.intp]]:
+    """Which batches go together: contaminated ones by themselves, for they need short steps; chunks of one size, because a small one is slow."""
+    foul = np.zeros(n, dtype=bool)
+    for fault in faults:
+        if fault.name == "culture_is_contaminated":
+            foul |= _struck(fault, n)
+    groups = [np.flatnonzero(~foul), np.flatnonzero(foul)]
+    return [part for group in groups if len(group) for part in np.array_split(group, math.ceil(len(group) / CHUNK_MAX))]
+
+
+def _within(faults: Sequence[Fault], part: NDArray[np.intp]) -> list[Fault]:
+    """The faults that strike any batch of the part, cut to it."""
+    cut = [fault if fault.batches is None else replace(fault, batches=fault.batches[part]) for fault in faults]
     return [fault for fault in cut if fault.batches is None or fault.batches.any()]
 
 
 def _plain(array: Floats) -> Number:
     """One number where all are the same."""
     return float(array[0]) if array.min() == array.max() else array
+
+
+def _largest(value: Number) -> float:
+    return value if type(value) is float else float(value.max())
+
+
+def _count(condition: bool | NDArray[np.bool_]) -> int:
+    return int(condition) if isinstance(condition, bool) else int(np.count_nonzero(condition))
 
 
 ANTIBODY = Antibody()

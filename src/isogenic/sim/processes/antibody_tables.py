@@ -177,7 +177,7 @@ _FAULTS = (
     ),
     Mechanism(
         "medium_is_weak",
-        "a wrong or aged lot of medium: growth x (1 - size), its glutamine x (1 - 3 size)",
+        "a wrong or aged lot of medium: growth x (1 - size), its amino acids x (1 - 3 size)",
         "1",
         0.0,
         0.33,

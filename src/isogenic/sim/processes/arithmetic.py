@@ -1,16 +1,17 @@
-"""The two comparisons that equations need, for one number and for an array of them.
+"""What equations need besides + - * / **, for one number and for an array of them.
 
-Guarantees: the same value either way. A plain float is compared as Python does, because numpy takes a microsecond for
-one number; compiled equations have their own form of both (`compiled`).
+Guarantees: the same value either way. A plain float is treated as Python does, because numpy takes a microsecond for
+one number.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Number", "greater", "lesser"]
+__all__ = ["Number", "greater", "lesser", "root"]
 
 # A float, or an array with one entry for each batch: equations written with it do not care.
 Number = Any
@@ -28,3 +29,8 @@ def greater(one: Number, other: Number) -> Number:
     if type(one) is float and type(other) is float:
         return one if one > other else other
     return np.maximum(one, other)
+
+
+def root(value: Number) -> Number:
+    """The square root of something positive."""
+    return math.sqrt(value) if type(value) is float else np.sqrt(value)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isogenic.errors import NotValid
-from isogenic.sim.processes.arithmetic import Number, greater, lesser
+from isogenic.sim.processes.arithmetic import Number, greater, lesser, root
 
 __all__ = [
     "EMPTY",
@@ -43,11 +43,13 @@ __all__ = [
     "check",
     "dissolved_oxygen",
     "mixed",
+    "near_limits",
     "osmolality",
     "pace",
     "rates",
     "seed_train",
     "slopes",
+    "stepped",
     "true_ph",
 ]
 
@@ -58,7 +60,7 @@ CARBON_DIOXIDE_MM_PER_MMHG = 0.0307  # Henry's law at 37 degC
 CARBON_DIOXIDE_HIGH_MMHG = 120.0  # above, growth falls, by a fifth over the next 20 mmHg
 SALTS_MOSM = 198.0  # of medium and feed alike: with what else is in it, medium has 300 mOsm
 OSMOLALITY_HIGH_MOSM = 400.0  # above, growth falls by 1 % for each 5 mOsm
-LACTATE_OF_BASE_MM = 35.0  # as much acid as the base pump holds; beyond, pH falls
+LACTATE_OF_BASE_MM = 30.0  # as much acid as the base pump holds; beyond, pH falls
 ACID_MM_PER_PH = 30.0
 GLUCOSE_STOCK_MM = 2500.0  # the bolus stock
 
@@ -217,6 +219,7 @@ class Pace(NamedTuple):
     amino_acids_upkeep: Number
     lysis: Number
     contaminated: bool
+    near_limits: bool  # of carbon dioxide or osmolality, within what an hour can bring
 
 
 def dissolved_oxygen(viable: Number, *, theta: Theta, drive: Drive, bacteria: Number = 0.0) -> Number:
@@ -246,10 +249,10 @@ def true_ph(ph: Number, lactate: Number) -> Number:
 BACTERIA_GROWTH = 0.5  # 1/h
 BACTERIA_OXYGEN = 10.0  # mmol/g/h
 BACTERIA_GLUCOSE = 5.6  # mmol/g/h
-BACTERIA_ACID = 4.0  # mmol/g/h
+BACTERIA_ACID = 7.0  # mmol/g/h
 
 
-def pace(theta: Theta, *, drive: Drive, lactate: Number = 0.0, contaminated: bool = False) -> Pace:
+def pace(theta: Theta, *, drive: Drive, lactate: Number = 0.0, contaminated: bool = False, near_limits: bool = True) -> Pace:
     """Constants and drive as the equations need them.
 
     Temperature and pH, illustrative: growth by Q10 of 2.2; per 3 degC down, 15 % more product and 0.7 of the death;
@@ -306,12 +309,25 @@ def pace(theta: Theta, *, drive: Drive, lactate: Number = 0.0, contaminated: boo
         amino_acids_upkeep=theta.amino_acids_upkeep,
         lysis=theta.lysis,
         contaminated=contaminated,
+        near_limits=near_limits,
     )
+
+
+NEAR_CARBON_DIOXIDE_MMHG = 100.0  # cells grow by 4 % an hour at most
+NEAR_OSMOLALITY_MOSM = 360.0
+
+
+def near_limits(culture: Culture, carbon_dioxide_of_cells: Number) -> bool:
+    """Whether any batch may reach a limit of carbon dioxide or osmolality within the hour: if not, `slopes` need not ask."""
+    breathed, osmotic = carbon_dioxide_of_cells * culture.viable, osmolality(culture)
+    if type(breathed) is float and type(osmotic) is float:
+        return breathed > NEAR_CARBON_DIOXIDE_MMHG or osmotic > NEAR_OSMOLALITY_MOSM
+    return bool(breathed.max() > NEAR_CARBON_DIOXIDE_MMHG or osmotic.max() > NEAR_OSMOLALITY_MOSM)
 
 
 def _oxygen(demand: Number, now: Pace) -> Number:
     b = demand + now.oxygen_gap
-    supplied = 0.5 * ((b * b + now.oxygen_room) ** 0.5 - b)
+    supplied = 0.5 * (root(b * b + now.oxygen_room) - b)
     return lesser(now.wanted_oxygen, supplied)  # supply falls as oxygen rises, so the lesser is the one that holds
 
 
@@ -326,14 +342,14 @@ def slopes(culture: Culture, now: Pace) -> Culture:
     oxygen = _oxygen(demand, now)
     breath = oxygen / (now.half_oxygen + oxygen)
     braked = 1.0 / (1.0 + greater(age_integral / now.brake, 0.0) ** now.brake_power)
-    # Carbon dioxide and osmolality, illustrative: nothing within their limits.
-    choked = 1.0 - 0.01 * lesser(greater(now.carbon_dioxide * (breath * viable) - CARBON_DIOXIDE_HIGH_MMHG, 0.0), 20.0)
-    osmotic = SALTS_MOSM + glucose + glutamine + amino + 2.0 * (lactate + ammonium)
-    salted = greater(1.0 - 0.002 * greater(osmotic - OSMOLALITY_HIGH_MOSM, 0.0), 0.0)
 
     built = amino / (now.half_amino_acids + amino)  # what can be built of the amino acids that are there
     room = (now.half_glucose + glucose) * (now.half_glutamine + glutamine) * (now.inhibit_lactate + lactate) * (now.inhibit_ammonium + ammonium)
-    share = greater(breath * braked * choked * salted * built * now.growth_top * glucose * glutamine / room, 0.0)
+    share = greater(breath * braked * built * now.growth_top * glucose * glutamine / room, 0.0)
+    if now.near_limits:  # of carbon dioxide and osmolality, illustrative: below them they do nothing
+        share = share * (1.0 - 0.01 * lesser(greater(now.carbon_dioxide * breath * viable - CARBON_DIOXIDE_HIGH_MMHG, 0.0), 20.0))
+        osmotic = SALTS_MOSM + glucose + glutamine + amino + 2.0 * (lactate + ammonium)
+        share = share * greater(1.0 - 0.002 * greater(osmotic - OSMOLALITY_HIGH_MOSM, 0.0), 0.0)
     slack = 1.0 - share
     stress = 0.3 + lactate / (now.kill_lactate + lactate) + ammonium / (now.kill_ammonium + ammonium)
     dying = now.death * stress + now.death_braked * (1.0 - braked) ** 2 + 0.01 * (1.0 - breath) + now.starved * 0.05 / (0.05 + glucose)
@@ -350,14 +366,14 @@ def slopes(culture: Culture, now: Pace) -> Culture:
     decay = now.glutamine_decay * glutamine
     died = dying * viable
     broke = now.lysis * dead
-    glucose_used, acid_made, bacteria_grown = eaten * viable, lactate_made * viable, 0.0 * bacteria
+    glucose_used, acid_made, bacteria_grown = eaten * viable, lactate_made * viable, 0.0
     if now.contaminated:
-        thriving = bacteria * (glucose / (0.1 + glucose)) * (0.3 + 0.7 * breath)
+        thriving = bacteria * (glucose / (1.0 + glucose)) * (0.3 + 0.7 * breath)
         glucose_used = glucose_used + BACTERIA_GLUCOSE * thriving
         acid_made = acid_made + BACTERIA_ACID * thriving
         bacteria_grown = BACTERIA_GROWTH * thriving - dilution * bacteria
     return Culture(
-        now.fastest * share * viable - died - dilution * viable,
+        (now.fastest * share - dying - dilution) * viable,
         died - broke - dilution * dead,
         broke - dilution * lysed,
         dilution * (now.feed_glucose - culture.glucose) - glucose_used,
@@ -368,7 +384,7 @@ def slopes(culture: Culture, now: Pace) -> Culture:
         made * viable - dilution * antibody,
         bacteria_grown,
         viable,
-        now.feed_l_h + 0.0 * volume,
+        now.feed_l_h,
     )
 
 
@@ -382,7 +398,10 @@ def advance(culture: Culture, *, hours: float, theta: Theta, drive: Drive) -> Cu
     steps = max(1, math.ceil(hours / STEP_H_MAX - 1e-9))
     contaminated = _contaminated(culture)
     for _ in range(steps):
-        culture = stepped(culture, pace(theta, drive=drive, lactate=culture.lactate, contaminated=contaminated), hours / steps)
+        now = pace(theta, drive=drive, lactate=culture.lactate, contaminated=contaminated)
+        if not contaminated and not near_limits(culture, now.carbon_dioxide):
+            now = now._replace(near_limits=False)
+        culture = stepped(culture, now, hours / steps)
     return culture
 
 
@@ -430,7 +449,7 @@ def broken(culture: Culture) -> dict[int, str]:
     """Which of many batches left the physical range, and why; `culture` is arrays."""
     found: dict[int, str] = {}
     for name, value, high in zip(Culture._fields, culture, HIGHEST, strict=True):
-        if np.min(value) >= LOWEST and np.max(value) <= high:  # false with a NaN among them
+        if not isinstance(value, np.ndarray) or (value.min() >= LOWEST and value.max() <= high):  # false with a NaN among them
             continue
         for at in np.flatnonzero(~((value >= LOWEST) & (value <= high))):
             found.setdefault(int(at), str(_outside(name, float(value[at]))))

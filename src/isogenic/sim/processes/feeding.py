@@ -12,10 +12,10 @@ from __future__ import annotations
 import numpy as np
 
 from isogenic.sim.processes import cho
-from isogenic.sim.processes.arithmetic import Number
-from isogenic.sim.processes.cho import Culture
+from isogenic.sim.processes.arithmetic import Number, greater
+from isogenic.sim.processes.cho import Culture, Liquid
 
-__all__ = ["BOLUS_BELOW_MM", "BOLUS_TO_MM", "FEED_SHARE_PER_DAY", "FEED_START_H", "bolus_litres", "feed_l_h", "inoculated"]
+__all__ = ["BOLUS_BELOW_MM", "BOLUS_TO_MM", "FEED_SHARE_PER_DAY", "FEED_START_H", "aged_medium", "bolus_litres", "feed_l_h", "inoculated"]
 
 FEED_START_H = 72.0
 FEED_SHARE_PER_DAY = 0.03
@@ -24,9 +24,15 @@ BOLUS_TO_MM = 28.0
 SEED_SHARE = 0.1  # of the volume at the start
 
 
-def inoculated(litres: Number, *, density: Number = 1.0, glutamine: Number = 1.0) -> Culture:
-    """The culture at age 0: medium and seed; `density` of the nominal cells, `glutamine` of the nominal in the medium."""
-    medium = cho.MEDIUM._replace(glutamine=cho.MEDIUM.glutamine * glutamine)
+def aged_medium(weak: Number) -> Liquid:
+    """A weak or aged lot of medium: where growth is less by the share `weak`, glutamine and the other amino acids are by three times that."""
+    left = greater(1.0 - 3.0 * weak, 0.0)
+    return cho.MEDIUM._replace(glutamine=cho.MEDIUM.glutamine * left, amino_acids=cho.MEDIUM.amino_acids * left)
+
+
+def inoculated(litres: Number, *, density: Number = 1.0, weak: Number = 0.0) -> Culture:
+    """The culture at age 0: medium and seed; `density` of the nominal cells."""
+    medium = aged_medium(weak)
     train = cho.seed_train(SEED_SHARE, medium)
     train = train._replace(viable=train.viable * density, dead=train.dead * density)
     filled = cho.mixed(cho.EMPTY, litres=(1.0 - SEED_SHARE) * litres, liquid=medium)
