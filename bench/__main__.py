@@ -1,6 +1,6 @@
 """Every measurement, and one table at the end.
 
-    python -m bench [records] [monitoring] [network] [scan] [engine] [readings] [recipes] [scale] [studies] [mtp] [penicillin] [equipment]
+    python -m bench [records] [monitoring] [network] [scan] [engine] [readings] [recipes] [scale] [studies] [mtp] [twins] [penicillin] [equipment]
         [facility] [mrna]
 
 Ends with exit code 1 where a target was missed. What else runs on the machine decides with: the
@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import engine, equipment, facility, monitoring, mrna, mtp, network, penicillin, readings, recipes, records, scale, scan, studies
+from bench import engine, equipment, facility, monitoring, mrna, mtp, network, penicillin, readings, recipes, records, scale, scan, studies, twins
 from bench.report import HEAD, Row
 
 ALL: dict[str, Callable[[], list[Row]]] = {
@@ -28,6 +28,7 @@ ALL: dict[str, Callable[[], list[Row]]] = {
     "scale": scale.run,
     "studies": studies.run,
     "mtp": mtp.run,
+    "twins": twins.run,
     "penicillin": penicillin.run,
     "mrna": mrna.run,
 }

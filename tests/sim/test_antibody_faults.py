@@ -15,7 +15,9 @@ from isogenic.sim.processes.process import Fault, Floats, Outcome
 def both(*faults: Fault, every_h: float = 6.0) -> Outcome:
     """A sound batch and one with these faults."""
     struck = np.array([False, True])
-    return ANTIBODY.run(2, faults=[Fault(each.name, each.size, each.start_h, each.duration_h, struck, each.gradual) for each in faults], every_h=every_h)
+    return ANTIBODY.run(
+        2, faults=[Fault(each.name, each.size, each.start_h, each.duration_h, struck, each.gradual) for each in faults], every_h=every_h
+    )
 
 
 def ratio(values: Floats) -> float:

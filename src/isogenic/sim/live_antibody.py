@@ -15,13 +15,13 @@ from isogenic.sim.live import Conditions, Number, Run, Stand, State
 from isogenic.sim.processes import cho
 from isogenic.sim.processes.arithmetic import greater
 from isogenic.sim.processes.cho import Culture, Drive, Liquid, Theta
+from isogenic.sim.processes.feeding import aged_medium
 from isogenic.sim.variation import batch_of
 
 __all__ = ["LIVE_ANTIBODY"]
 
 _NAMES = tuple(Theta.__dataclass_fields__)
 _LACTATE, _PRODUCT = _NAMES.index("lactate_of_glucose"), _NAMES.index("product")
-GLUTAMINE_LOST = 3.0  # a weak lot of medium has lost so many times as much of its glutamine as of its growth
 
 
 class LiveAntibody:
@@ -37,7 +37,7 @@ class LiveAntibody:
         """The batch's constants and liquids; `weak` is how bad its lot of medium is."""
         dice = batch_of(seed, site=site, batch=batch)
         theta = dice.theta.varied(growth=math.log(max(1e-3, 1.0 - weak)))
-        medium = cho.MEDIUM._replace(glutamine=cho.MEDIUM.glutamine * max(0.0, 1.0 - GLUTAMINE_LOST * weak))
+        medium = aged_medium(float(weak))
         train = cho.seed_train(medium=medium)
         train = train._replace(viable=train.viable * dice.seed_density, dead=train.dead * dice.seed_density)
         return Run(tuple(float(getattr(theta, name)) for name in _NAMES), tuple(medium), tuple(train), tuple(cho.GLUCOSE_STOCK))

@@ -155,18 +155,15 @@ class _Batches:
         self.culture = self._whole(after, age_h + h)
 
     def _stepped(self, now: Pace, age_h: float, h: float) -> Culture:
-        if self.contaminated:  # bacteria that eat the last glucose are faster than cells
-            culture = self.culture
-            for _ in range(CONTAMINATED_STEPS):
-                culture = cho.stepped(culture, now, h / CONTAMINATED_STEPS)
-            return culture
-        if self.n > 1:
-            return cho.stepped(self.culture, now, h)
+        """The culture after h; bacteria that eat the last glucose are faster than cells, and go in short steps."""
+        culture, steps = self.culture, CONTAMINATED_STEPS if self.contaminated else 1
         try:
-            return cho.stepped(self.culture, now, h)
-        except ArithmeticError as trouble:  # where arrays have infinity or NaN
+            for _ in range(steps):
+                culture = cho.stepped(culture, now, h / steps)
+        except ArithmeticError as trouble:  # of floats, where arrays have infinity or NaN
             self.stopped.setdefault(0, Stop(age_h + h, f"cannot go on: {trouble}"))
             return SAFE
+        return culture
 
     def _paced(self, mid: float) -> Pace:
         """The pace of this step; the last one while nothing has changed, because to work it out costs as much as half a slope."""
@@ -176,7 +173,9 @@ class _Batches:
             self._driven = self._drive(mid)
             theta = self.theta
             if self.faults:
-                theta = self._varied(lactate_of_glucose=1.0 + self.depth("lactate_is_high", mid), product=1.0 - self.depth("product_rate_is_low", mid))
+                theta = self._varied(
+                    lactate_of_glucose=1.0 + self.depth("lactate_is_high", mid), product=1.0 - self.depth("product_rate_is_low", mid)
+                )
             self._pace = cho.pace(theta, drive=self._driven, lactate=self.culture.lactate, contaminated=self.contaminated)
         self._key, self._sour = key, sour
         near = self.contaminated or cho.near_limits(self.culture, self._pace.carbon_dioxide)
