@@ -27,7 +27,7 @@ from isogenic.sim.processes.trajectories import Track, grid, known
 
 __all__ = ["INDPENSIM", "IndPenSim", "simulate"]
 
-PARTS = 16  # steps of a sample: fewer lose the batch where oxygen runs short
+PARTS = 32  # steps of a sample: with 16 a batch can be lost where oxygen runs short
 DOSE_H = SAMPLE_H / 40.0  # how long acid and base are mixed at once, as published
 LONGER = 1.0 + 1.0 / 40.0
 LEAST = 0.001  # of what ran out, as published
