@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from isogenic.errors import NotFound, NotValid
 from isogenic.sim.instruments.bioreactor import FEED_KG_PER_L, Surroundings, observe
+from isogenic.sim.operations import Operation
 from isogenic.sim.processes import cho, feeding
+from isogenic.sim.processes.antibody_downstream import OPERATIONS
 from isogenic.sim.processes.antibody_quality import Levels, Past, harvest_quality
 from isogenic.sim.processes.antibody_tables import CONSTANTS, FAULTS, QUALITIES, SETTINGS, VARIABLES
 from isogenic.sim.processes.arithmetic import Number, greater
@@ -51,6 +53,7 @@ class Antibody:
     variables: Mapping[str, Variable] = VARIABLES
     qualities: Mapping[str, Variable] = QUALITIES
     faults: Mapping[str, Mechanism] = FAULTS
+    operations: tuple[Operation, ...] = OPERATIONS
 
     def run(
         self,
