@@ -1,7 +1,7 @@
 """Every measurement, and one table at the end.
 
     python -m bench [records] [monitoring] [network] [scan] [engine] [readings] [recipes] [scale] [studies] [mtp] [twins] [penicillin] [equipment]
-        [facility] [mrna]
+        [facility] [instruments] [mrna]
 
 Ends with exit code 1 where a target was missed. What else runs on the machine decides with: the
 column to believe is the ratio to what was measured beside it, in the same run.
@@ -12,7 +12,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import engine, equipment, facility, monitoring, mrna, mtp, network, penicillin, readings, recipes, records, scale, scan, studies, twins
+from bench import (
+    engine,
+    equipment,
+    facility,
+    instruments,
+    monitoring,
+    mrna,
+    mtp,
+    network,
+    penicillin,
+    readings,
+    recipes,
+    records,
+    scale,
+    scan,
+    studies,
+    twins,
+)
 from bench.report import HEAD, Row
 
 ALL: dict[str, Callable[[], list[Row]]] = {
@@ -23,6 +40,7 @@ ALL: dict[str, Callable[[], list[Row]]] = {
     "engine": engine.run,
     "equipment": equipment.run,
     "facility": facility.run,
+    "instruments": instruments.run,
     "recipes": recipes.run,
     "readings": readings.run,
     "scale": scale.run,

@@ -92,7 +92,7 @@ def reading(how: Any, truth: Any, *, age_h: Any, since_h: Any, draws: Draws, gai
     `age_h` counts since it was put in, `since_h` since it was last calibrated; `gain` and `noise_factor` are a failure's.
     """
     size = np.abs(truth)
-    fouled = 1.0 - how.fouling * (1.0 - np.exp(-age_h / how.fouling_h))
+    fouled = 1.0 - how.fouling * (1.0 - np.exp(-age_h / how.fouling_h)) if np.any(how.fouling) else 1.0
     late = 1.0 + how.late_share * np.minimum(np.maximum((age_h - LATE_FROM_H) / (TWO_WEEKS_H - LATE_FROM_H), 0.0), 1.0)
     off = (
         draws.bias * (how.bias + how.bias_share * size)

@@ -175,6 +175,7 @@ class Sensors:
         self._brings, self._follows = np.array([each[0] for each in shares])[:, None], np.array([each[1] for each in shares])[:, None]
         self._slowly = np.array([how.lag_shares(step_h, slower=3.0)[1] for how in self.instruments.values()])[:, None]
         self._spikes = np.flatnonzero(self._how.spikes_per_h[:, 0] > 0)
+        self._recalibrates = bool((self._how.recalibrated_h > 0).any())
         self._spacing = self._how.memory_h / KNOTS_PER_MEMORY
         shape = (len(self.names), len(self.batches))
         self._dice = Dice.of(seed, [("instrument", where, batch, name) for name in self.names for where, batch in self._places], shape=shape)
@@ -296,6 +297,8 @@ class Sensors:
         moved = knot != self._knot
         if moved.any():
             self._to_knots(knot, moved)
+        if not self._recalibrates and not (self._cal < 0).any():
+            return
         cal = _begun(self._how, age) + np.zeros_like(knot)
         fresh = cal != self._cal
         if fresh.any():
