@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from isogenic.cli.sim import app
 from isogenic.errors import NotFound, NotValid
 from isogenic.sim.fitting import Batch, Method, Problem, Stopping, fit, read_batches
+from isogenic.sim.fitting.documents import read_beside
 from isogenic.sim.fitting.identifiability import collinearity
 from isogenic.sim.fitting.problem import priors_of, scatter_of
 from isogenic.sim.instruments import instruments_of, measured
 from isogenic.sim.processes.antibody import ANTIBODY
+from isogenic.sim.scenarios import read_scenario
+from isogenic.sim.variation import site_factors
 from sim.curves import Curve, constant, noise
 
 LINE = Curve({"level": constant("level", 1.0), "slope": constant("slope", 1.0)}, lambda age, of: of["level"] + of["slope"] * age)
@@ -253,3 +262,63 @@ def test_a_table_without_a_unit_or_with_a_gap_in_time_is_refused(tmp_path: Path)
     (tmp_path / "f.parquet").write_bytes(b"PAR1 nothing of the kind PAR1")
     with pytest.raises(NotValid, match=r"cannot read f\.parquet"):
         read_batches(tmp_path / "f.parquet", LINE)
+
+
+SCENARIO = """isogenic: scenario/1
+title: A site that grows faster
+process: antibody
+seed: 5
+every: 24 h
+batches: 8
+sites:
+  LEEDS: {offsets: {growth: 4 %, product: -8 %}}
+"""
+
+
+def verb(*arguments: object) -> str:
+    found = CliRunner().invoke(app, [str(each) for each in arguments])
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def test_a_twin_follows_its_site_round_the_circle(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(SCENARIO)
+    verb("sim", "run", tmp_path / "site.yaml", "--out", tmp_path / "site.parquet")
+    (tmp_path / "beside.yaml").write_text("isogenic: fit-settings/1\nvariables: [viable_cells, titre, lactate]\n")
+    told = verb(
+        *("sim", "fit", tmp_path / "site.parquet", "--constants", "growth,product", "--no-profiles"),
+        *("--settings", tmp_path / "beside.yaml", "--out", tmp_path / "fit"),
+    )
+    assert "Constants of LEEDS, process antibody: 8 batches" in told
+    data = json.loads((tmp_path / "fit" / "fit.json").read_text())
+    assert data["table_sha256"] == hashlib.sha256((tmp_path / "site.parquet").read_bytes()).hexdigest()
+    assert data["converged"]
+    page = (tmp_path / "fit" / "page.html").read_text()
+    assert "illustrative" in page
+    assert "src=" not in page
+    assert "http" not in page
+    twin = read_scenario((tmp_path / "fit" / "scenario.yaml").read_text())
+    mine = site_factors(ANTIBODY, "LEEDS")
+    for name, offset in (("growth", 1.04), ("product", 0.92)):
+        true = offset * mine[name]  # the scenario's offset, and what the site's name adds
+        assert twin.sites[0].offsets["antibody", name] * mine[name] == pytest.approx(data["constants"][name]["factor"], rel=1e-5)
+        assert data["constants"][name]["low"] < ANTIBODY.constants[name].value * true < data["constants"][name]["high"]
+    verb("sim", "run", tmp_path / "fit" / "scenario.yaml", "--batches", 2, "--out", tmp_path / "twin.parquet")
+
+
+def test_settings_of_a_fit_are_read_by_line() -> None:
+    beside = read_beside("isogenic: fit-settings/1\nsettings: {feed_share: 3 %/d}\ninstruments: {titre: {noise: 0.1}}\n", ANTIBODY)
+    assert beside.settings == {"feed_share": pytest.approx(0.03)}
+    assert beside.instruments["titre"].noise == 0.1
+    with pytest.raises(NotValid, match=r"line 2: settings\.cheese: no such setting"):
+        read_beside("isogenic: fit-settings/1\nsettings: {cheese: 1 1}\n", ANTIBODY)
+    with pytest.raises(NotValid, match=r"line 2: variables: 'cheese' is no variable"):
+        read_beside("isogenic: fit-settings/1\nvariables: [cheese]\n", ANTIBODY)
+    assert read_beside(SCENARIO.replace("batches: 8", "settings: {feed_share: 0.02 1/d}"), ANTIBODY).settings == {"feed_share": 0.02}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=200))
+def test_no_text_beside_a_table_does_harm(text: str) -> None:
+    with suppress(NotValid, NotFound):
+        read_beside("isogenic: fit-settings/1\n" + text, ANTIBODY)

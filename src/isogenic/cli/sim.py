@@ -78,6 +78,52 @@ def sim_run(
     print(study)
 
 
+@sim_app.command("fit")
+def sim_fit(
+    table: Annotated[Path, typer.Argument(help="A study table: from `isogenic sim import`, or from `isogenic sim run`.", show_default=False)],
+    constants: Annotated[str, typer.Option(help="Which constants of the process are sought, with commas between.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The folder for fit.json, report.txt, page.html and scenario.yaml.", show_default=False)],
+    process: Annotated[str, typer.Option(help="The process model.")] = "antibody",
+    site: Annotated[str, typer.Option(help="Whose batches. Needed where the table has several sites.")] = "",
+    settings: Annotated[Path | None, typer.Option(help="Settings of the batches: a fit-settings document, or a scenario.")] = None,
+    prior: Annotated[bool, typer.Option(help="Let the process's own spreads between sites have a say.")] = False,
+    scatter: Annotated[str, typer.Option(help="Scatter between batches: given (the process's own) or estimated.")] = "given",
+    profiles: Annotated[bool, typer.Option(help="Profile likelihood: slower, and says which constants stay open.")] = True,
+) -> None:
+    """Estimate a site's constants from its batches, with intervals and what can be told at all. Exit code 2: it did not come to rest."""
+    from isogenic.errors import NotValid
+    from isogenic.sim.fitting import Method, fit, read_batches
+    from isogenic.sim.fitting.comparison import compared
+    from isogenic.sim.fitting.documents import Beside, read_beside
+    from isogenic.sim.fitting.files import write_fit
+    from isogenic.sim.fitting.problem import priors_of
+    from isogenic.sim.pages.twin_screen import fit_page
+    from isogenic.sim.processes import process_of
+
+    model = process_of(process)
+    names = tuple(each.strip() for each in constants.split(",") if each.strip())
+    if scatter not in ("given", "estimated"):
+        raise NotValid(f"cannot fit with scatter {scatter[:40]}", why="it is given or estimated")
+    text = _text(str(settings)) if settings else ""
+    beside = read_beside(text, model, site=site) if text else Beside()
+    batches = read_batches(table, model, site=site, settings=beside.settings, of_batch=beside.of_batch)
+    found = fit(
+        model,
+        batches,
+        constants=names,
+        scatter=beside.scatter,
+        variables=beside.variables,
+        instruments=beside.instruments,
+        priors=priors_of(model, [each for each in names if each in model.constants]) if prior else None,
+        given=beside.given,
+        method=Method(scatter_is="estimated" if scatter == "estimated" else "given", profiles=profiles),
+    )
+    page = fit_page(found, compared(found), source=table.name)
+    print(found)
+    print(f"{out}: {', '.join(write_fit(found, out, table=table, beside=text, page=page))}")
+    raise SystemExit(0 if found.converged else NotValid.exit_code)
+
+
 @sim_app.command("check")
 def sim_check(scenario: ScenarioName) -> None:
     """Say what is wrong with a scenario, line by line, or what it asks for."""

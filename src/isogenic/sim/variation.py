@@ -18,7 +18,7 @@ from isogenic.sim.processes.cho import NOMINAL, Theta
 from isogenic.sim.processes.process import Floats, Process
 from isogenic.sim.streams import Stream
 
-__all__ = ["BATCH_CV", "Batch", "batch_of", "draws"]
+__all__ = ["BATCH_CV", "Batch", "batch_of", "draws", "site_factors"]
 
 # Coefficients of variation between batches of the antibody, in the order of their draws.
 BATCH_CV = {
@@ -92,3 +92,10 @@ def _numbered(process: Process, level: str) -> list[tuple[str, float]]:
 def _stream(process: str, level: str, seed: int, key: tuple[str, ...]) -> Stream:
     own = () if process == ANTIBODY else (process,)  # the antibody's paths are those of the live facility
     return Stream(seed if level == "batch" else 0, level, *own, *key)
+
+
+def site_factors(process: Process, site: str) -> dict[str, float]:
+    """What a site's name alone makes of each constant: its factor on the nominal, the same in every study."""
+    spreads = _numbered(process, "site")
+    drawn = _stream(process.name, "site", 0, (site,)).normals(0, max(len(spreads), 1))
+    return {name: float(np.exp(cv * drawn[at])) for at, (name, cv) in enumerate(spreads)}

@@ -80,6 +80,7 @@ class Solution:
     converged: bool = False
     why: str = ""
     rounds: int = 0
+    idle: tuple[str, ...] = ()  # variables that no constant moves
 
     def moves(self, thetas: Floats) -> Floats:
         """For k sets of the site's logarithms (k, p): moves of every batch, (k, B, q)."""
@@ -175,18 +176,16 @@ def fit(
     return fit_of(estimate(problem, method=method, stopping=stopping), method=method or Method())
 
 
-def estimate(
-    problem: Problem, *, method: Method | None = None, stopping: Stopping | None = None, begin: tuple[Floats, Floats] | None = None
-) -> Solution:
-    """Rounds of least squares, until nothing moves any more. `begin` are logarithms and parts of an earlier solution."""
+def estimate(problem: Problem, *, method: Method | None = None, stopping: Stopping | None = None, begin: Floats | None = None) -> Solution:
+    """Rounds of least squares, until nothing moves any more. `begin` are the logarithms of an earlier one."""
     how, until = method or Method(), stopping or Stopping()
-    problem = _without_inert(problem, how) if begin is None else problem
+    problem, idle = _without_inert(problem, how)
     twin = Twin(problem)
     p, q = len(problem.constants), len(problem.names)
-    theta, eta = begin if begin is not None else (np.zeros(p), np.zeros((len(problem.batches), q)))
+    theta, eta = np.zeros(p) if begin is None else begin, np.zeros((len(problem.batches), q))
     scatter = np.array([problem.scatter.get(name, 0.0) for name in problem.names])
     used = [np.ones(len(rows.read), dtype=bool) for rows in twin.rows]
-    now = Solution(problem, twin, theta.copy(), eta.copy(), scatter, used)
+    now = Solution(problem, twin, theta.copy(), eta.copy(), scatter, used, idle=idle)
     for now.rounds in range(1, until.rounds + 1):
         parts = _linearised(now, how)
         before, before_eta = now.theta, now.eta.copy()
@@ -221,13 +220,23 @@ def estimate(
     return now
 
 
-def _without_inert(problem: Problem, how: Method) -> Problem:
-    """The problem without scatter of constants that move no reading."""
+def _without_inert(problem: Problem, how: Method) -> tuple[Problem, tuple[str, ...]]:
+    """The problem without scatter that moves no reading, and without variables that nothing moves; which ones these are."""
     twin = Twin(replace(problem, batches=problem.batches[:1]))
     q = len(problem.names)
-    _, slopes = twin.slopes(np.zeros((1, q)), q, step=how.step)
-    moved = {name for at, name in enumerate(problem.names) if np.abs(np.nan_to_num(slopes[0][:, at])).max(initial=0.0) > 0}
-    return replace(problem, scatter={name: cv for name, cv in problem.scatter.items() if name in moved})
+    shown, slopes = twin.slopes(np.zeros((1, q)), q, step=how.step)
+    slope = np.abs(np.nan_to_num(slopes[0]))
+    errors = np.sqrt(np.diag(twin.errors(twin.rows[0], shown[0])))
+    felt = (slope * 0.1 >= MOVED_LEAST * errors[:, None]).any(axis=1)
+    lively = {problem.variables[number] for number in np.unique(twin.rows[0].variable[felt])} | (
+        set(problem.variables) - set(problem.batches[0].values)
+    )
+    moved = {name for at, name in enumerate(problem.names) if slope[:, at].max(initial=0.0) > 0}
+    idle = tuple(name for name in problem.variables if name not in lively)
+    if len(idle) == len(problem.variables):  # said later, with its reason
+        return problem, ()
+    kept = tuple(name for name in problem.variables if name in lively)
+    return replace(problem, variables=kept, scatter={name: cv for name, cv in problem.scatter.items() if name in moved}), idle
 
 
 @dataclass(slots=True)

@@ -76,6 +76,7 @@ class Fit:
     dispersion: float  # weighted sum of squares for each degree of freedom: 1 where errors are as large as believed
     readings: int
     left: Mapping[str, int]  # readings left out, by variable
+    idle: tuple[str, ...]  # variables that no constant moves
     batches: int
     rounds: int
     runs: int  # batches worked out
@@ -112,6 +113,7 @@ class Fit:
             "dispersion": self.dispersion,
             "readings": self.readings,
             "left_out": dict(self.left),
+            "unmoved": list(self.idle),
             "rounds": self.rounds,
             "runs": self.runs,
             "covariance_of_logarithms": [list(row) for row in self.covariance],
@@ -178,6 +180,7 @@ def fit_of(solution: Solution, *, method: Method) -> Fit:
         dispersion=dispersion,
         readings=readings,
         left=_left(solution),
+        idle=solution.idle,
         batches=len(problem.batches),
         rounds=solution.rounds,
         runs=solution.twin.runs,

@@ -57,7 +57,12 @@ def sentences(found: Fit) -> tuple[str, ...]:
         )
     if found.left:
         left = listed([f"{count} of {name.replace('_', ' ')}" for name, count in found.left.items()])
-        out.append(f"Left out: {left}; there the recipe switches (a bolus a day earlier or later), or no constant moves them.")
+        out.append(f"Left out: {left}; there the recipe switches (a bolus a day earlier or later), or no constant moves them yet.")
+    if found.idle:
+        out.append(f"No constant moves {listed([name.replace('_', ' ') for name in found.idle])}: they took no part.")
+    for each in found.estimates:
+        if each.name not in what.untold and _apart(each):
+            out.append(f"The two intervals of {each.name} differ: the profile is the one to go by, because the other takes the model for a line.")
     if found.used_priors:
         out.append("Priors of the process's own spreads (illustrative) went into the estimates.")
     return tuple(out)
@@ -85,6 +90,12 @@ def _untold(found: Fit, each: Estimate) -> str:
     if high is None:
         return f"{each.name} is not identifiable from these data: it lies above {number(low)}, and nothing contradicts any larger value."
     return f"{each.name} is not identifiable from these data: they hardly answer to it."
+
+
+def _apart(each: Estimate) -> bool:
+    """Whether linearised interval and profile differ by half the one's width."""
+    low, high = each.profile_low, each.profile_high
+    return low is not None and high is not None and max(abs(low - each.low), abs(high - each.high)) > 0.5 * (each.high - each.low) / 2.0
 
 
 def _interval(each: Estimate) -> tuple[float, float]:

@@ -1,0 +1,59 @@
+"""A fit as files: the numbers, the report, the page, and the scenario of a twin.
+
+Guarantees: each file is whole or not there; `fit.json` carries the digest of the table and of the settings, and the versions
+that made it, so that it can be made again. A fit that did not come to rest writes no scenario.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+
+from isogenic import __version__
+from isogenic.records.durable import write_whole
+from isogenic.sim.fitting.result import Fit
+from isogenic.sim.fitting.scenario import scenario_of
+
+__all__ = ["write_fit"]
+
+PIECE = 1 << 20
+
+
+def write_fit(found: Fit, out: Path, *, table: Path, beside: str, page: str) -> list[str]:
+    """Write them into the folder `out`; which there are."""
+    data: dict[str, Any] = {
+        "isogenic": "fit/1",
+        "table": table.name,
+        "table_sha256": _digest(table),
+        "settings_sha256": sha256(beside.encode()).hexdigest() if beside else None,
+        "versions": {"isogenic": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
+        **found.plain(),
+    }
+    files = {"fit.json": json.dumps(_finite(data), indent=1) + "\n", "report.txt": str(found), "page.html": page}
+    if found.converged:
+        files["scenario.yaml"] = scenario_of(found)
+    for name, text in files.items():
+        write_whole(out / name, text.encode())
+    return list(files)
+
+
+def _digest(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity: nothing in its place."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

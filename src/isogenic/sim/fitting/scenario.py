@@ -1,0 +1,44 @@
+"""The scenario of a site whose constants were fitted: `isogenic sim run` makes batches as that site does.
+
+Guarantees: a batch of the scenario has the fitted constants, times its own scatter: what the site's name alone would add
+(each simulated site differs a little) is taken out of the offset. Leaves to others: reading it (`scenarios`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from isogenic.errors import NotValid
+from isogenic.sim.fitting.result import Fit
+from isogenic.sim.processes import process_of
+from isogenic.sim.variation import site_factors
+
+__all__ = ["scenario_of"]
+
+
+def scenario_of(found: Fit, *, every_h: float = 12.0, batches: int = 20) -> str:
+    """A scenario document with the fitted constants as the site's offsets. A fit that did not come to rest makes none."""
+    if not found.converged:
+        raise NotValid("cannot make a scenario of the fit", why=found.why)
+    process = process_of(found.process)
+    name = re.sub(r"[^A-Z0-9-]+", "-", found.site.upper()).strip("-")[:30] or "SITE-1"
+    usual = site_factors(process, name)
+    problem = found.solution.problem
+    settings = problem.batches[0].settings
+    same = {key: value for key, value in settings.items() if all(each.settings.get(key) == value for each in problem.batches)}
+    lines = [
+        "isogenic: scenario/1",
+        f"title: A twin of {name}",
+        f"what: Constants fitted to {found.batches} batches; the process and its spreads are illustrative.",
+        f"process: {found.process}",
+        f"batches: {batches}",
+        f"every: {every_h:g} h",
+    ]
+    if same:
+        lines += ["settings:", *(f"  {key}: {value!r} {process.settings[key].unit}" for key, value in same.items())]
+    known = {name: value for name, value in problem.given.items() if name not in problem.constants}
+    if known:
+        lines += ["constants:", *(f"  {key}: {value!r} {process.constants[key].unit}" for key, value in known.items())]
+    lines += ["sites:", f"  {name}:", "    offsets:"]
+    lines += [f"      {each.name}: {each.factor / usual.get(each.name, 1.0) - 1.0:.6f} 1" for each in found.estimates]
+    return "\n".join(lines) + "\n"
