@@ -253,7 +253,8 @@ def _checked(asked: PromptAsked, text: str, state: BatchState) -> str:
         if text.lower() not in _YES:
             raise NotValid(what, why="it is to be confirmed", possible=f"yes; or {possible(state.state)}")
         return "confirmed"
-    plain = text.removesuffix(asked.unit).strip() if asked.unit else text
+    # What is a number as it stands is that number: of 21 in the unit 1, the last digit is no unit.
+    plain = text if _NUMBER.fullmatch(text) or not asked.unit else text.removesuffix(asked.unit).strip()
     if not _NUMBER.fullmatch(plain):
         raise NotValid(what, why=f"it is not a number in {asked.unit or '1'}")
     number = float(plain)
