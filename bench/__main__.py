@@ -1,7 +1,7 @@
 """Every measurement, and one table at the end.
 
     python -m bench [records] [monitoring] [network] [scan] [engine] [readings] [recipes] [scale] [studies] [mtp] [twins] [penicillin] [equipment]
-        [facility] [instruments] [mrna]
+        [facility] [instruments] [mrna] [car_t]
 
 Ends with exit code 1 where a target was missed. What else runs on the machine decides with: the
 column to believe is the ratio to what was measured beside it, in the same run.
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 
 from bench import (
+    car_t,
     engine,
     equipment,
     facility,
@@ -36,6 +37,7 @@ ALL: dict[str, Callable[[], list[Row]]] = {
     "records": records.run,
     "monitoring": monitoring.run,
     "network": network.run,
+    "car_t": car_t.run,
     "scan": scan.run,
     "engine": engine.run,
     "equipment": equipment.run,

@@ -11,6 +11,7 @@ The vector is added at 24 h; until 60 h it is toxic. Copies of it are negative-b
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,7 +52,8 @@ def simulate(
     bag, flows = _seeded(n, c, s, faults, plain), Flows(*[plain(np.zeros(n)) for _ in Flows._fields])
     track = Track(n, ages, VARIABLES, beside=Flows._fields)
     harvested, now = np.zeros(n, dtype=bool), Now(n, s, faults)
-    swapped = _swaps(n, faults)
+    swapped, edges, stood, drive = _swaps(n, faults), _edges(s, faults), (-1, -1), Drive()
+    gradual = any(each.gradual for each in faults)
     with np.errstate(all="ignore"):
         for at in range((ages.size - 1) * per + 1):
             age_h = at * hours
@@ -63,7 +65,9 @@ def simulate(
             if at == (ages.size - 1) * per:
                 break
             harvested |= (np.asarray(bag.viable) >= s["target"]) | (age_h >= s["duration"] - 1e-9)
-            drive = now.drive(age_h + 0.5 * hours, harvested, plain)
+            done, passed = int(harvested.sum()), bisect_right(edges, age_h + 0.5 * hours)
+            if gradual or (done, passed) != stood:  # nothing else changes what is set
+                drive, stood = now.drive(age_h + 0.5 * hours, harvested, plain), (done, passed)
             try:
                 bag, flows = stepped(age_h, bag, flows, theta, drive, hours)
             except ArithmeticError:  # where arrays have infinity or NaN
@@ -145,6 +149,13 @@ def _quality(track: Track, bag: Bag, n: int, c: Mapping[str, Floats], s: Mapping
         "dose": viable * positive / 100.0,
     }
     return {name: np.where(track.running, each, np.nan) for name, each in found.items()}
+
+
+def _edges(s: Mapping[str, Floats], faults: Sequence[Fault]) -> list[float]:
+    """Every age at which something is switched."""
+    stages = (float(age) for each in ("first", "second", "third") for age in np.unique(s[f"exchange_{each}_at"]))
+    ends = (age for each in faults for age in (each.start_h, each.start_h + each.duration_h))
+    return sorted({VECTOR_H, VECTOR_GONE_H, *stages, *ends})
 
 
 def _swaps(n: int, faults: Sequence[Fault]) -> Floats:
