@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -122,6 +123,35 @@ def sim_fit(
     print(found)
     print(f"{out}: {', '.join(write_fit(found, out, table=table, beside=text, page=page))}")
     raise SystemExit(0 if found.converged else NotValid.exit_code)
+
+
+@sim_app.command("follow")
+def sim_follow(
+    folder: Annotated[Path, typer.Argument(help="A site node's folder. It is read only, while the node runs.", show_default=False)],
+    plant: Annotated[Path, typer.Option(help="The site's plant document.", show_default=False)],
+    process: Annotated[str, typer.Option(help="The process model.")] = "antibody",
+    constants: Annotated[str, typer.Option(help="Which constants follow the batch, with commas between.")] = "growth,product",
+    batch: Annotated[str, typer.Option(help="Which batch. Default: the newest.", show_default=False)] = "",
+    port: Annotated[int, typer.Option(help="Port of the page on 127.0.0.1; 0: any free port.")] = 0,
+) -> None:
+    """A twin that follows a running batch, on a page of its own on this machine, until interrupted."""
+    import asyncio
+
+    from isogenic.plant.documents import load_plant
+    from isogenic.sim.fitting.following import Follower
+    from isogenic.sim.pages.following import serve_follower
+    from isogenic.sim.processes import process_of
+
+    names = [each.strip() for each in constants.split(",") if each.strip()]
+    follower = Follower(folder, load_plant(read_text(plant), name=plant.name), process_of(process), constants=names, batch=batch)
+
+    async def serve() -> None:
+        async with serve_follower(follower, port=port) as url:
+            print(f"{url}", flush=True)
+            await asyncio.Event().wait()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve())
 
 
 @sim_app.command("check")

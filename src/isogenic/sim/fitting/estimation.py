@@ -37,6 +37,7 @@ from isogenic.sim.processes.process import Floats, Process
 __all__ = ["Method", "Objective", "Solution", "Stopping", "estimate", "fit"]
 
 FAR = 1e3  # residual, in standard deviations, where a twin has no value
+DAMPED_FROM = 3  # rounds
 TETHER = 1e-6  # a pull towards the start, so that what no reading answers to stays where it is
 MOVED_LEAST = 1e-3  # standard deviations that some constant must be able to move a reading, or the reading is left out
 
@@ -212,6 +213,8 @@ def estimate(problem: Problem, *, method: Method | None = None, stopping: Stoppi
             now.converged = True
             break
         now.why = f"after {now.rounds} rounds a constant still moves by {moved:.2g} of its standard error"
+        if moved < until.at_rest:
+            now.why = f"after {now.rounds} rounds a batch's part still moves by {tossed:.2g} of its scatter"
         if found.status == 0:
             now.why = f"{until.evaluations} evaluations were not enough for a round of least squares"
     if now.converged:
@@ -289,6 +292,8 @@ def _share_out(now: Solution, parts: list[_Part], how: Method) -> None:
         uncertain += variance - np.einsum("ij,ij->j", inner, cho_solve(factor, inner))
     if how.scatter_is == "estimated":
         now.scatter = np.where(variance > 0, np.sqrt(np.maximum((np.sum(fresh**2, axis=0) + uncertain) / len(parts), 1e-12)), 0.0)
+    if now.rounds > DAMPED_FROM:  # two sets of parts that lead to one another, beside a switch of the recipe
+        fresh = 0.5 * (now.eta + fresh)
     now.eta = np.clip(fresh, -5.0 * now.scatter, 5.0 * now.scatter)
 
 

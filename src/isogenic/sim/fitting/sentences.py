@@ -83,6 +83,8 @@ def _told(found: Fit, each: Estimate) -> str:
 def _untold(found: Fit, each: Estimate) -> str:
     low, high = each.profile_low, each.profile_high
     bound = found.solution.problem.bound
+    if each.profile is None and each.name in found.solution.problem.priors:
+        return f"{each.name} is not identifiable from these data: they hardly answer to it, and its interval is that of its prior."
     if each.profile is None or (low is None and high is None):
         return f"{each.name} is not identifiable from these data: no value within a factor of {bound:g} of the nominal is contradicted."
     if low is None:

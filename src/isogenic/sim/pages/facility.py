@@ -43,7 +43,7 @@ from isogenic.web.bodies import BoundedBodies
 from isogenic.web.problems import answer_refusals
 from isogenic.web.serving import is_loopback
 
-__all__ = ["HOST", "View", "facility_app", "serve_page"]
+__all__ = ["HEADERS", "HOST", "View", "check_asked_here", "facility_app", "serve_page"]
 
 HOST = "127.0.0.1"
 PATH_MAX = 800  # points of a vessel's trajectory that are kept: two weeks, every half hour, and some
@@ -182,24 +182,24 @@ def facility_app(view: View) -> FastAPI:
 
     @app.get("/", include_in_schema=False)
     async def look(request: Request) -> Response:
-        _check_asked_here(request)
+        check_asked_here(request)
         return page()
 
     @app.get("/live", include_in_schema=False)
     async def live(request: Request) -> Response:
-        _check_asked_here(request)
+        check_asked_here(request)
         return HTMLResponse(str(live_part(view.at, view.vessels(), view.faults())), headers=HEADERS)
 
     @app.get("/api/facility")
     async def inside(request: Request) -> JSONResponse:
         """What is inside each vessel, and what its instruments say."""
-        _check_asked_here(request)
+        check_asked_here(request)
         return JSONResponse({"site": view.facility.plant.site, "at": view.at, "illustrative": True, "vessels": view.vessels()}, headers=HEADERS)
 
     @app.get("/api/faults")
     async def faults(request: Request) -> JSONResponse:
         """The faults that stand, the log, and the kinds there are."""
-        _check_asked_here(request)
+        check_asked_here(request)
         return JSONResponse({"illustrative": True, **view.faults()}, headers=HEADERS)
 
     @app.post("/api/faults", status_code=201)
@@ -234,7 +234,7 @@ def facility_app(view: View) -> FastAPI:
     return app
 
 
-def _check_asked_here(request: Request) -> None:
+def check_asked_here(request: Request) -> None:
     """A name of another host that leads here (DNS rebinding) is not answered."""
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     if not is_loopback(host):
@@ -242,7 +242,7 @@ def _check_asked_here(request: Request) -> None:
 
 
 def _check_changes_from_here(request: Request) -> None:
-    _check_asked_here(request)
+    check_asked_here(request)
     origin = request.headers.get("origin")
     if origin is not None and origin != f"http://{request.headers.get('host', '')}":
         raise NotAllowed("cannot change anything", why="another site's page asked for it")

@@ -68,7 +68,7 @@ def fit_page(found: Fit, batches: Sequence[Comparison], *, source: str) -> str:
 
 STYLE = """
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 14px 20px; }
-.curves figure { font-size: 12.5px; min-width: 0; } .curves svg { width: 100%; height: auto; display: block; }
+.curves figure { font-size: 12.5px; min-width: 0; } .curves figure > svg { width: 100%; height: auto; display: block; }
 .curves figcaption { color: var(--ink-2); } .curves figcaption b { color: var(--ink); }
 .curves text { font: 11px var(--sans); fill: var(--ink-3); }
 .twin-key { display: flex; gap: 18px; flex-wrap: wrap; color: var(--ink-2); font-size: 12.5px; margin-bottom: 10px; }
@@ -93,7 +93,7 @@ def _legend_of_residuals() -> Markup:
     )
 
 
-def constants_table(found: Fit) -> Markup:
+def constants_table(found: Fit, *, whose: str = "This site") -> Markup:
     """Constants with intervals, beside the nominal."""
     rows: list[Sequence[Child]] = [
         (
@@ -108,7 +108,7 @@ def constants_table(found: Fit) -> Markup:
         )
         for each in found.estimates
     ]
-    columns = ("Constant", "#Nominal", "#This site", "Unit", "#Of nominal", f"#{found.confidence:.0%} linearised", "#Profile", "Beside the nominal")
+    columns = ("Constant", "#Nominal", f"#{whose}", "Unit", "#Of nominal", f"#{found.confidence:.0%} linearised", "#Profile", "Beside the nominal")
     return listing(columns, rows, nothing="None.", close=True)
 
 
