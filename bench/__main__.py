@@ -1,7 +1,7 @@
 """Every measurement, and one table at the end.
 
     python -m bench [records] [monitoring] [network] [scan] [engine] [readings] [recipes] [scale] [studies] [mtp] [twins] [penicillin] [equipment]
-        [facility] [instruments] [mrna] [car_t]
+        [facility] [fitting] [instruments] [mrna] [car_t]
 
 Ends with exit code 1 where a target was missed. What else runs on the machine decides with: the
 column to believe is the ratio to what was measured beside it, in the same run.
@@ -17,6 +17,7 @@ from bench import (
     engine,
     equipment,
     facility,
+    fitting,
     instruments,
     monitoring,
     mrna,
@@ -42,6 +43,7 @@ ALL: dict[str, Callable[[], list[Row]]] = {
     "engine": engine.run,
     "equipment": equipment.run,
     "facility": facility.run,
+    "fitting": fitting.run,
     "instruments": instruments.run,
     "recipes": recipes.run,
     "readings": readings.run,
