@@ -138,7 +138,7 @@ SEEN = (
     ("temperature_excursion", 2.0, lambda good, bad: bad["temperature"] > good["temperature"] + 1.8 and bad["viability"] < good["viability"]),
     (
         "culture_is_contaminated",
-        4e-5,
+        1e-4,
         lambda good, bad: bad["dissolved_oxygen"] < 0.5 * good["dissolved_oxygen"] and bad["glucose"] < good["glucose"] - 1.0,
     ),
     ("lactate_is_high", 0.5, lambda good, bad: bad["lactate"] > good["lactate"] + 1.0),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isogenic.cli.verbs import Folder, app
+from isogenic.cli.verbs import Folder, app, read_text
 from isogenic.errors import NotValid
+
+if TYPE_CHECKING:
+    from isogenic.plant.model import SitePlant
 
 ClockSpec = Annotated[str, typer.Option("--clock", help="Run on simulated time: START,ORIGIN,SPEED. Default: the system clock.")]
 Ready = Annotated[Path | None, typer.Option("--ready", help="Write the node's addresses here once it runs.")]
@@ -44,13 +47,30 @@ def demo(
     out: Annotated[Path | None, typer.Option(help="Keep ledgers and dossiers here. Default: a temporary folder.")] = None,
     fault: Annotated[list[str] | None, typer.Option(help="One more fault, at the site that has its unit, as `isogenic facility --fault`.")] = None,
     faults: Annotated[Path | None, typer.Option(help="A file with such faults, one a line.")] = None,
+    scenario: Annotated[str, typer.Option(help="A scenario (YAML), or the name of one that is shipped: its live faults at the sites it names.")] = "",
 ) -> None:
     """Start a control site and three facilities on this machine and tell a story of them."""
+    from isogenic.plant.documents import load_plant
     from isogenic.sim.faults import read_faults
     from isogenic.sim.story import tell
+    from isogenic.sim.world import SITES, document
 
     told = [*(fault or []), *(read_faults(faults) if faults is not None else [])]
+    if scenario:
+        told += _live_faults(scenario, [load_plant(document(f"{each.lower()}.plant.yaml"), name=str(each)) for each in SITES])
     raise SystemExit(asyncio.run(tell(seed=seed, speed=speed, out=out, stay=not exit_, faults=told)))
+
+
+def _live_faults(scenario: str, plants: Sequence[SitePlant]) -> list[str]:
+    """A scenario's faults at these plants; what is not live is named."""
+    from isogenic.sim.scenarios import example, examples, read_scenario
+    from isogenic.sim.scenarios.live import acted_live
+
+    text = example(scenario) if scenario in examples() else read_text(Path(scenario))
+    acted = acted_live(read_scenario(text), plants)
+    for each in acted.left:
+        print(f"{scenario}: not live, {each}", flush=True)
+    return list(acted.faults)
 
 
 @app.command()
@@ -102,13 +122,17 @@ def facility(
     seed: Annotated[int, typer.Option(help="The same seed grows the same cells.")] = 1,
     fault: Annotated[list[str] | None, typer.Option(help="A fault by name, as in feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6")] = None,
     faults: Annotated[Path | None, typer.Option(help="A file with such faults, one a line; # begins a remark.")] = None,
+    scenario: Annotated[str, typer.Option(help="A scenario (YAML), or the name of one that is shipped: its live faults at this site.")] = "",
     page_port: Annotated[int, typer.Option(help="Port of the facility's own page on 127.0.0.1; 0: any free port, written to page.json.")] = 0,
 ) -> None:
     """Run the simulated equipment of one facility: real OPC UA servers, one a module, cells that do not exist, and a page to look inside."""
+    from isogenic.plant.documents import load_plant
     from isogenic.shell.running import run_simulated_facility
     from isogenic.sim.faults import read_faults
 
     told = [*(fault or []), *(read_faults(faults) if faults is not None else [])]
+    if scenario:
+        told += _live_faults(scenario, [load_plant(read_text(folder / "plant.yaml"), name="plant.yaml")])
     _run(run_simulated_facility(folder, clock_spec=clock, seed=seed, faults=told, page_port=page_port))
 
 

@@ -14,7 +14,8 @@ of them the volume in L; every entry is a plain float (one vessel) or an array (
 to 1e-9 either way; its equations are those of the study model of its name (`processes`), imported, never written again.
 `observe` gives the true value of every measurement of a stirred bioreactor, totals excepted, also of an empty vessel.
 
-To plug one in: write the class, name it in `LIVE`, and start the facility with `--process NAME`.
+To plug one in: write the class, name it in `LIVE`, and give its name to `Facility(plant, process=...)`. The commands start
+facilities of antibodies: no other process is live in a stirred bioreactor yet.
 """
 
 from __future__ import annotations

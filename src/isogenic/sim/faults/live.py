@@ -31,7 +31,8 @@ What somebody does:
 
 Guarantees: what `parse_fault` accepts can be simulated; all else is `NotValid`.
 A fault that fouls or drifts comes gradually, over the first quarter of its hours, and is gone at
-their end, as if the tubing had been changed. `text_of_fault` gives back what `parse_fault` reads.
+their end, as if the tubing had been changed; where no hours are given, it comes at once and stays.
+`text_of_fault` gives back what `parse_fault` reads.
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ class Fault:
 
     def depth(self, age_h: float) -> float:
         """How much of `size` has come by now."""
-        return self.size * min(1.0, (age_h - self.start_h) / (RISE_SHARE * self.hours)) if self.kind.gradual else self.size
+        gradual = self.kind.gradual and self.hours < HOURS_MAX  # without an end there is no first quarter: at once, as in a study
+        return self.size * min(1.0, (age_h - self.start_h) / (RISE_SHARE * self.hours)) if gradual else self.size
 
 
 def parse_fault(text: str) -> Fault:
