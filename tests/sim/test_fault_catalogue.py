@@ -209,6 +209,7 @@ def test_a_late_courier_delays_and_ages_the_material(small: None) -> None:
     first = [each[0] for each in (sound, broken)]
     assert first[1]["start_h"] == first[0]["start_h"] + 36.0
     assert first[1]["material_h"] == 48.0
+    assert (first[1]["received_h"], first[1]["waited_h"]) == (first[1]["start_h"], 0.0), "late couriers are not waiting for a suite"
     lost = tables(text, "fault: courier_is_late, start: 0 d, size: 130 h", batches=None)
     assert {row["why"] for row in lost["batches"]} == {"the starting material waited beyond its life"}
     assert lost["trajectories"] == []

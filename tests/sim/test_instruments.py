@@ -11,6 +11,7 @@ import pytest
 from isogenic.errors import NotFound, NotValid, Refusal
 from isogenic.sim.instruments import FAILURES, INSTRUMENTS, Failure, Instrument, Sensor, SensorFault, Sensors, instruments_of, measured
 from isogenic.sim.instruments.tables import CAPACITANCE, OXYGEN, PH_GLASS, PT100, RECALIBRATED_PH, STIRRED_BIOREACTOR
+from isogenic.sim.processes import process_of
 from isogenic.sim.streams import BINS, CHUNK, Dice
 
 MINUTE = 1.0 / 60.0
@@ -358,3 +359,10 @@ def test_every_table_reads_what_it_names() -> None:
             {**truth, "unmeasured": np.ones((5, 2))}, instruments=instruments_of(name), seed=1, site="S", batches=["a", "b"], age_h=np.arange(5.0)
         )
         assert set(shown) == set(table) and all(np.isfinite(each).all() for each in shown.values())
+
+
+def test_penicillin_is_measured_by_the_names_and_units_of_its_models() -> None:
+    celsius = INSTRUMENTS["indpensim"]["temperature"]
+    assert (celsius.low, celsius.high) == (0.0, 80.0), "IndPenSim tells degC, PenSim K"
+    assert {"oxygen", "off_gas_oxygen", "weight"} <= INSTRUMENTS["indpensim"].keys() & process_of("indpensim").variables.keys()
+    assert "oxygen" in INSTRUMENTS["pensim"].keys() & process_of("pensim").variables.keys()

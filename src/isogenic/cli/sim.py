@@ -16,11 +16,14 @@ app.add_typer(sim_app, name="sim")
 
 
 @sim_app.command("faults")
-def sim_faults(process: Annotated[str, typer.Option(help="Only those that this process can have.")] = "") -> None:
+def sim_faults(
+    name: Annotated[str, typer.Argument(help="A process: only those that it can have. Default: all of them.", show_default=False)] = "",
+    process: Annotated[str, typer.Option(help="The same.")] = "",
+) -> None:
     """The catalogue of faults: what each is, its size, what is seen of it."""
     from isogenic.sim.faults.pages import faults_page
 
-    print(faults_page(process))
+    print(faults_page(process or name))
 
 
 @sim_app.command("processes")
@@ -183,6 +186,13 @@ def sim_schema() -> None:
 
 def _text(scenario: str) -> str:
     """The text of a file, or of a scenario that is shipped."""
+    from isogenic.errors import NotFound
     from isogenic.sim.scenarios import example, examples
 
-    return example(scenario) if scenario in examples() else read_text(Path(scenario))
+    if scenario in examples():
+        return example(scenario)
+    if not Path(scenario).exists():
+        raise NotFound(
+            f"cannot read {scenario[:200]}", why="there is no such file, and no scenario of this name is shipped", possible=", ".join(examples())
+        )
+    return read_text(Path(scenario))

@@ -38,6 +38,9 @@ def _said(each: Entry, process: str) -> str:
     when = "days of the study" if each.place.by_calendar else "hours of the batch's age" if each.windowed else "the whole batch"
     lines = [f"{each.name}  [{each.place}; {each.mark}]", f"what: {each.what}"]
     lines += [f"size{f' ({name})' if name else ''}: {size_text(size)}" for name, size in sizes.items()]
-    lines += [f"when: {when}{', rising over the first quarter' if each.gradual else ''}", f"seen: {each.signature}"]
+    lines += [
+        f"when: {when}{', rising over the first quarter of its duration; at once where it has none' if each.gradual else ''}",
+        f"seen: {each.signature}",
+    ]
     lines += [f"quality: {each.effect}"] if each.effect else []
     return "\n".join(textwrap.fill(line, WIDTH, initial_indent="  " if at else "", subsequent_indent="      ") for at, line in enumerate(lines))

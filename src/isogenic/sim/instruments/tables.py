@@ -186,6 +186,7 @@ PENSIM: Mapping[str, Instrument] = {
     "temperature": replace(PT100, working=(290.0, 310.0), low=250.0, high=400.0, other_unit=(1.0, -273.15)),
     "ph": replace(PH_GLASS, working=(4.0, 7.0)),
     "dissolved_oxygen": Instrument(noise_share=0.005, bias_share=0.005, drift_share=0.0075, lag_s=30.0, low=0.0),
+    "oxygen": OXYGEN,
     "substrate": Instrument(noise=0.05, noise_share=0.02, bias_share=0.02, process_s=RAMAN_S),
     "biomass": Instrument(noise_share=0.03, bias_share=0.03, drift_share=0.02, lag_s=60.0),
     "penicillin": Instrument(noise_share=0.02, bias_share=0.02, process_s=RAMAN_S),
@@ -194,6 +195,15 @@ PENSIM: Mapping[str, Instrument] = {
 }
 INDPENSIM: Mapping[str, Instrument] = {
     **PENSIM,
+    "temperature": replace(PT100, working=(20.0, 40.0)),  # in degC
+    "oxygen": Instrument(noise_share=0.005, bias_share=0.005, drift_share=0.0075, lag_s=30.0, low=0.0),
+    "off_gas_oxygen": OFFGAS,
+    "off_gas_carbon_dioxide": OFFGAS,
+    "weight": Instrument(noise_share=0.001, drift_share=0.001, lag_s=1.0),
+    "phenylacetate": Instrument(noise_share=0.03, bias_share=0.02, low=0.0),
+    "ammonia": Instrument(noise_share=0.03, bias_share=0.02, low=0.0),
+    "aeration": Instrument(noise_share=0.01, low=0.0),
+    "back_pressure": Instrument(noise_share=0.005, low=0.0),
     "oxygen_offgas": OFFGAS,
     "viscosity": Instrument(noise_share=0.02, bias_share=0.02),
     "paa": Instrument(noise_share=0.03, bias_share=0.02),

@@ -290,13 +290,13 @@ class _Tables:
         for at in np.flatnonzero(part.expired).tolist():
             why[at] = EXPIRED
         hit = [";".join(each.fault.name for each in self.struck if each.batches[at]) for at in range(n)]
-        product = self.scenario.product(self.model.name)
         out = self._key(1) | {
             "number": part.numbers,
             "lot": _words(part.lots),
             "ordered_h": part.ordered_h,
+            "received_h": part.arrived_h,
             "start_h": part.start_h,
-            "waited_h": part.start_h - part.ordered_h - product.travel_h,
+            "waited_h": part.start_h - part.arrived_h,
             "material_h": part.material_h,
             "surge": part.surge,
             "faults": _words(hit),

@@ -46,6 +46,7 @@ class Part:
     start_h: Floats
     material_h: Floats  # age of the starting material at the start
     expired: NDArray[np.bool_]
+    arrived_h: Floats  # when what it is made of was there
     surge: Floats  # orders at that time, in multiples of the usual
 
     @property
@@ -59,7 +60,7 @@ class Part:
     def cut(self, first: int, last: int) -> Part:
         """The batches from `first` to before `last`."""
         part = slice(first, last)
-        arrays = (self.ordered_h[part], self.start_h[part], self.material_h[part], self.expired[part], self.surge[part])
+        arrays = (self.ordered_h[part], self.start_h[part], self.material_h[part], self.expired[part], self.arrived_h[part], self.surge[part])
         return Part(self.process, self.sites[part], self.numbers[part], self.lots[part], *arrays)
 
 
@@ -108,6 +109,7 @@ class _Slot:
     start_h: float
     material_h: float
     expired: bool
+    arrived_h: float
     surge: float
     lot: str = ""
 
@@ -126,6 +128,7 @@ def _product(scenario: Scenario, product: Product, limits: dict[tuple[str, str],
         np.array([each.start_h for each in slots]),
         np.array([each.material_h for each in slots]),
         np.array([each.expired for each in slots], dtype=bool),
+        np.array([each.arrived_h for each in slots]),
         np.array([each.surge for each in slots]),
     )
 
@@ -159,7 +162,7 @@ def _site(scenario: Scenario, product: Product, site: Site, limit: int) -> Itera
         expired = start - ordered > product.expires_h
         if not expired:
             heapq.heapreplace(free, start + busy_h)
-        yield _Slot(site, number, ordered, start, start - ordered, expired, surge)
+        yield _Slot(site, number, ordered, start, start - ordered, expired, arrived, surge)
 
 
 def _orders(scenario: Scenario, product: Product, site: Site) -> Iterator[tuple[float, float]]:

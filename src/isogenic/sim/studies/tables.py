@@ -148,6 +148,7 @@ def _batches(scenario: Scenario) -> list[pa.Field]:
         pa.field("number", pa.int64(), metadata=_meta("", "at its site, from 1")),
         _word("lot", "lot of medium or of starting material"),
         _number("ordered_h", "h", "hours since the study began"),
+        _number("received_h", "h", "hours since the study began, when what it is made of was there"),
         _number("start_h", "h", "hours since the study began"),
         _number("waited_h", "h", "between arrival of what it is made of and its start"),
         _number("material_h", "h", "age of the starting material at the start"),
