@@ -15,6 +15,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +65,10 @@ class Antibody:
         settings: Mapping[str, Floats] | None = None,
         faults: Sequence[Fault] = (),
         every_h: float | None = None,
+        compiled: bool = False,
     ) -> Outcome:
-        """`n` batches from inoculation to harvest."""
+        """`n` batches from inoculation to harvest; `compiled` asks for the extra `fast`, which pays where one or a few batches are run often."""
+        compile_for = _compiled() if compiled else None
         if not 1 <= n <= BATCHES_MAX:
             raise NotValid(f"cannot run {n} batches", why=f"there are 1 to {BATCHES_MAX} in one run")
         known = filled(self.constants, constants, n=n, what="constant")
@@ -87,6 +91,7 @@ class Antibody:
                 constants={name: _plain(array[part]) for name, array in known.items()},
                 settings={name: _plain(array[part]) for name, array in set_to.items()},
                 faults=_within(faults, part),
+                compiled=compile_for,
             )
             with np.errstate(all="ignore"):
                 seen, judged = batches.run(age)
@@ -101,8 +106,9 @@ class Antibody:
 class _Batches:
     """One chunk of batches on its way; numbers that are the same for all are plain floats, and one batch is all floats."""
 
-    def __init__(self, *, n: int, constants: Mapping[str, Number], settings: Mapping[str, Number], faults: Sequence[Fault]) -> None:
-        self.n, self.set, self.faults = n, settings, faults
+    def __init__(self, *, n: int, constants: Mapping[str, Number], settings: Mapping[str, Number], faults: Sequence[Fault], compiled: Any) -> None:
+        self.n, self.set, self.faults, self.compiled = n, settings, faults, compiled
+        self._paces: tuple[Pace, Any] | None = None  # the newest pace, as compiled code has it
         self.theta = Theta(**{each.name: constants[each.name] for each in fields(Theta)})
         self.levels = Levels(**{name: constants.get(f"{name}_level", constants["manganese"]) for name in Levels._fields})
         weak = self.depth("medium_is_weak", 0.0)
@@ -125,16 +131,72 @@ class _Batches:
         values = {name: np.full((len(age), self.n), np.nan) for name in VARIABLES}
         end_h = float(np.max(self.set["duration"]))
         grid = sorted({*map(float, range(math.ceil(end_h))), *(float(each) for each in age), end_h})
-        seen = 0
+        seen, moved = 0, 0.0  # ages shown; how far the culture has been moved
+        leaps = self._leaps(grid, age) if self.compiled else {}
         for here, there in zip(grid, [*grid[1:], math.inf], strict=True):
             if seen < len(age) and here >= age[seen] - 1e-9:
                 self._show(here, {name: array[seen] for name, array in values.items()})
                 seen += 1
             if here and here % 24.0 == 0.0 and here < end_h:
                 self._bolus(here)
-            if math.isfinite(there):
+            if self.compiled is not None:
+                if here >= moved and here in leaps:
+                    steps = leaps[here]
+                    self._leap(here, there - here, steps)
+                    moved = here + steps * (there - here) - 1e-9
+            elif math.isfinite(there):
                 self._step(here, there - here)
         return values, self._judge()
+
+    def _leaps(self, grid: Sequence[float], age: Floats) -> dict[float, int]:
+        """From which points of the grid how many equal steps can be made in one call: while nothing is seen, added or switched."""
+        points = np.array(grid)
+        length, middle = np.diff(points), 0.5 * (points[1:] + points[:-1])
+        switched = [np.searchsorted(np.sort(np.atleast_1d(self.set[name])), middle, side="right") for name in ("feed_start", "shift_at", "duration")]
+        same = np.ones(len(length), dtype=bool)  # this step goes on like the one before it
+        same[0] = False
+        same[1:] = np.abs(np.diff(length)) < 1e-12
+        for each in switched:
+            same[1:] &= np.diff(each) == 0
+        same &= (points[:-1] % 24.0 != 0.0) & ~np.isin(points[:-1], age) & (not self.faults)
+        starts = np.flatnonzero(~same)
+        return {grid[int(at)]: int(end - at) for at, end in zip(starts, [*starts[1:], len(length)], strict=True)}
+
+    def _leap(self, age_h: float, h: float, steps: int) -> None:
+        """As `_step`, many times in one call of compiled code."""
+        mid = age_h + 0.5 * h
+        if self.contaminated:
+            came = self.depth("culture_is_contaminated", mid)
+            self.culture = self.culture._replace(bacteria=greater(self.culture.bacteria, came))
+        now = self._paced(mid)
+        if self._paces is None or self._paces[0] is not now:
+            self._paces = (now, self.compiled.paces(now, self.n))
+        drive = self._driven
+        grows = np.atleast_1d(np.asarray(mid < self.set["duration"])) & np.ones(self.n, dtype=bool)
+        moves = grows.copy()
+        moves[list(self.stopped)] = False
+        state = np.empty((len(Culture._fields), self.n))
+        for row, entry in zip(state, self.culture, strict=True):
+            row[:] = entry
+        after, sums, failed = np.empty_like(state), np.zeros((2, self.n)), np.zeros(self.n)
+        parts = CONTAMINATED_STEPS if self.contaminated else 1
+        sour = self._sour and steps > 1
+        if sour or self.compiled.advanced(state, self._paces[1], moves, h, steps, parts, after, sums, failed):
+            for step in range(steps):  # acid moves the pH, so each step has a pace of its own
+                self._leap(age_h + step * h, h, 1)
+            return
+        hours = h * steps * (float(grows[0]) if self.n == 1 else grows)
+        ph = cho.true_ph(drive.ph, self.culture.lactate) if self._sour else drive.ph
+        warm = greater(drive.temperature_c - 37.0, 0.0)
+        more = [float(each[0]) for each in sums] if self.n == 1 else list(sums)
+        self.sums = [one + other for one, other in zip(self.sums, (*more, ph * hours, warm * hours), strict=True)]
+        self.bottle = self.bottle - drive.feed_l_h * hours * FEED_KG_PER_L
+        if failed.any():
+            why = cho.broken(Culture(*after))
+            for at in np.flatnonzero(failed):
+                self.stopped[int(at)] = Stop(age_h + float(failed[at]) * h, why[int(at)])
+                after[:, at] = SAFE
+        self.culture = Culture(*after[:, 0].tolist()) if self.n == 1 else Culture(*after)
 
     def _step(self, age_h: float, h: float) -> None:
         mid = age_h + 0.5 * h
@@ -181,7 +243,8 @@ class _Batches:
                 )
             self._pace = cho.pace(theta, drive=self._driven, lactate=self.culture.lactate, contaminated=self.contaminated)
         self._key, self._sour = key, sour
-        near = self.contaminated or cho.near_limits(self.culture, self._pace.carbon_dioxide)
+        # Compiled code makes many steps in which nobody looks, so it asks always.
+        near = self.compiled is not None or self.contaminated or cho.near_limits(self.culture, self._pace.carbon_dioxide)
         if near is not self._pace.near_limits:
             self._pace = self._pace._replace(near_limits=near)
         return self._pace
@@ -286,6 +349,16 @@ class _Batches:
         found["harvest_mass"] = self.culture.volume * self.culture.antibody / 1000.0
         gone = self._gone()
         return {name: found[name] + gone for name in QUALITIES}
+
+
+def _compiled() -> Any:
+    """The compiled equations, imported when first asked for: that takes half a second."""
+    try:
+        return import_module("isogenic.sim.processes.cho_compiled")
+    except ImportError as trouble:
+        raise NotValid(
+            "cannot run compiled", why=f"{trouble.name or 'numba'} is not installed", possible="the extra `fast`, or not compiled"
+        ) from trouble
 
 
 def _check_settings(here: Mapping[str, Floats]) -> None:

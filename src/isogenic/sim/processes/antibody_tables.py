@@ -205,7 +205,7 @@ _FAULTS = (
         "galactosylation +1 % for 0.1",
         gradual=True,
     ),
-    Mechanism("lactate_is_high", "lactate made of glucose x (1 + size)", "1", -0.9, 3.0, "lactate and base use rise", "titre -3 % at 0.2", mark=C),
+    Mechanism("lactate_is_high", "lactate made of glucose x (1 + size)", "1", -0.9, 3.0, "lactate and base use rise", "titre -2.6 % at 0.2", mark=C),
     Mechanism("product_rate_is_low", "specific productivity x (1 - size)", "1", 0.0, 1.0, "titre alone falls", "titre in proportion", mark=C),
 )
 FAULTS: dict[str, Mechanism] = {each.name: each for each in _FAULTS}
