@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def published(*seeds: int) -> dict[str, Floats]:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first hours only: a whole batch takes half a minute."""
+    """The first hours only: a whole batch takes seconds."""
     monkeypatch.setattr(indpensim_process, "DURATION_H", 9.0)
 
 
@@ -66,17 +68,79 @@ def test_the_same_bytes_come_twice_alone_and_in_any_order() -> None:
     assert one.values["biomass"][-1, 0] != one.values["biomass"][-1, 1]
 
 
-@pytest.mark.nightly
-def test_the_published_batches_are_met() -> None:
-    outcome, flows = simulate(3, settings=published(1, 2, 3), every_h=1.0)
+def test_the_published_batches_are_met_and_the_built_in_faults_show_in_their_windows() -> None:
+    """Twelve whole batches in one run: seeds 1 to 3, the eight faults, and the usual batch, last."""
+    n, own = 12, np.arange(12) >= 3
+    faults = [replace(each, batches=np.arange(n) == number + 2) for number, some in BUILT_IN.items() for each in some]
+    settings = {"seed": np.where(own, 0.0, np.arange(n) + 1.0), "published_streams": np.where(own, 0.0, 1.0)}
+    outcome, flows = simulate(n, settings=settings, faults=faults, every_h=1.0)
+    assert outcome.stopped == {}
     # Computed with the published simulator; a compiled copy of its equations gives 3640.4, 3258.4 and 2704.8.
-    assert outcome.quality["yield"].tolist() == pytest.approx([3639.3, 3258.4, 2700.5], rel=0.002)
+    assert outcome.quality["yield"][:3].tolist() == pytest.approx([3639.3, 3258.4, 2700.5], rel=0.0015)
     ages = [10, 50, 100, 150, 200, 230]
-    assert outcome.values["biomass"][ages, 0].tolist() == pytest.approx([2.32, 17.73, 22.95, 24.22, 22.46, 21.26], abs=0.006)
-    assert outcome.values["penicillin"][ages, 0].tolist() == pytest.approx([0.001, 4.82, 13.98, 21.73, 28.00, 28.91], abs=0.02)
-    assert outcome.values["volume"][ages, 0].tolist() == pytest.approx([58406, 64198, 89348, 88274, 83444, 88474], rel=1e-4)
+    v = outcome.values
+    assert v["biomass"][ages, 0].tolist() == pytest.approx([2.32, 17.73, 22.95, 24.22, 22.46, 21.26], abs=0.006)
+    assert v["penicillin"][ages, 0].tolist() == pytest.approx([0.001, 4.82, 13.98, 21.73, 28.00, 28.91], abs=0.02)
+    assert v["volume"][ages, 0].tolist() == pytest.approx([58406, 64198, 89348, 88274, 83444, 88474], rel=1e-4)
     for there, booked in balances(outcome, flows).values():
         assert float(np.max(np.abs(there - booked))) <= 1e-9 * float(np.max(flows["sugar_in"]))
+
+    def off(number: int, name: str, first_h: int, last_h: int) -> float:
+        """How far the batch with this fault is from the usual one, on average over these hours."""
+        return float(np.mean(v[name][first_h : last_h + 1, number + 2] - v[name][first_h : last_h + 1, -1]))
+
+    for number, first_h in {1: 19, 2: 99, 3: 19, 4: 79, 5: 69, 6: 19, 7: 40, 8: 40}.items():
+        assert [off(number, name, 0, first_h) for name in v] == [0.0] * len(v)
+    assert v["aeration"][[20, 24, 100, 110], 3].tolist() == [20.0] * 4
+    assert off(1, "oxygen", 21, 24) < -2.0
+    assert off(2, "oxygen", 101, 103) > 8.0
+    assert off(2, "oxygen", 201, 230) > 8.0
+    assert off(3, "oxygen", 21, 29) > 2.0
+    assert off(3, "oxygen", 77, 91) > 1.0
+    assert off(4, "ph", 81, 84) < -0.2
+    assert off(4, "ph", 141, 159) < -0.4
+    assert off(5, "temperature", 71, 90) > 1.0
+    assert off(6, "oxygen", 21, 24) > 1.0  # too little sugar outweighs too little air
+    assert off(6, "oxygen", 201, 230) > 8.0
+    assert off(7, "temperature", 170, 230) == pytest.approx(0.4, abs=0.05)
+    assert off(8, "ph", 170, 230) == pytest.approx(0.1, abs=0.01)
+    lost = 1.0 - outcome.quality["yield"][3:-1] / outcome.quality["yield"][-1]
+    assert [number + 1 for number in np.flatnonzero(lost > 0.1)] == [1, 2, 3, 6]
+
+
+@pytest.mark.nightly
+def test_thirty_published_batches_spread_as_published() -> None:
+    outcome = INDPENSIM.run(30, settings=published(*range(1, 31)))
+    assert outcome.stopped == {}
+    found = outcome.quality["yield"]
+    assert float(found.mean()) == pytest.approx(2875.4, rel=0.001)
+    assert float(found.std(ddof=1)) == pytest.approx(780.8, rel=0.002)
+
+
+@pytest.mark.nightly
+def test_steps_that_suit_the_batch_are_as_good_as_fine_ones_all_along() -> None:
+    coarse, fine = (simulate(6, settings=published(*range(1, 7)), every_h=1.0, parts=parts)[0] for parts in (None, 64))
+    assert coarse.quality["yield"].tolist() == pytest.approx(fine.quality["yield"].tolist(), rel=0.005)
+
+
+@pytest.mark.nightly
+def test_a_whole_batch_has_the_same_bytes_twice_and_alone() -> None:
+    settings = {"seed": np.array([7.0, 7.0]), "batch": np.array([3.0, 4.0])}
+    one, two = (INDPENSIM.run(2, settings=settings) for _ in range(2))
+    alone = INDPENSIM.run(1, settings={name: each[1:] for name, each in settings.items()})
+    for name, values in one.values.items():
+        assert values.tobytes() == two.values[name].tobytes()
+        assert values[:, 1].tobytes() == alone.values[name][:, 0].tobytes()
+
+
+@pytest.mark.usefixtures("short")
+def test_a_batch_that_leaves_its_range_stops_with_a_reason_and_the_others_go_on() -> None:
+    found = INDPENSIM.run(2, constants={"henry_oxygen": np.array([0.001, 0.0251])})
+    assert sorted(found.stopped) == [0]
+    assert "oxygen at" in found.stopped[0].why
+    assert np.isnan(found.values["penicillin"][-1, 0])
+    alone = INDPENSIM.run(1, constants={"henry_oxygen": np.array([0.0251])})
+    assert found.values["penicillin"][:, 1].tobytes() == alone.values["penicillin"][:, 0].tobytes()
 
 
 def test_scatter_is_drawn_as_published() -> None:

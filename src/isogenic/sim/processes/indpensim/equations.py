@@ -65,11 +65,12 @@ ROW = {name: at for at, name in enumerate((*STATES, *FLOWS))}
 AMOUNTS = ("substrate", "penicillin", "growing", "producing", "degenerated", "lysed", "phenylacetate", "nitrogen")
 _V0 = ROW["vacuoles_0"]
 _GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
+_SUGAR = 0.01  # g/L: the half-saturation of growth is 0.009
 _NUDGE, _NUDGE_OXYGEN = 1e-7, 1e-5  # g/L of sugar and mg/L of oxygen, for their columns
 Numbers = Mapping[str, Any]  # floats, and arrays where batches differ
 
 
-def rates(age_h: float, y: Floats, u: Numbers, c: Numbers) -> tuple[Floats, Floats]:
+def rates(age_h: float | Floats, y: Floats, u: Numbers, c: Numbers) -> tuple[Floats, Floats]:
     """d/dt of every row, per hour, and how fast oxygen and carbon dioxide are exchanged (1/h)."""
     volume = y[4]
     s, p = y[0] / volume, y[3] / volume
@@ -218,8 +219,11 @@ def rates(age_h: float, y: Floats, u: Numbers, c: Numbers) -> tuple[Floats, Floa
 _EXCHANGED = [2, 27, 28]
 
 
-def advance(age_h: float, y: Floats, u: Numbers, c: Numbers, *, hours: float) -> Floats:
-    """The vessel `hours` later, under valves that stand still."""
+def advance(age_h: float, y: Floats, u: Numbers, c: Numbers, *, hours: Floats) -> tuple[Floats, Floats]:
+    """The vessel `hours` later, under valves that stand still, and how rough that step was.
+
+    Rough is what the second order changes in sugar (in hundredths of g/L) and in oxygen (in parts of itself and 1 mg/L).
+    """
     sugar_more, oxygen_more = y.copy(), y.copy()
     nudge = _NUDGE * y[4]
     sugar_more[0] += nudge
@@ -244,4 +248,6 @@ def advance(age_h: float, y: Floats, u: Numbers, c: Numbers, *, hours: float) ->
 
     one = solved(slope)
     two = solved(rates(age_h + hours, y + hours * one, u, c)[0] - 2.0 * one)
-    return y + 1.5 * hours * one + 0.5 * hours * two
+    changed = np.abs(0.5 * hours * (one[:2] + two[:2]))
+    rough: Floats = np.maximum(changed[0] / y[4] / _SUGAR, changed[1] / (1.0 + np.abs(y[1])))
+    return y + 1.5 * hours * one + 0.5 * hours * two, rough

@@ -220,7 +220,7 @@ FAULTS = {
             0.05,
             5.0,
             "pressure and dissolved oxygen rise at once",
-            "little",
+            "titre",
         ),
         _mechanism("sugar_is_stuck", "the sugar feed stays at this", "L/h", 0.1, 500.0, "oxygen uptake falls, dissolved oxygen rises", "titre"),
         _mechanism("base_is_stuck", "the base flow stays at this", "L/h", 0.1, 225.0, "pH leaves its set-point", "growth for the rest of the batch"),
@@ -231,7 +231,7 @@ FAULTS = {
             "K",
             -5.0,
             5.0,
-            "the true temperature falls by the size",
+            "the true temperature rises by the size",
             "growth",
         ),
         _mechanism(

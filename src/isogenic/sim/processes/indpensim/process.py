@@ -27,11 +27,11 @@ from isogenic.sim.processes.trajectories import Track, grid, known
 
 __all__ = ["INDPENSIM", "IndPenSim", "simulate"]
 
-PARTS = 32  # steps of a sample: with 16 a batch can be lost where oxygen runs short
+PARTS, PARTS_ROUGH = 4, 32  # steps of a sample, and of one that was rough: about one in a hundred
+ROUGH = 0.05  # of a step, see `advance`
 DOSE_H = SAMPLE_H / 40.0  # how long acid and base are mixed at once, as published
 LONGER = 1.0 + 1.0 / 40.0
 LEAST = 0.001  # of what ran out, as published
-SLUGGISH = 63  # samples of 64 with slower growth: the culture does not come back
 _CLAMPED = [at for name, at in ROW.items() if name not in (*FLOWS, "growth_integral", "protons")]
 
 
@@ -42,9 +42,12 @@ def simulate(
     settings: Mapping[str, Floats] | None = None,
     faults: Sequence[Fault] = (),
     every_h: float | None = None,
-    parts: int = PARTS,
+    parts: int | None = None,
 ) -> tuple[Outcome, dict[str, Floats]]:
-    """`n` batches, and what flowed until every age, (T, n) each, `made_good` being what was added where something ran out."""
+    """`n` batches, and what flowed until every age, (T, n) each, `made_good` being what was added where something ran out.
+
+    With `parts`, every sample is taken in so many steps; otherwise each batch takes the steps that it needs.
+    """
     ages, per, step = grid(n, every_h=SAMPLE_H if every_h is None else every_h, duration_h=DURATION_H, step_h_max=SAMPLE_H)
     if abs(step - SAMPLE_H) > 1e-9:
         raise NotValid(f"cannot give values every {every_h} h", why="the process is sampled every 0.2 h", possible="a multiple of 0.2 h")
@@ -69,9 +72,7 @@ def simulate(
     seen = Seen((ph, ph, ph), (kelvin, kelvin, kelvin))
     zero = np.zeros(n)
     valves = Valves(zero, zero, zero, zero)
-    max_growth = given["max_growth"].copy()
     made_good = np.zeros((len(AMOUNTS), n))
-    slower, before = np.zeros((64, n), dtype=bool), np.full(n, np.nan)
     track = Track(n, ages, VARIABLES, (*FLOWS, *AMOUNTS))
     taken = np.zeros(n)
     u: dict[str, Any] = {}
@@ -87,19 +88,10 @@ def simulate(
                 "heating": valves.heating,
             }
             for name in DEVIATIONS:
-                u[name] = (max_growth if name == "max_growth" else given[name]) + drift[name][sample - 1]
+                u[name] = given[name] + drift[name][sample - 1]
             if sample == 1:
                 track.note(0, _seen(y, u), _beside(y, made_good))
-            if sample > 65:
-                max_growth = np.where(slower.sum(axis=0) >= SLUGGISH, before * 5.0, max_growth)
-                u["max_growth"] = max_growth + drift["max_growth"][sample - 1]
-            y[ROW["growth_integral"]] = 0.0
-            for part in range(parts):
-                y = advance((sample - 1 + part / parts) * SAMPLE_H, y, u, c, hours=hours / parts)  # type: ignore[arg-type]
-            y, made_good = _clamped(y, made_good)
-            growth = y[ROW["growth_integral"]]
-            slower = np.roll(slower, 1, axis=0)
-            slower[0], before = growth < before, growth
+            y, made_good = _clamped(_sampled((sample - 1) * SAMPLE_H, y, u, c, hours, parts), made_good)
             seen = seen.then(-np.log10(y[ROW["protons"]]), y[ROW["kelvin"]], first=sample == 1)
             p = y[ROW["penicillin"]] / y[ROW["volume"]]
             taken = taken + u["discharge"] * p * SAMPLE_H / 1000.0
@@ -109,6 +101,24 @@ def simulate(
     quality = {"titre": end.copy(), "yield": end * track.values["volume"][-1] / 1000.0 + taken}
     beside = dict(zip((*FLOWS, *(f"made_good_{name}" for name in AMOUNTS)), track.beside, strict=True))
     return Outcome(ages, track.values, quality, track.stopped), beside
+
+
+def _sampled(age_h: float, y: Floats, u: Mapping[str, Any], c: Mapping[str, Any], hours: Floats, parts: int | None) -> Floats:
+    """One sample later. What was rough is taken again in finer steps, batch by batch: alone or among many it is the same."""
+    new, rough = _stepped(age_h, y, u, c, hours, PARTS if parts is None else parts)
+    again = np.flatnonzero(~((rough < ROUGH) & (new[ROW["oxygen"]] > 2.0)))
+    if parts is None and again.size:
+        mine, its = ({name: each[again] if isinstance(each, np.ndarray) else each for name, each in some.items()} for some in (u, c))
+        new[:, again] = _stepped(age_h, y[:, again], mine, its, hours[again], PARTS_ROUGH)[0]
+    return new
+
+
+def _stepped(age_h: float, y: Floats, u: Mapping[str, Any], c: Mapping[str, Any], hours: Floats, parts: int) -> tuple[Floats, Floats]:
+    worst = np.zeros(y.shape[1])
+    for part in range(parts):
+        y, rough = advance(age_h + part / parts * SAMPLE_H, y, u, c, hours=hours / parts)
+        worst = np.maximum(worst, rough)
+    return y, worst
 
 
 def _start(s: Mapping[str, Floats], n: int) -> Floats:
