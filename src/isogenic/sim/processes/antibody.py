@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isogenic.errors import NotFound, NotValid
+from isogenic.errors import NotValid
 from isogenic.sim.instruments.bioreactor import FEED_KG_PER_L, Surroundings, observe
 from isogenic.sim.operations import Operation
 from isogenic.sim.processes import cho, feeding
@@ -30,7 +30,7 @@ from isogenic.sim.processes.antibody_quality import Levels, Past, harvest_qualit
 from isogenic.sim.processes.antibody_tables import CONSTANTS, FAULTS, QUALITIES, SETTINGS, VARIABLES
 from isogenic.sim.processes.arithmetic import Number, greater
 from isogenic.sim.processes.cho import Culture, Drive, Pace, Theta
-from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Stop, Variable, depth, filled
+from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Stop, Variable, check_faults, depth, filled
 
 __all__ = ["ANTIBODY", "Antibody"]
 
@@ -75,7 +75,7 @@ class Antibody:
         set_to = filled(self.settings, settings, n=n, what="setting")
         _check_settings(set_to)
         end_h = float(set_to["duration"].max())
-        _check_faults(faults, n=n, end_h=end_h)
+        check_faults(faults, FAULTS, n=n, end_h=end_h)
         every = self.every_h if every_h is None else every_h
         if not (1.0 / 60.0 <= every <= end_h and n * (end_h / every + 1) * len(VARIABLES) <= VALUES_MAX):
             raise NotValid(f"cannot give {n} batches every {every} h", why=f"at least a minute, and at most {VALUES_MAX} values in all")
@@ -368,19 +368,6 @@ def _check_settings(here: Mapping[str, Floats]) -> None:
     ):
         if np.any(here[low] > here[high]):
             raise NotValid(f"cannot set {low} above {high}", why=why)
-
-
-def _check_faults(faults: Sequence[Fault], *, n: int, end_h: float) -> None:
-    for fault in faults:
-        known = FAULTS.get(fault.name)
-        if known is None:
-            raise NotFound(f"no fault {fault.name[:60]} of the antibody process", why="the model has none of that name", possible=", ".join(FAULTS))
-        if not known.low <= fault.size <= known.high:
-            raise NotValid(f"cannot use {fault.name} of size {fault.size}", why=f"the range is {known.low:g} to {known.high:g} {known.unit}")
-        if not (0.0 <= fault.start_h < end_h and fault.duration_h > 0):
-            raise NotValid(f"cannot use {fault.name} from {fault.start_h} h", why=f"a fault begins within its batch, 0 to {end_h:g} h, and lasts")
-        if fault.batches is not None and fault.batches.shape != (n,):
-            raise NotValid(f"cannot use {fault.name}", why=f"it must say for each of {n} batches whether it strikes")
 
 
 def _struck(fault: Fault, n: int) -> NDArray[np.bool_]:

@@ -21,9 +21,9 @@ import numpy as np
 from isogenic.sim.cell_processing import AFTER_CULTURE
 from isogenic.sim.operations import Operation
 from isogenic.sim.processes.car_t_tables import CONSTANTS, FAULTS, QUALITIES, SETTINGS, VARIABLES
-from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Stop, Variable, depth, filled
+from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Stop, Variable, check_faults, depth, filled
 from isogenic.sim.processes.t_cells import Bag, Drive, Flows, Theta, car_positive, stepped, vcn_of_positive
-from isogenic.sim.processes.trajectories import Track, grid, known
+from isogenic.sim.processes.trajectories import Track, grid
 
 __all__ = ["CAR_T", "CarT", "simulate"]
 
@@ -42,9 +42,9 @@ def simulate(
     every_h: float | None = None,
 ) -> tuple[Outcome, Flows]:
     """`n` patients' batches, and what flowed, by age."""
-    known(faults, FAULTS)
     s = filled(SETTINGS, settings, n=n, what="setting")
     end_h = float(s["duration"].max())
+    check_faults(faults, FAULTS, n=n, end_h=end_h)
     ages, per, hours = grid(n, every_h=24.0 if every_h is None else every_h, duration_h=end_h, step_h_max=STEP_H_MAX)
     c = filled(CONSTANTS, constants, n=n, what="constant")
     plain: Any = (lambda x: float(x[0])) if n == 1 else np.asarray

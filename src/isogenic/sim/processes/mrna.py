@@ -31,7 +31,7 @@ from isogenic.sim.processes.mrna_quality import (
     residual_dna,
     washed,
 )
-from isogenic.sim.processes.process import Constant, Fault, Floats, Mark, Mechanism, Outcome, Setting, Spread, Stop, Variable, depth, filled
+from isogenic.sim.processes.process import Constant, Fault, Floats, Mark, Mechanism, Outcome, Setting, Spread, Stop, Variable, check_faults, depth, filled
 
 __all__ = ["MRNA", "Mrna"]
 
@@ -209,10 +209,7 @@ class Mrna:
         c, s = filled(self.constants, constants, n=n, what="constant"), filled(self.settings, settings, n=n, what="setting")
         if low := [name for name, values in c.items() if not (values > 0).all()]:
             raise NotValid(f"cannot use constant {low[0]}", why="every constant of this process is above 0")
-        for each in faults:
-            known = self.faults.get(each.name)
-            if known is not None and not known.low <= each.size <= known.high:
-                raise NotValid(f"cannot let {each.name} be {each.size:g}", possible=f"{known.low:g} to {known.high:g} {known.unit}")
+        check_faults(faults, self.faults, n=n, end_h=self.duration_h)
         size = {name: _whole(faults, name, n) for name in self.faults}
         mixture, kinetics = _mixture(c, s, size), _kinetics(c, s)
 

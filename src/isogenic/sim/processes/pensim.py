@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isogenic.sim.processes.process import Constant, Fault, Floats, Mark, Mechanism, Outcome, Setting, Spread, Variable, depth, filled
-from isogenic.sim.processes.trajectories import Track, grid, known
+from isogenic.sim.processes.process import Constant, Fault, Floats, Mark, Mechanism, Outcome, Setting, Spread, Variable, check_faults, depth, filled
+from isogenic.sim.processes.trajectories import Track, grid
 
 __all__ = ["PENSIM", "PenSim", "simulate"]
 
@@ -313,7 +313,7 @@ def simulate(
 ) -> tuple[Outcome, Flows]:
     """`n` batches, and what flowed in and out of each until every age, (T, n) each: what a balance needs."""
     ages, per, step = grid(n, every_h=1.0 if every_h is None else every_h, duration_h=duration_h, step_h_max=STEP_H_MAX)
-    known(faults, FAULTS)
+    check_faults(faults, FAULTS, n=n, end_h=duration_h)
     c = filled(CONSTANTS, constants, n=n, what="constant")
     s = filled(SETTINGS, settings, n=n, what="setting")
     kelvin, protons = s["temperature"] + 273.15, 10.0 ** -s["ph"]

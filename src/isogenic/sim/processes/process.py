@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from isogenic.errors import NotFound, NotValid
 
-__all__ = ["Constant", "Fault", "Floats", "Mark", "Mechanism", "Outcome", "Process", "Setting", "Spread", "Stop", "Variable", "depth", "filled"]
+__all__ = ["Constant", "Fault", "Floats", "Mark", "Mechanism", "Outcome", "Process", "Setting", "Spread", "Stop", "Variable", "check_faults", "depth", "filled"]
 
 Floats = NDArray[np.float64]
 
@@ -158,6 +158,26 @@ class Process(Protocol):
     ) -> Outcome:
         """`n` batches at once; what is not given has its nominal value. Refused with `NotValid`, `NotFound`."""
         ...
+
+
+def check_faults(faults: Sequence[Fault], mechanisms: Mapping[str, Mechanism], *, n: int, end_h: float) -> None:
+    """Every fault is one that the equations have, of a size that they have, within the batch, on batches that there are."""
+    for fault in faults:
+        known = mechanisms.get(fault.name)
+        if known is None:
+            raise NotFound(f"no fault {fault.name[:60]}", why="the process has none of that name", possible=", ".join(mechanisms))
+        if not known.low <= fault.size <= known.high:
+            raise NotValid(
+                f"cannot use {fault.name} of size {fault.size}",
+                why="the size is out of its range",
+                possible=f"{known.low:g} to {known.high:g} {'' if known.unit == '1' else known.unit}".rstrip(),
+            )
+        if not (0.0 <= fault.start_h < end_h and fault.duration_h > 0):  # NaN is within nothing
+            raise NotValid(
+                f"cannot use {fault.name} from {fault.start_h} h for {fault.duration_h} h", why=f"a fault begins within its batch, 0 to {end_h:g} h, and lasts"
+            )
+        if fault.batches is not None and fault.batches.shape != (n,):
+            raise NotValid(f"cannot use {fault.name}", why=f"it must say for each of {n} batches whether it strikes")
 
 
 def depth(faults: Sequence[Fault], name: str, *, age_h: float, n: int) -> Floats:

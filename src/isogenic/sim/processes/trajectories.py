@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from isogenic.errors import NotFound, NotValid
-from isogenic.sim.processes.process import Fault, Floats, Mechanism, Stop, Variable
+from isogenic.errors import NotValid
+from isogenic.sim.processes.process import Floats, Stop, Variable
 
-__all__ = ["Track", "grid", "known"]
+__all__ = ["Track", "grid"]
 
 BATCHES_MAX = 1_000_000  # of one call: more are asked in parts
 AGES_MAX = 100_001  # lines of one trajectory
@@ -31,18 +31,6 @@ def grid(n: int, *, every_h: float, duration_h: float, step_h_max: float) -> tup
     per = max(1, math.ceil(every_h / step_h_max - 1e-9))
     ages: Floats = np.arange(math.floor(duration_h / every_h + 1e-9) + 1, dtype=np.float64) * np.float64(every_h)
     return ages, per, every_h / per
-
-
-def known(faults: Sequence[Fault], mechanisms: Mapping[str, Mechanism]) -> None:
-    """Every fault is one that the equations have, of a size that they have."""
-    for fault in faults:
-        if fault.name not in mechanisms:
-            raise NotFound(f"no fault {fault.name[:60]}", why="the process has none of that name", possible=", ".join(mechanisms))
-        each = mechanisms[fault.name]
-        if not each.low <= fault.size <= each.high:
-            raise NotValid(
-                f"cannot strike with {fault.name} {fault.size}", why="the size is out of its range", possible=f"{each.low:g} to {each.high:g}"
-            )
 
 
 class Track:

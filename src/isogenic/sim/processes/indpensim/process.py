@@ -22,8 +22,8 @@ from isogenic.sim.processes.indpensim.control import Seen, Valves, controlled, r
 from isogenic.sim.processes.indpensim.disturbances import DEVIATIONS, disturbances, published_scatter
 from isogenic.sim.processes.indpensim.equations import AMOUNTS, FLOWS, ROW, advance
 from isogenic.sim.processes.indpensim.known import CONSTANTS, DURATION_H, FAULTS, QUALITIES, SAMPLE_H, SETTINGS, VARIABLES
-from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Variable, filled
-from isogenic.sim.processes.trajectories import Track, grid, known
+from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Variable, check_faults, filled
+from isogenic.sim.processes.trajectories import Track, grid
 
 __all__ = ["INDPENSIM", "IndPenSim", "simulate"]
 
@@ -51,7 +51,7 @@ def simulate(
     ages, per, step = grid(n, every_h=SAMPLE_H if every_h is None else every_h, duration_h=DURATION_H, step_h_max=SAMPLE_H)
     if abs(step - SAMPLE_H) > 1e-9:
         raise NotValid(f"cannot give values every {every_h} h", why="the process is sampled every 0.2 h", possible="a multiple of 0.2 h")
-    known(faults, FAULTS)
+    check_faults(faults, FAULTS, n=n, end_h=DURATION_H)
     s = filled(SETTINGS, settings, n=n, what="setting")
     given = filled(CONSTANTS, constants, n=n, what="constant")
     published = s["published_streams"] >= 0.5
