@@ -55,7 +55,7 @@ def test_what_the_model_does_not_have_is_refused() -> None:
         ANTIBODY.run(1, settings={"temperature": np.array([50.0])})
     with pytest.raises(NotFound, match="pump_explodes"):
         ANTIBODY.run(1, faults=[Fault("pump_explodes", 1.0)])
-    with pytest.raises(NotValid, match="0 to 1 1"):
+    with pytest.raises(NotValid, match="out of its range; possible now: 0 to 1"):
         ANTIBODY.run(1, faults=[Fault("sparger_fouls", 1.5)])
     with pytest.raises(NotValid, match="within its batch"):
         ANTIBODY.run(1, faults=[Fault("sparger_fouls", 0.5, start_h=400.0)])

@@ -31,7 +31,21 @@ from isogenic.sim.processes.mrna_quality import (
     residual_dna,
     washed,
 )
-from isogenic.sim.processes.process import Constant, Fault, Floats, Mark, Mechanism, Outcome, Setting, Spread, Stop, Variable, check_faults, depth, filled
+from isogenic.sim.processes.process import (
+    Constant,
+    Fault,
+    Floats,
+    Mark,
+    Mechanism,
+    Outcome,
+    Setting,
+    Spread,
+    Stop,
+    Variable,
+    check_faults,
+    depth,
+    filled,
+)
 
 __all__ = ["MRNA", "Mrna"]
 

@@ -21,7 +21,22 @@ from numpy.typing import NDArray
 
 from isogenic.errors import NotFound, NotValid
 
-__all__ = ["Constant", "Fault", "Floats", "Mark", "Mechanism", "Outcome", "Process", "Setting", "Spread", "Stop", "Variable", "check_faults", "depth", "filled"]
+__all__ = [
+    "Constant",
+    "Fault",
+    "Floats",
+    "Mark",
+    "Mechanism",
+    "Outcome",
+    "Process",
+    "Setting",
+    "Spread",
+    "Stop",
+    "Variable",
+    "check_faults",
+    "depth",
+    "filled",
+]
 
 Floats = NDArray[np.float64]
 
@@ -174,7 +189,8 @@ def check_faults(faults: Sequence[Fault], mechanisms: Mapping[str, Mechanism], *
             )
         if not (0.0 <= fault.start_h < end_h and fault.duration_h > 0):  # NaN is within nothing
             raise NotValid(
-                f"cannot use {fault.name} from {fault.start_h} h for {fault.duration_h} h", why=f"a fault begins within its batch, 0 to {end_h:g} h, and lasts"
+                f"cannot use {fault.name} from {fault.start_h} h for {fault.duration_h} h",
+                why=f"a fault begins within its batch, 0 to {end_h:g} h, and lasts",
             )
         if fault.batches is not None and fault.batches.shape != (n,):
             raise NotValid(f"cannot use {fault.name}", why=f"it must say for each of {n} batches whether it strikes")
