@@ -163,7 +163,7 @@ class EagerMachinery(Machinery):
     def take(self, tag: str, value: float) -> None:
         unit, _, signal = tag.partition(".")
         dose = signal.removesuffix(DOSE_NUMBER)
-        before = 0 if dose == signal else self.facility.vessels[UnitId(unit)].state.executed[dose]
+        before = 0 if dose == signal else self.facility.vessels[UnitId(unit)].book.executed[dose]
         super().take(tag, value)
         if dose != signal and value == before:
             self.executed(UnitId(unit), dose, int(value))
