@@ -162,6 +162,7 @@ def test_the_eight_faults_have_their_published_windows() -> None:
     for faults in BUILT_IN.values():
         for each in faults:
             assert INDPENSIM.faults[each.name].low <= each.size <= INDPENSIM.faults[each.name].high
+            assert 0.0 <= each.start_h < INDPENSIM.duration_h  # samples 1200 to 1350 of the coolant are for longer batches
 
 
 # Each with the time it is given, and what is seen at the end of it beside the usual batch.
