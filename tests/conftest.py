@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import Any
 
@@ -22,11 +21,3 @@ def pytest_unconfigure(config: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts whole networks takes minutes of waiting: it begins first, so that nobody waits for it at the end."""
     items.sort(key=lambda item: item.path.parent.name not in ("story", "chaos", "peers"))
-
-
-@pytest.fixture(autouse=True)
-def loggers_of_ours_speak() -> None:
-    """A library that sets up logging in one test may switch off every logger there is; the next test's must be heard."""
-    for name, logger in logging.root.manager.loggerDict.items():
-        if name.startswith("isogenic") and isinstance(logger, logging.Logger):
-            logger.disabled, logger.propagate = False, True

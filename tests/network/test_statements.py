@@ -237,7 +237,8 @@ def test_the_commands_export_and_verify(tmp_path: Path, keys: str) -> None:
     assert done.exit_code == 0, done.output
     good = run.invoke(app, ["statement", "verify", str(out), "--keys", str(listed), "--json"])
     assert (good.exit_code, json.loads(good.stdout)["statement"]["subject"]) == (0, f"lot {LOT}")
-    out.write_bytes(out.read_bytes()[:-1] + b"\0")
+    data = out.read_bytes()
+    out.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     bad = run.invoke(app, ["statement", "verify", str(out), "--keys", str(listed)])
     assert (bad.exit_code, bad.stdout[:12]) == (4, "NOT VERIFIED")
     refused = run.invoke(app, [*asked, "--person", "BEN"], env=env)

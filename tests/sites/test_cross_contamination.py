@@ -446,14 +446,9 @@ SCANS = ("scan of cells", "scan of a patient", "scan of a sample")
 
 
 def test_no_history_mixes_patients_or_reuses_an_assembly_or_starts_on_an_uncleared_line() -> None:
-    SEEN.clear()
-    histories(20, 25)
-    # The other half: what is allowed was possible, and each refusal was met; a machine that refuses everything proves nothing.
-    # Twenty random histories may miss one of them, so there are more until none is missed; the directed days below miss none.
-    for _ in range(9):
-        if unseen(*VERBS):
-            histories(20, 25)
-    assert unseen(*VERBS) == [], SEEN
+    """What must never be seen. That each deed and each refusal can be met at all is shown by the directed days below: histories drawn
+    at random owe nobody a certain deed, and with settings that draw the same ones each time, they may miss one every time."""
+    histories(60, 25)
 
 
 class Drawn:
