@@ -18,6 +18,7 @@ from isogenic.errors import NotReachable, NotValid
 from isogenic.sim.processes import process_of
 from isogenic.sim.scenarios import example, examples, read_scenario
 from isogenic.sim.scenarios.model import Scenario
+from isogenic.sim.scenarios.pages import plan_remarks, scenario_page
 from isogenic.sim.studies import Study, path_of, plan_of, run_study
 from isogenic.sim.studies.chunk import run_chunk
 from isogenic.sim.studies.plan import Part
@@ -193,3 +194,36 @@ def test_the_worked_example_of_the_manual_is_true(tmp_path: Path) -> None:
     assert less["PORTO", 192.0]["oxygen_flow_mean"] > 1.5 * less["GHENT", 192.0]["oxygen_flow_mean"]
     assert min(row["dissolved_oxygen_read_mean"] for (site, _), row in less.items() if site == "PORTO") > 30.0
     assert titre / sound > 0.99
+
+
+def test_a_limit_keeps_a_share_of_every_process_and_says_what_it_left_out(tmp_path: Path) -> None:
+    text = """isogenic: scenario/1
+title: Two processes
+processes: {antibody: {every: 168 h}, car_t: {every: 108 h}}
+period: 100 d
+sites: {PORTO: {suites: 4}, GHENT: {suites: {car_t: 2}}}
+"""
+    scenario = read_scenario(text)
+    whole, cut = plan_of(scenario), plan_of(scenario, batches=12)
+    assert (whole.counts(), whole.left_out) == ({"antibody": 24, "car_t": 54}, {})
+    assert (cut.counts(), cut.left_out) == ({"antibody": 4, "car_t": 8}, {"antibody": 20, "car_t": 46})
+    assert sorted(cut[1].start_h) == sorted(whole[1].start_h)[:8], "the earliest"
+    assert plan_of(scenario, batches=2).counts() == {"antibody": 1, "car_t": 1}
+    assert plan_of(read_scenario(text + "batches: 12\n")).counts() == cut.counts()
+    study = run_study(scenario, tmp_path / "a.parquet", batches=12)
+    assert "cut to 12 batches, of each process the earliest: 4 of 24 antibody, 8 of 54 car_t" in str(study)
+
+
+def test_a_process_without_a_batch_is_named() -> None:
+    scenario = read_scenario(SMALL.replace("process: antibody\nevery: 112 h", "processes: {antibody: {}, car_t: {}}"))
+    assert "no batch of car_t" in plan_remarks(scenario, plan_of(scenario, batches=1))[0]
+
+
+def test_a_fault_that_strikes_no_batch_is_said(tmp_path: Path) -> None:
+    text = SMALL + "batches: 6\nfaults:\n  - {fault: sensor_freezes, sensor: ph, batches: [9]}\n  - {fault: sensor_drops, sensor: ph, batches: [1]}\n"
+    scenario = read_scenario(text)
+    said = "strikes no batch: sensor_freezes of ph from 0 h to the end (batches 9-9)"
+    assert plan_remarks(scenario, plan_of(scenario)) == [said]
+    assert said in scenario_page(scenario)
+    assert said in str(run_study(scenario, tmp_path / "a.parquet"))
+    assert plan_remarks(scenario, plan_of(scenario, batches=30)) == []

@@ -66,7 +66,7 @@ class Scenario:
     sites: tuple[Site, ...]
     digest: str  # SHA-256 of the document
     what: str = ""
-    batches: int = 100  # unless a period or whoever runs it says otherwise
+    batches: int = 100  # unless whoever runs it says otherwise; of a period, at most
     period_h: float = 0.0  # 0: as long as the batches take
     lot_batches: int = 50  # a lot of medium lasts for so many batches of the network
     faults: tuple[ScenarioFault, ...] = ()

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from isogenic.sim.processes import process_of
 from isogenic.sim.scenarios.model import Product, Scenario, ScenarioFault
 
-__all__ = ["scenario_page"]
+if TYPE_CHECKING:
+    from isogenic.sim.studies.plan import Plan
+
+__all__ = ["plan_remarks", "scenario_page"]
 
 
 def scenario_page(scenario: Scenario) -> str:
     """What the scenario asks for."""
     from isogenic.sim.studies.plan import plan_of
 
-    counts: dict[str, int] = {}
-    for part in plan_of(scenario):
-        counts[part.process] = counts.get(part.process, 0) + len(part)
+    plan = plan_of(scenario)
+    counts = plan.counts()
     lines = [scenario.title, *([scenario.what] if scenario.what else [])]
     lines += [f"  {_product(each, counts.get(each.process, 0))}" for each in scenario.products]
     lines.append(f"  sites: {', '.join(each.name for each in scenario.sites)}")
     lines.append(f"  seed {scenario.seed}, scenario {scenario.digest[:12]}; all numbers are illustrative unless a model says otherwise")
     lines += [f"  fault: {_fault(each)}" for each in scenario.faults] or ["  no faults"]
+    lines += [f"  {each}" for each in plan_remarks(scenario, plan)]
     return "\n".join(lines)
+
+
+def plan_remarks(scenario: Scenario, plan: Plan) -> list[str]:
+    """What somebody who asked for this study may not expect: batches that a limit left out, and faults that strike nobody."""
+    from isogenic.sim.studies.strikes import unstruck
+
+    counts = plan.counts()
+    said = []
+    if plan.left_out:
+        kept = ", ".join(f"{counts.get(name, 0)} of {counts.get(name, 0) + left} {name}" for name, left in plan.left_out.items())
+        said.append(f"cut to {plan.batches} batches, of each process the earliest: {kept}")
+    none = [each.process for each in scenario.products if each.process not in counts and each.process not in plan.left_out]
+    said += [f"no batch of {name}: no suite, no share, or too few batches" for name in none]
+    return said + [f"strikes no batch: {_fault(each)}" for each in unstruck(scenario, plan)]
 
 
 def _product(product: Product, count: int) -> str:

@@ -42,7 +42,7 @@ def read_scenario(text: str | bytes) -> Scenario:
     title, what, seed = root.text("title"), root.text("what", default=""), root.whole("seed", default=1, low=0, high=2**63 - 1)
     switches = {name: root.flag(name, default=default) for name, default in _SWITCHES.items()}
     period_h = reader.number(root, "period", unit="h", default=0.0, low=1.0, high=PERIOD_MAX_H)
-    batches = root.whole("batches", default=100, low=1, high=BATCHES_MAX)
+    batches = root.whole("batches", default=BATCHES_MAX if period_h else 100, low=1, high=BATCHES_MAX)
     lot_batches = root.whole("lot_batches", default=50, low=1, high=BATCHES_MAX)
     reader.products(root, period_h=period_h)
     sites = reader.sites(root)

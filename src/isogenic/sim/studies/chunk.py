@@ -9,40 +9,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from isogenic.sim.faults.catalogue import Entry, Place, catalogue
+from isogenic.sim.faults.catalogue import Place
 from isogenic.sim.instruments import INSTRUMENTS, SensorFault, measured
 from isogenic.sim.operations import Operation, Operations, operate
 from isogenic.sim.processes import Process, process_of
-from isogenic.sim.processes.process import Fault, Floats, Outcome
+from isogenic.sim.processes.process import Floats, Outcome
 from isogenic.sim.scenarios.model import Scenario, ScenarioFault
-from isogenic.sim.streams import Stream
 from isogenic.sim.studies.material import weakened
 from isogenic.sim.studies.plan import Part
 from isogenic.sim.studies.reports import reported
 from isogenic.sim.studies.spectra import spectra_of
+from isogenic.sim.studies.strikes import Struck, process_faults, strikes
 from isogenic.sim.studies.tables import columns_of, schemas_of, varied_constants
 from isogenic.sim.variation import draws
 
 __all__ = ["run_chunk"]
 
 Flags = NDArray[np.bool_]
-# What stands still without power, in a process that has it.
-WITHOUT_POWER = ("feed_pump_stops", "perfusion_is_lost")
-
-
-@dataclass(frozen=True, slots=True)
-class _Struck:
-    """A fault of the scenario, and which batches of the chunk it strikes."""
-
-    fault: ScenarioFault
-    entry: Entry
-    batches: Flags
 
 
 def run_chunk(scenario: Scenario, part: Part) -> dict[str, pa.Table]:
@@ -50,7 +39,7 @@ def run_chunk(scenario: Scenario, part: Part) -> dict[str, pa.Table]:
     part_names = part.names
     model, product = process_of(part.process), scenario.product(part.process)
     sites = {each.name: each for each in scenario.sites}
-    struck = _struck(scenario, part)
+    struck = strikes(scenario, part)
     constants = draws(model, seed=scenario.seed, sites=part.sites, lots=part.lots, batches=part_names)
     for name, value in product.constants.items():
         nominal = model.constants[name].value
@@ -62,7 +51,7 @@ def run_chunk(scenario: Scenario, part: Part) -> dict[str, pa.Table]:
     for name in {setting for site in scenario.sites for process, setting in site.settings if process == model.name}:
         usual = product.settings.get(name, model.settings[name].value)
         settings[name] = np.array([sites[each].settings.get((model.name, name), usual) for each in part.sites])
-    faults = _process_faults(struck, part, model)
+    faults = process_faults(struck, part, model)
     faults += weakened(model, part, product, [(each.fault, each.batches) for each in struck])
     outcome = _whole(model.run(len(part), constants=constants, settings=settings, faults=faults, every_h=product.every_h), part)
     operations = _operations(scenario, part, model, outcome, struck) if scenario.operations else None
@@ -93,58 +82,10 @@ def _whole(outcome: Outcome, part: Part) -> Outcome:
     )
 
 
-# --- faults ---------------------------------------------------------------------------------------
-
-
-def _struck(scenario: Scenario, part: Part) -> list[_Struck]:
-    known = catalogue()
-    out = []
-    for number, fault in enumerate(scenario.faults):
-        entry = known[fault.name]
-        if fault.process not in ("", part.process) or entry.size_for(part.process) is None:
-            continue
-        hit = np.ones(len(part), dtype=bool)
-        if fault.sites:
-            hit &= np.isin(part.sites, fault.sites)
-        if fault.lots:
-            hit &= np.isin(part.lots, fault.lots)
-        if fault.batches:
-            hit &= np.any([(part.numbers >= first) & (part.numbers <= last) for first, last in fault.batches], axis=0)
-        if fault.share < 1.0:
-            dice = [Stream(scenario.seed, "strikes", number, site, name).normals(0, 1)[0] for site, name in zip(part.sites, part.names, strict=True)]
-            hit &= np.array([0.5 * math.erfc(-each / math.sqrt(2.0)) for each in dice]) < fault.share
-        hit &= ~part.expired
-        if entry.place is Place.NODE:
-            end = part.start_h + process_of(part.process).duration_h
-            hit &= (part.start_h < fault.start_h + fault.duration_h) & (end > fault.start_h)
-        elif entry.place.by_calendar:
-            hit &= (part.ordered_h >= fault.start_h) & (part.ordered_h < fault.start_h + fault.duration_h)
-        if hit.any():
-            out.append(_Struck(fault, entry, hit))
-    return out
-
-
-def _process_faults(struck: Sequence[_Struck], part: Part, model: Process) -> list[Fault]:
-    out = []
-    for each in struck:
-        fault = each.fault
-        if each.entry.place is Place.PROCESS:
-            known = model.faults[fault.name]
-            out.append(Fault(fault.name, fault.size, fault.start_h, fault.duration_h, each.batches, known.gradual))
-        elif fault.name == "power_fails":
-            for name in (name for name in WITHOUT_POWER if name in model.faults):
-                for at in np.flatnonzero(each.batches):  # each batch has another age when the lights go out
-                    start = max(0.0, fault.start_h - float(part.start_h[at]))
-                    end = min(model.duration_h, fault.start_h + fault.duration_h - float(part.start_h[at]))
-                    mask = np.arange(len(part)) == at
-                    out.append(Fault(name, model.faults[name].high, start, end - start, mask))
-    return out
-
-
 # --- operations -----------------------------------------------------------------------------------
 
 
-def _operations(scenario: Scenario, part: Part, model: Process, outcome: Outcome, struck: Sequence[_Struck]) -> Operations | None:
+def _operations(scenario: Scenario, part: Part, model: Process, outcome: Outcome, struck: Sequence[Struck]) -> Operations | None:
     chain: Sequence[Operation] = tuple(getattr(model, "operations", ()))
     if not chain:
         return None
@@ -206,7 +147,7 @@ def _put(done: Operations | None, some: Operations, at: Sequence[int], n: int) -
 class _Tables:
     """The tables of one chunk."""
 
-    def __init__(self, scenario: Scenario, part: Part, names: list[str], model: Process, outcome: Outcome, struck: Sequence[_Struck]) -> None:
+    def __init__(self, scenario: Scenario, part: Part, names: list[str], model: Process, outcome: Outcome, struck: Sequence[Struck]) -> None:
         self.scenario, self.part, self.names, self.model, self.outcome, self.struck = scenario, part, names, model, outcome, struck
         self.schemas = schemas_of(scenario, batches=0)
         self.columns = columns_of(scenario)
@@ -373,7 +314,7 @@ class _Tables:
         }
         return self._table("events", out, len(found))
 
-    def _window(self, each: _Struck, at: int) -> tuple[float, float]:
+    def _window(self, each: Struck, at: int) -> tuple[float, float]:
         fault = each.fault
         if each.entry.place is Place.NODE:
             start = fault.start_h - float(self.part.start_h[at])

@@ -7,15 +7,17 @@ Leaves to others: what happens in a batch (chunk).
 Without a period, the batches are shared out between sites and processes by share and suites, and follow one another in
 each suite. With a period, each suite is used until the period is over; where orders come in (a Poisson process, more of
 them while demand surges), batches wait for the starting material and for a free suite, first come first served, and
-starting material that waits beyond its life is lost.
+starting material that waits beyond its life is lost. A study of a period that is cut to a number of batches keeps the same
+share of every process, the earliest batches of each, and says what it left out.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +29,12 @@ from isogenic.sim.scenarios.model import Product, Scenario, ScenarioFault, Site
 from isogenic.sim.scenarios.reading import BATCHES_MAX
 from isogenic.sim.streams import Stream
 
-__all__ = ["CHUNK", "Part", "plan_of"]
+__all__ = ["CHUNK", "Part", "Plan", "plan_of"]
 
 CHUNK = 500  # batches: their trajectories are some megabytes, and a worker is busy for a noticeable time
 WITH_SPECTRA = 50  # 57 spectra of each are 20 MB
 ORDERS_MAX = BATCHES_MAX
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,46 +60,89 @@ class Part:
     def __len__(self) -> int:
         return len(self.sites)
 
-    def cut(self, first: int, last: int) -> Part:
-        """The batches from `first` to before `last`."""
-        part = slice(first, last)
-        arrays = (self.ordered_h[part], self.start_h[part], self.material_h[part], self.expired[part], self.arrived_h[part], self.surge[part])
-        return Part(self.process, self.sites[part], self.numbers[part], self.lots[part], *arrays)
+    def cut(self, at: slice | NDArray[np.int64]) -> Part:
+        """The batches of a slice, or of these positions."""
+        sites, lots = (tuple(np.array(each, dtype=object)[at]) for each in (self.sites, self.lots))
+        arrays = (self.ordered_h[at], self.start_h[at], self.material_h[at], self.expired[at], self.arrived_h[at], self.surge[at])
+        return Part(self.process, sites, self.numbers[at], lots, *arrays)
+
+    def earliest(self, count: int) -> Part:
+        """So many batches: those that would begin first, in the order in which they stand."""
+        return self if count >= len(self) else self.cut(np.sort(np.argsort(self.start_h, kind="stable")[:count]))
 
 
-def plan_of(scenario: Scenario, *, batches: int | None = None) -> list[Part]:
-    """The chunks of the study, in the order in which they are written."""
+@dataclass(frozen=True, slots=True)
+class Plan(Sequence[Part]):
+    """The chunks of a study, in the order in which they are written, and what a limit left out."""
+
+    parts: tuple[Part, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)  # batches by process, where there are any
+
+    @property
+    def batches(self) -> int:
+        """How many in all."""
+        return sum(map(len, self.parts))
+
+    def counts(self) -> dict[str, int]:
+        """Batches by process."""
+        out: dict[str, int] = {}
+        for part in self.parts:
+            out[part.process] = out.get(part.process, 0) + len(part)
+        return out
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    @overload
+    def __getitem__(self, at: int) -> Part: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Part, ...]: ...
+    def __getitem__(self, at: int | slice) -> Part | tuple[Part, ...]:
+        return self.parts[at]
+
+
+def plan_of(scenario: Scenario, *, batches: int | None = None) -> Plan:
+    """The plan of the study; with a period, `batches` is a limit."""
     count = scenario.batches if batches is None else batches
     if not 1 <= count <= BATCHES_MAX:
         raise NotValid(f"cannot run {count} batches", why=f"there are 1 to {BATCHES_MAX}")
     limits = {} if scenario.period_h else _shared(scenario, count)
-    chunks = []
-    size = WITH_SPECTRA if scenario.spectra else CHUNK
-    left = count if batches is not None or not scenario.period_h else BATCHES_MAX
-    for product in scenario.products:
-        whole = _product(scenario, product, limits)
-        if whole is None:
-            continue
-        if scenario.period_h and len(whole) > left:
-            whole = whole.cut(0, left)
-        left -= len(whole) if scenario.period_h else 0
-        chunks += [whole.cut(first, first + size) for first in range(0, len(whole), size)]
-    if not chunks:
+    whole = [part for product in scenario.products if (part := _product(scenario, product, limits)) is not None]
+    if not whole:
         raise NotValid("cannot run the study", why="no site makes a batch", possible="a longer period, or suites")
-    return chunks
+    planned = {part.process: len(part) for part in whole}
+    kept = _cut(planned, count) if sum(planned.values()) > count else planned
+    size = WITH_SPECTRA if scenario.spectra else CHUNK
+    chunks = []
+    for part in whole:
+        part = part.earliest(kept[part.process])
+        chunks += [part.cut(slice(first, first + size)) for first in range(0, len(part), size)]
+    return Plan(tuple(chunks), {name: planned[name] - kept[name] for name in planned if planned[name] > kept[name]})
 
 
-def _shared(scenario: Scenario, count: int) -> dict[tuple[str, str], int]:
-    """So many batches for each site and process, by share and suites: what is left over goes to the largest remainders."""
-    weights = {(site.name, each.process): site.share * site.suites.get(each.process, 0) for site in scenario.sites for each in scenario.products}
+def _cut(planned: Mapping[str, int], count: int) -> dict[str, int]:
+    """Every process's share of `count` batches; at least one of each, where there are so many."""
+    least = 1 if count >= len(planned) else 0
+    shares = _largest_remainders({name: each - least for name, each in planned.items()}, count - least * len(planned))
+    return {name: least + each for name, each in shares.items()}
+
+
+def _largest_remainders(weights: Mapping[Key, float], count: int) -> dict[Key, int]:
+    """`count` shared out by weight; what is left over goes to the largest remainders, the first of equals."""
     total = sum(weights.values())
-    if total <= 0:
-        raise NotValid("cannot share out the batches", why="every site's share, or its suites, are 0")
     exact = {key: count * weight / total for key, weight in weights.items()}
     out = {key: math.floor(each) for key, each in exact.items()}
     for key in sorted(exact, key=lambda key: out[key] - exact[key])[: count - sum(out.values())]:
         out[key] += 1
     return out
+
+
+def _shared(scenario: Scenario, count: int) -> dict[tuple[str, str], int]:
+    """So many batches for each site and process, by share and suites: what is left over goes to the largest remainders."""
+    weights = {(site.name, each.process): site.share * site.suites.get(each.process, 0) for site in scenario.sites for each in scenario.products}
+    if sum(weights.values()) <= 0:
+        raise NotValid("cannot share out the batches", why="every site's share, or its suites, are 0")
+    return _largest_remainders(weights, count)
 
 
 @dataclass(slots=True)

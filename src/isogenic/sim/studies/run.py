@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from isogenic.sim.scenarios.model import Scenario
+from isogenic.sim.scenarios.pages import plan_remarks
 from isogenic.sim.studies.files import Files, path_of
 from isogenic.sim.studies.plan import plan_of
 from isogenic.sim.studies.tables import schemas_of
@@ -31,11 +32,13 @@ class Study:
     batches: int
     rows: int  # of the trajectories
     events: dict[str, int]  # by kind
+    remarks: tuple[str, ...] = ()  # what was left out, and which fault struck nobody
 
     def __str__(self) -> str:
         said = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.events.items())) or "none"
-        files = "\n".join(f"  {path_of(self.out, table)}" for table in self.tables)
-        return f"{self.title}: {self.batches} batches, {self.rows} rows; events: {said}. All numbers are illustrative.\n{files}"
+        files = [f"  {path_of(self.out, table)}" for table in self.tables]
+        whole = f"{self.title}: {self.batches} batches, {self.rows} rows; events: {said}. All numbers are illustrative."
+        return "\n".join([whole, *(f"  {each}" for each in self.remarks), *files])
 
 
 def run_study(
@@ -49,7 +52,8 @@ def run_study(
 ) -> Study:
     """Run the scenario and write its tables; `on` is the address of a Dask scheduler; `tell` hears how many batches of how many are written."""
     parts = plan_of(scenario, batches=batches)
-    total, done, rows = sum(map(len, parts)), 0, 0
+    remarks = tuple(plan_remarks(scenario, parts))
+    total, done, rows = parts.batches, 0, 0
     events: dict[str, int] = {}
     schemas = schemas_of(scenario, batches=total)
     with Files(out, schemas) as files:
@@ -68,4 +72,4 @@ def run_study(
                     tell(done, total)
         finally:
             chunks.close()
-    return Study(scenario.title, out, tuple(schemas), total, rows, events)
+    return Study(scenario.title, out, tuple(schemas), total, rows, events, remarks)
