@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from isogenic.errors import NotValid
-from isogenic.sim.cell_processing import AFTER_CULTURE, BEFORE_CULTURE, CULTURE_CARE, LABORATORY, RAPID
-from isogenic.sim.filling import FILLING, INOCULATION, LYOPHILISED, accepts, fill_weights, found, plan_for
+from isogenic.sim.cell_processing import AFTER_CULTURE, BEFORE_CULTURE, CRYOFILL, CULTURE_CARE, LABORATORY, RAPID
+from isogenic.sim.filling import FILL, FILLING, INOCULATION, LYOPHILISED, accepts, fill_weights, found, plan_for
 from isogenic.sim.operations import Failure, Operation, operate
 from isogenic.sim.processes import process_of
 
@@ -49,9 +49,9 @@ def test_each_operation_takes_keeps_and_fails_as_stated(name: str) -> None:
 
 def test_the_process_brings_its_operations_and_loses_by_them() -> None:
     chain: tuple[Operation, ...] = getattr(process_of("car_t"), "operations", ())
-    assert [each.name for each in chain] == ["harvest and cryofill"]
+    assert [each.name for each in chain] == [CRYOFILL]
     assert operate(chain, seed=1, site="GHENT", batches=NAMES).kept.mean() == pytest.approx(0.90, abs=0.01)
-    assert [each.name for each in FILLING if "fill" in each.name] == ["fill and stopper"]
+    assert [each.name for each in FILLING].count(FILL) == 1
 
 
 def test_fill_weights_scatter_drift_and_fall_with_a_worn_needle() -> None:

@@ -1,7 +1,8 @@
 """Filling and finishing as timed operations, fill weights, and inspection by people and by sample.
 
-Guarantees: `FILLING` and `LYOPHILISED` are chains for `operate`; weights and what inspectors find are functions of
-the seed and the run's name. `accepts` is the exact chance that a sampling plan lets a lot pass.
+Guarantees: `FILLING` and `LYOPHILISED` are chains for `operate`, `FILL` is the name of the operation that fills;
+weights and what inspectors find are functions of the seed and the
+run's name. `accepts` is the exact chance that a sampling plan lets a lot pass.
 Leaves to others: the live line (`filler`), what people do with a marked run.
 
 A robot fills nested vials in an isolator: 15 a minute; hydrogen peroxide before it, a changeover after the run. All
@@ -21,8 +22,9 @@ from isogenic.sim.operations import Failure, Operation
 from isogenic.sim.processes.process import Floats
 from isogenic.sim.streams import Stream
 
-__all__ = ["FILLING", "INOCULATION", "LYOPHILISED", "SamplingPlan", "accepts", "fill_weights", "found", "plan_for"]
+__all__ = ["DRYING", "FILL", "FILLING", "INOCULATION", "LYOPHILISED", "SamplingPlan", "accepts", "fill_weights", "found", "plan_for"]
 
+FILL = "fill_and_stopper"
 VIALS, VIALS_A_MINUTE, LOOKED_AT_A_MINUTE = 3000, 15.0, 20.0
 WEIGHT_SD, DRIFT_PER_H, REJECTED = 0.0065, 0.001, 0.003
 DETECTS = {"critical": 0.9, "major": 0.8, "minor": 0.7}
@@ -30,13 +32,13 @@ AQL = {"critical": 0.00065, "major": 0.0065, "minor": 0.025}
 CONTAINERS_MAX = 1_000_000
 
 _BEFORE = (
-    Operation("thaw the drug substance", 12.0, 1.3),
+    Operation("thaw_the_drug_substance", 12.0, 1.3),
     Operation("pool", 1.0, 1.1, recovery=0.995),
-    Operation("sterile filtration", 1.0, 1.15, recovery=0.995, failure=0.005, on_failure=Failure.REPEATED, what="integrity test; refiltered once"),
-    Operation("decontaminate the isolator", 1.5, 1.19, what="hydrogen peroxide, 60 to 120 minutes"),
+    Operation("sterile_filtration", 1.0, 1.15, recovery=0.995, failure=0.005, on_failure=Failure.REPEATED, what="integrity test; refiltered once"),
+    Operation("decontaminate_the_isolator", 1.5, 1.19, what="hydrogen peroxide, 60 to 120 minutes"),
 )
 _FILL = Operation(
-    "fill and stopper",
+    FILL,
     VIALS / VIALS_A_MINUTE / 60.0,
     1.1,
     recovery=1.0 - REJECTED,
@@ -49,16 +51,23 @@ _FILL = Operation(
 )
 _AFTER = (
     Operation(
-        "inspect by eye", VIALS / LOOKED_AT_A_MINUTE / 60.0, 1.1, recovery=0.99, recovery_sd=0.003, what="inspected again once, where it fails"
+        "inspect_by_eye",
+        VIALS / LOOKED_AT_A_MINUTE / 60.0,
+        1.1,
+        recovery=0.99,
+        recovery_sd=0.003,
+        failure=0.02,
+        on_failure=Failure.REPEATED,
+        what="a sample by AQL; where it does not pass, the lot is inspected once more",
     ),
-    Operation("change over", 1.0, 1.1),
+    Operation("change_over", 1.0, 1.1),
 )
-_DRY = Operation("lyophilise", 60.0, 1.1, failure=0.005, on_failure=Failure.LOST, what="choked flow or lost vacuum")
+DRYING = Operation("lyophilise", 60.0, 1.1, failure=0.005, on_failure=Failure.LOST, what="choked flow or lost vacuum")
 FILLING = (*_BEFORE, _FILL, *_AFTER)
-LYOPHILISED = (*_BEFORE, _FILL, _DRY, *_AFTER)
+LYOPHILISED = (*_BEFORE, _FILL, DRYING, *_AFTER)
 INOCULATION = (
-    Operation("install the bag and test it", 1.5, 1.2, failure=0.01, on_failure=Failure.REPEATED, what="leak test; a new bag once"),
-    Operation("bring in the medium", 4.0, 1.1, failure=0.003, on_failure=Failure.LOST, what="the bag leaks"),
+    Operation("install_and_test_the_bag", 1.5, 1.2, failure=0.01, on_failure=Failure.REPEATED, what="leak test; a new bag once"),
+    Operation("bring_in_the_medium", 4.0, 1.1, failure=0.003, on_failure=Failure.LOST, what="the bag leaks"),
     Operation("inoculate", 1.0, 1.2, failure=0.005, on_failure=Failure.MARKED, what="contaminated later"),
 )
 

@@ -11,7 +11,6 @@ come as a Poisson process and prolong the operation. **Illustrative** unless an 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,9 +20,12 @@ from numpy.typing import NDArray
 
 from isogenic.errors import NotValid
 from isogenic.sim.processes.process import Floats, Mark
-from isogenic.sim.streams import Stream
+from isogenic.sim.streams import Dice
 
-__all__ = ["Failure", "Operation", "Operations", "operate"]
+__all__ = ["Drawn", "Failure", "Operation", "Operations", "drawn", "operate"]
+
+
+HOURS, FAILS, HOURS_AGAIN, FAILS_AGAIN, STOPS, KEEPS = range(6)  # what dice are thrown for
 
 
 class Failure(StrEnum):
@@ -79,36 +81,55 @@ class Operations:
         return np.where(self.lost, 0.0, np.nanprod(self.recovery, axis=0))
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What dice say about k operations on n batches, (k, n): whoever does them one after another, or lets them wait, says when."""
+
+    hours: Floats  # with a repetition and with stops
+    stopped_h: Floats
+    recovery: Floats
+    failed: NDArray[np.bool_]
+    ends: NDArray[np.bool_]  # the batch is lost in it
+
+
+def drawn(chain: Sequence[Operation], *, seed: int, sites: Sequence[str], batches: Sequence[str], slowed: float = 1.0) -> Drawn:
+    """The dice of every operation for every batch."""
+    k, n = len(chain), len(batches)
+    paths = [("operation", site, batch, each.name) for each in chain for site, batch in zip(sites, batches, strict=True)]
+    dice = Dice.of(seed, paths, shape=(k, n))
+    median, log_spread, keep, keep_sd, failure, stops, stop_h = (
+        np.array([getattr(each, name) for each in chain], dtype=np.float64)[:, None]
+        for name in ("hours", "spread", "recovery", "recovery_sd", "failure", "stops_per_h", "stop_h")
+    )
+    kind = {failed: np.array([each.on_failure is failed for each in chain], dtype=bool)[:, None] for failed in Failure}
+    first, again = (median * slowed * np.exp(np.log(log_spread) * dice.normals(0, purpose=each)) for each in (HOURS, HOURS_AGAIN))
+    fails = dice.uniforms(0, purpose=FAILS) < failure
+    hours = first + np.where(fails & kind[Failure.REPEATED], again, 0.0)
+    stopped = _poisson(stops * hours, dice.uniforms(0, purpose=STOPS)) * stop_h
+    keeps = np.clip(keep + keep_sd * dice.normals(0, purpose=KEEPS), 0.0, 1.0)
+    twice = fails & (dice.uniforms(0, purpose=FAILS_AGAIN) < failure) & kind[Failure.REPEATED]
+    return Drawn(hours + stopped, stopped, keeps, fails, twice | (fails & kind[Failure.LOST]))
+
+
 def operate(
     chain: Sequence[Operation], *, seed: int, site: str, batches: Sequence[str], ready_h: Floats | float = 0.0, slowed: float = 1.0
 ) -> Operations:
     """One operation after another, from when each batch is ready; `slowed` prolongs all (a night shift, a surge)."""
     n, k = len(batches), len(chain)
-    dice = np.array([[Stream(seed, "operation", site, batch, each.name).normals(0, 8) for batch in batches] for each in chain]).reshape(k, n, 8)
-    start, end, recovery, stopped = (np.full((k, n), np.nan) for _ in range(4))
-    failed, lost = np.zeros((k, n), dtype=bool), np.zeros(n, dtype=bool)
-    now = np.broadcast_to(np.asarray(ready_h, dtype=np.float64), (n,)).copy()
-    for at, each in enumerate(chain):
-        draws = dice[at]
-        hours = each.hours * slowed * np.exp(math.log(each.spread) * draws[:, 0])
-        fails = _uniform(draws[:, 1]) < each.failure
-        if each.on_failure is Failure.REPEATED:
-            hours = np.where(fails, hours + each.hours * slowed * np.exp(math.log(each.spread) * draws[:, 2]), hours)
-        wait = _poisson(each.stops_per_h * hours, _uniform(draws[:, 4])) * each.stop_h
-        keeps = np.clip(each.recovery + each.recovery_sd * draws[:, 5], 0.0, 1.0)
-        ends = fails if each.on_failure is Failure.LOST else fails & (_uniform(draws[:, 3]) < each.failure) & (each.on_failure is Failure.REPEATED)
-        there = ~lost
-        start[at], stopped[at] = np.where(there, now, np.nan), np.where(there, wait, np.nan)
-        now = np.where(there, now + hours + wait, now)
-        end[at], recovery[at] = np.where(there, now, np.nan), np.where(there, keeps, np.nan)
-        failed[at] = fails & there
-        lost |= ends & there
-    return Operations(tuple(each.name for each in chain), start, end, recovery, stopped, failed, lost)
-
-
-def _uniform(normal: Floats) -> Floats:
-    """The same draw as a share between 0 and 1."""
-    return np.array([0.5 * math.erfc(-each / math.sqrt(2.0)) for each in normal])
+    dice = drawn(chain, seed=seed, sites=[site] * n, batches=batches, slowed=slowed)
+    lost: NDArray[np.bool_] = np.cumsum(dice.ends, axis=0) > 0
+    there = np.vstack([np.ones((1, n), dtype=bool), ~lost])[:k]  # whoever is lost in an operation still has it
+    end = np.asarray(ready_h, dtype=np.float64) + np.cumsum(dice.hours, axis=0)
+    nothing = np.where(there, 0.0, np.nan)
+    return Operations(
+        tuple(each.name for each in chain),
+        end - dice.hours + nothing,
+        end + nothing,
+        dice.recovery + nothing,
+        dice.stopped_h + nothing,
+        dice.failed & there,
+        np.asarray(lost.any(axis=0)),
+    )
 
 
 def _poisson(mean: Floats, share: Floats) -> Floats:

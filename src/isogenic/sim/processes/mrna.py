@@ -180,15 +180,15 @@ _FAULTS = {
 }  # fmt: skip
 
 _OPERATIONS = (
-    Operation("digest the template", 0.5, 1.1, what="DNase stops the reaction"),
+    Operation("digest_the_template", 0.5, 1.1, what="DNase stops the reaction"),
     Operation(
-        "capture on oligo-dT", 3.0, 1.15, recovery=0.85, recovery_sd=0.03, failure=0.005, on_failure=Failure.REPEATED, what="broken RNA is lost first"
+        "capture_on_oligo_dt", 3.0, 1.15, recovery=0.85, recovery_sd=0.03, failure=0.005, on_failure=Failure.REPEATED, what="broken RNA is lost first"
     ),
     Operation("diafilter", 2.0, 1.2, recovery=0.97, recovery_sd=0.01, stops_per_h=0.02, stop_h=0.3, what="C/C0 = exp(-N S)"),
-    Operation("filter the drug substance", 1.0, 1.2, recovery=0.98, recovery_sd=0.005, failure=0.005, on_failure=Failure.REPEATED),
-    Operation("mix with lipids", 1.0, 1.15, recovery=0.96, recovery_sd=0.01, stops_per_h=0.05, stop_h=0.2, failure=0.003, on_failure=Failure.LOST),
-    Operation("exchange the buffer", 3.0, 1.2, recovery=0.95, recovery_sd=0.015),
-    Operation("filter the drug product", 1.0, 1.2, recovery=0.96, recovery_sd=0.01, failure=0.01, on_failure=Failure.REPEATED),
+    Operation("filter_the_drug_substance", 1.0, 1.2, recovery=0.98, recovery_sd=0.005, failure=0.005, on_failure=Failure.REPEATED),
+    Operation("mix_with_lipids", 1.0, 1.15, recovery=0.96, recovery_sd=0.01, stops_per_h=0.05, stop_h=0.2, failure=0.003, on_failure=Failure.LOST),
+    Operation("exchange_the_buffer", 3.0, 1.2, recovery=0.95, recovery_sd=0.015),
+    Operation("filter_the_drug_product", 1.0, 1.2, recovery=0.96, recovery_sd=0.01, failure=0.01, on_failure=Failure.REPEATED),
 )
 
 
