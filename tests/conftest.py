@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
 import pytest
 
 from own_folder import remove_own_folders
+
+# Every core has a worker of its own, so threads for matrices of ten by ten would only wait for one another. Nothing above loads numpy.
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
 
 
 def pytest_unconfigure(config: Any) -> None:
