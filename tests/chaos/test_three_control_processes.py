@@ -165,14 +165,14 @@ class Site:
 async def running(folder: Path) -> AsyncIterator[tuple[list[Process], Balancer]]:
     processes = [Process(folder / "CONTROL", number) for number in range(3)]
     balancer = Balancer(processes)
-    await asyncio.gather(*(each.start() for each in processes))  # at once: one of them migrates and publishes, the others wait
-    server = await balancer.start()
     try:
-        yield processes, balancer
+        await asyncio.gather(*(each.start() for each in processes))  # at once: one of them migrates and publishes, the others wait
+        async with await balancer.start():
+            yield processes, balancer
     finally:
         for each in processes:
-            await each.end()
-        server.close()
+            if each.running is not None:
+                await each.end()
 
 
 def test_a_process_killed_in_the_middle_of_a_page_loses_and_doubles_nothing(tmp_path: Path) -> None:

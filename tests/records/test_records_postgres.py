@@ -325,6 +325,26 @@ def test_one_after_the_other_is_alone_and_nobody_waits_for_ever(place: str) -> N
         pass
 
 
+def test_who_starts_waits_longer_for_the_one_who_decides_than_for_anything_else(place: str) -> None:
+    one, other = database(place), database(place)
+    other.do("SET lock_timeout = '1ms'")
+    began: list[object] = []
+
+    def start() -> None:
+        with other.alone(1, what="starting", wait_s=60):
+            began.extend(other.rows("SHOW lock_timeout"))
+
+    with one.alone(1, what="deciding"):
+        starting = threading.Thread(target=start)
+        starting.start()
+        while not one.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND classid = %s", (one.key,)):
+            assert starting.is_alive()
+        starting.join(0.05)
+        assert began == []
+    starting.join()
+    assert began == [("5s",)]  # its patience was for that one lock
+
+
 # ---- which databases are taken ----
 
 

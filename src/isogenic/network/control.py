@@ -491,12 +491,12 @@ class ControlNode:
             self._fold_own(HOUSE)
 
     @contextlib.contextmanager
-    def deciding(self) -> Iterator[None]:
+    def deciding(self, *, wait_s: int = 0) -> Iterator[None]:
         """Decide alone: in it, `state` is everything that was noted, and no other process of this control site decides."""
         if self.processes is None or self._deciding:
             yield
             return
-        with self.processes.deciding():
+        with self.processes.deciding(wait_s=wait_s):
             self._deciding = True
             try:
                 self.follow()

@@ -71,6 +71,7 @@ __all__ = ["ControlHome", "ControlSettings", "publish_documents"]
 
 PICTURES = (".png", ".jpg", ".jpeg")  # of questions; beside the recipes that name them
 VIEWS = (FACTS, TRAIL)  # of the derived tables
+START_S = 60  # how long a process that starts waits for another that publishes
 
 
 class ControlSettings(NodeSettings):
@@ -299,7 +300,7 @@ def publish_documents(node: ControlNode, home: ControlHome) -> None:
     """
     if node.ledgers[HOUSE].origin in node.returning.waits:
         return
-    with node.deciding():  # several processes may start at once
+    with node.deciding(wait_s=START_S):  # several processes may start at once, and the first publishes all there is
         node.publishing.complete()  # what the node's end cut off
         _publish_documents(node, home)
 

@@ -53,9 +53,9 @@ class Processes:
     def _sit(self, seat: int) -> bool:
         return self._line.rows("SELECT pg_try_advisory_lock(%s, %s)", (self.database.key, -seat)) == [(True,)]
 
-    def deciding(self) -> AbstractContextManager[None]:
-        """Be the only process that decides."""
-        return self.database.alone(DECIDING, what="nothing can be decided now")
+    def deciding(self, *, wait_s: int = 0) -> AbstractContextManager[None]:
+        """Be the only process that decides; `wait_s`: wait so long for another that does, where nobody waits for this one."""
+        return self.database.alone(DECIDING, what="nothing can be decided now", wait_s=wait_s)
 
     def sizes(self) -> dict[str, int]:
         """How many facts each ledger has now."""

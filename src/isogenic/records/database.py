@@ -183,13 +183,23 @@ class Database:
         return "; ".join(said)
 
     @contextmanager
-    def alone(self, number: int, *, what: str) -> Iterator[None]:
-        """Be the only one on this database who does thing `number`; may be entered again while it is held."""
+    def alone(self, number: int, *, what: str, wait_s: int = 0) -> Iterator[None]:
+        """Be the only one on this database who does thing `number`; may be entered again while it is held.
+
+        `wait_s`: how long to wait for whoever does it now, where that may be longer than for any other lock.
+        """
         if number in self._alone:
             yield
             return
         with self.told(what):
-            self.connection().execute("SELECT pg_advisory_lock(%s, %s)", (self.key, number))
+            connection, key = self.connection(), self.key
+            if wait_s:
+                connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{wait_s}s",))
+            try:
+                connection.execute("SELECT pg_advisory_lock(%s, %s)", (key, number))
+            finally:
+                if wait_s and not connection.broken:
+                    connection.execute("SELECT set_config('lock_timeout', %s, false)", (LIMITS["lock_timeout"],))
         self._alone.add(number)
         try:
             yield
