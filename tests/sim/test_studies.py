@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from isogenic.cli import app
 from isogenic.errors import NotReachable, NotValid
 from isogenic.sim.processes import process_of
 from isogenic.sim.scenarios import example, examples, read_scenario
@@ -21,6 +23,7 @@ from isogenic.sim.scenarios.model import Scenario
 from isogenic.sim.scenarios.pages import plan_remarks, scenario_page
 from isogenic.sim.studies import Study, path_of, plan_of, run_study
 from isogenic.sim.studies.chunk import run_chunk
+from isogenic.sim.studies.files import Files
 from isogenic.sim.studies.plan import Part
 from isogenic.sim.studies.workers import by_processes, in_turn
 from isogenic.sim.variation import batch_of, draws
@@ -227,3 +230,54 @@ def test_a_fault_that_strikes_no_batch_is_said(tmp_path: Path) -> None:
     assert said in scenario_page(scenario)
     assert said in str(run_study(scenario, tmp_path / "a.parquet"))
     assert plan_remarks(scenario, plan_of(scenario, batches=30)) == []
+
+
+def test_a_study_is_not_written_where_a_folder_stands(tmp_path: Path) -> None:
+    (tmp_path / "a.batches.parquet").mkdir()
+    for name in ("a.parquet", "a.batches.parquet"):
+        with pytest.raises(NotValid, match="there is a folder of this name"):
+            run_study(read_scenario(SMALL), tmp_path / name, batches=2)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.batches.parquet"]
+
+
+def test_a_scenario_is_not_written_over(tmp_path: Path) -> None:
+    scenario = tmp_path / "a.parquet"
+    scenario.write_text(SMALL)
+    (tmp_path / "b.events.parquet").symlink_to(scenario)
+    for out in ("a.parquet", "b.parquet"):
+        ended = CliRunner().invoke(app, ["sim", "run", str(scenario), "--out", str(tmp_path / out), "--batches", "2"])
+        assert isinstance(ended.exception, NotValid)
+        assert "which is read" in str(ended.exception)
+    assert scenario.read_text() == SMALL
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.parquet", "b.events.parquet"]
+
+
+def small_files(out: Path, value: int, *tables: str) -> Files:
+    schema = pa.schema([("x", pa.int64())], metadata={"isogenic": "study/1"})
+    files = Files(out, dict.fromkeys(tables, schema))
+    files.__enter__()
+    files.write({name: pa.table({"x": [value]}) for name in tables})
+    return files
+
+
+def values(folder: Path) -> dict[str, int]:
+    return {each.name: pq.read_table(each)["x"][0].as_py() for each in folder.iterdir()}
+
+
+def test_two_studies_of_one_name_do_not_mix(tmp_path: Path) -> None:
+    first = small_files(tmp_path / "a.parquet", 1, "trajectories", "events", "spectra")
+    second = small_files(tmp_path / "a.parquet", 2, "trajectories", "events")
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert values(tmp_path) == {"a.parquet": 2, "a.events.parquet": 2}, "no spectra of the older one beside it"
+
+
+def test_all_tables_come_under_their_names_or_none(tmp_path: Path) -> None:
+    small_files(tmp_path / "a.parquet", 1, "trajectories", "events").__exit__(None, None, None)
+    second = small_files(tmp_path / "a.parquet", 2, "trajectories", "batches", "events")
+    (tmp_path / "a.batches.parquet" / "in the way").mkdir(parents=True)
+    with pytest.raises(NotReachable, match="cannot write"):
+        second.__exit__(None, None, None)
+    (tmp_path / "a.batches.parquet" / "in the way").rmdir()
+    (tmp_path / "a.batches.parquet").rmdir()
+    assert values(tmp_path) == {"a.parquet": 1, "a.events.parquet": 1}, "as it was"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from isogenic.cli.verbs import app, read_bytes, read_text
+from isogenic.cli.verbs import app, not_over, read_bytes, read_text
 
 sim_app = typer.Typer(help="Simulated facilities: run studies, list faults and process models.", no_args_is_help=True)
 app.add_typer(sim_app, name="sim")
@@ -49,6 +49,7 @@ def sim_import(
     from isogenic.sim.importing import Mapping, import_table
     from isogenic.sim.processes import process_of
 
+    not_over([out], source, mapping)
     into = {each.name: each.unit for each in process_of(process).variables.values()} if process else None
     how = Mapping.read(read_bytes(mapping)) if mapping else None
     print(f"{out}: {import_table(source, out, mapping=how, site=site, into=into, spectra=spectra)}")
@@ -70,8 +71,9 @@ def sim_run(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from isogenic.sim.scenarios import read_scenario
-    from isogenic.sim.studies import run_study
+    from isogenic.sim.studies import paths_of, run_study
 
+    not_over(paths_of(out), Path(scenario))
     read = read_scenario(_text(scenario))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("batches"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
@@ -99,11 +101,12 @@ def sim_fit(
     from isogenic.sim.fitting import Method, fit, read_batches
     from isogenic.sim.fitting.comparison import compared
     from isogenic.sim.fitting.documents import Beside, read_beside
-    from isogenic.sim.fitting.files import write_fit
+    from isogenic.sim.fitting.files import FILES, write_fit
     from isogenic.sim.fitting.problem import priors_of
     from isogenic.sim.pages.twin_screen import fit_page
     from isogenic.sim.processes import process_of
 
+    not_over([out / name for name in FILES], table, settings)
     model = process_of(process)
     names = tuple(each.strip() for each in constants.split(",") if each.strip())
     if scatter not in ("given", "estimated"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from isogenic.errors import NotFound, NotValid
 
-__all__ = ["Folder", "app", "read_bytes", "read_text"]
+__all__ = ["Folder", "app", "not_over", "read_bytes", "read_text"]
 
 app = typer.Typer(
     name="isogenic",
@@ -37,3 +38,11 @@ def read_text(path: Path) -> str:
         raise NotFound(f"cannot read {path}", why=str(trouble.strerror or trouble)) from trouble
     except UnicodeDecodeError as trouble:
         raise NotValid(f"cannot read {path}", why=str(trouble), possible="a text file in UTF-8") from trouble
+
+
+def not_over(written: Iterable[Path], *read: Path | None) -> None:
+    """Refuse to write over what is read, by whatever path it is named."""
+    for out in written:
+        for source in read:
+            if source is not None and out.exists() and source.exists() and out.samefile(source):
+                raise NotValid(f"cannot write {out}", why=f"it is {source}, which is read", possible="another name")

@@ -19,8 +19,9 @@ from isogenic.records.durable import write_whole
 from isogenic.sim.fitting.result import Fit
 from isogenic.sim.fitting.scenario import scenario_of
 
-__all__ = ["write_fit"]
+__all__ = ["FILES", "write_fit"]
 
+FILES = ("fit.json", "report.txt", "page.html", "scenario.yaml")
 PIECE = 1 << 20
 
 
@@ -34,9 +35,8 @@ def write_fit(found: Fit, out: Path, *, table: Path, beside: str, page: str) -> 
         "versions": {"isogenic": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
         **found.plain(),
     }
-    files = {"fit.json": json.dumps(_finite(data), indent=1) + "\n", "report.txt": str(found), "page.html": page}
-    if found.converged:
-        files["scenario.yaml"] = scenario_of(found)
+    texts = [json.dumps(_finite(data), indent=1) + "\n", str(found), page, *([scenario_of(found)] if found.converged else [])]
+    files = dict(zip(FILES, texts, strict=False))
     for name, text in files.items():
         write_whole(out / name, text.encode())
     return list(files)

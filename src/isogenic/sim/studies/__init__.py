@@ -8,8 +8,8 @@ says what stands in which column.
 
 from __future__ import annotations
 
-from isogenic.sim.studies.files import path_of
+from isogenic.sim.studies.files import path_of, paths_of
 from isogenic.sim.studies.plan import plan_of
 from isogenic.sim.studies.run import Study, run_study
 
-__all__ = ["Study", "path_of", "plan_of", "run_study"]
+__all__ = ["Study", "path_of", "paths_of", "plan_of", "run_study"]

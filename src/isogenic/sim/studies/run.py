@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from isogenic.sim.scenarios.model import Scenario
 from isogenic.sim.scenarios.pages import plan_remarks
-from isogenic.sim.studies.files import Files, path_of
+from isogenic.sim.studies.files import Files, check_out, path_of
 from isogenic.sim.studies.plan import plan_of
 from isogenic.sim.studies.tables import schemas_of
 from isogenic.sim.studies.workers import by_processes, in_turn, on_cluster
@@ -51,6 +51,7 @@ def run_study(
     tell: Callable[[int, int], None] | None = None,
 ) -> Study:
     """Run the scenario and write its tables; `on` is the address of a Dask scheduler; `tell` hears how many batches of how many are written."""
+    check_out(out)
     parts = plan_of(scenario, batches=batches)
     remarks = tuple(plan_remarks(scenario, parts))
     total, done, rows = parts.batches, 0, 0

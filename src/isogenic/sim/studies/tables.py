@@ -24,9 +24,11 @@ from isogenic.sim.processes import process_of
 from isogenic.sim.processes.process import Mark, Variable
 from isogenic.sim.scenarios.model import Scenario
 
-__all__ = ["READ", "TABLES", "Columns", "columns_of", "schemas_of", "varied_constants"]
+__all__ = ["MAIN", "READ", "STUDY", "TABLES", "Columns", "columns_of", "schemas_of", "varied_constants"]
 
-TABLES = ("trajectories", "batches", "results", "operations", "events", "spectra")
+STUDY = "study/1"  # what the files are, in their metadata
+MAIN = "trajectories"
+TABLES = (MAIN, "batches", "results", "operations", "events", "spectra")
 READ = "_read"
 SAME = {"percent": "%", "mmol/L": "mM", "pH": "1"}  # two ways to write a unit
 WORD = pa.dictionary(pa.int32(), pa.string())
@@ -67,7 +69,7 @@ def varied_constants(process: str) -> list[str]:
 def schemas_of(scenario: Scenario, *, batches: int) -> dict[str, pa.Schema]:
     """The schema of each table that the study writes."""
     about = {
-        "isogenic": "study/1",
+        "isogenic": STUDY,
         "illustrative": "true",
         "title": scenario.title,
         "scenario": scenario.digest,

@@ -2,18 +2,20 @@
 
 Guarantees: tables come back in the order of the plan, whoever is faster; no more than a few chunks are under way or
 waiting at once, so memory is bounded. A worker that dies ends the study with a reason. On the way out, whatever the
-reason, no process of ours is left.
+reason, no process of ours is left; workers end by themselves where the one who started them was ended with force.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from typing import Any
 
 import pyarrow as pa
@@ -42,7 +44,7 @@ def by_processes(scenario: Scenario, parts: Sequence[Part], *, workers: int, wor
     """In so many processes of this machine. They are started afresh, not forked: a fork would take locks and threads along."""
     if not 1 <= workers <= WORKERS_MAX:
         raise NotValid(f"cannot use {workers} workers", why=f"there are 1 to {WORKERS_MAX}")
-    pool = ProcessPoolExecutor(max_workers=min(workers, len(parts)), mp_context=get_context("spawn"), initializer=_deaf)
+    pool = ProcessPoolExecutor(max_workers=min(workers, len(parts)), mp_context=get_context("spawn"), initializer=_begin)
     try:
         yield from _ordered(lambda each, part: pool.submit(work, each, part), scenario, parts, ahead=AHEAD * workers)
     except BrokenProcessPool as trouble:
@@ -94,9 +96,17 @@ def _ordered(submit: Callable[..., Any], scenario: Scenario, parts: Sequence[Par
             each.cancel()
 
 
-def _deaf() -> None:
-    """A worker leaves Ctrl-C to the one who started it, who cleans up."""
+def _begin() -> None:
+    """A worker leaves Ctrl-C to the one who started it, who cleans up, and does not outlive him."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _version() -> str:
