@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from isogenic.cli import app
-from isogenic.errors import NotFound, NotValid, Refusal
+from isogenic.errors import NotFound, NotReachable, NotValid, Refusal
 from isogenic.sim.importing import Mapping, import_table
 from isogenic.sim.importing.indpensim import mended
 
@@ -48,7 +49,7 @@ def written(tmp_path: Path, text: str | bytes, name: str = "table.csv") -> Path:
 def refusal(tmp_path: Path, text: str | bytes, mapping: Mapping | None = None) -> str:
     with pytest.raises(NotValid) as refused:
         import_table(written(tmp_path, text), tmp_path / "out.parquet", mapping=mapping)
-    assert not list(tmp_path.glob("out.parquet*"))
+    assert not list(tmp_path.glob("*out.parquet*"))
     return str(refused.value)
 
 
@@ -180,7 +181,7 @@ def test_the_command_says_what_it_read_and_refuses_with_a_reason(tmp_path: Path)
     source = written(tmp_path, "batch,time [h],volume [mL]\nA,0,1000\nA,1,2000\n")
     out = tmp_path / "out.parquet"
     done = CliRunner().invoke(app, ["sim", "import", str(source), "--out", str(out), "--site", "GHENT", "--process", "pensim"])
-    assert (done.exit_code, done.output) == (0, f"{out}: 2 rows of 1 batches, 1 variables (CSV table)\n")
+    assert (done.exit_code, done.output) == (0, f"{out}: 2 rows of 1 batch, 1 variable (CSV table)\n")
     assert pq.read_table(out)["volume"].to_pylist() == [1.0, 2.0]
     bad = CliRunner().invoke(app, ["sim", "import", str(written(tmp_path, "batch,time [h],x\nA,0,1\n")), "--out", str(out)])
     assert bad.exit_code != 0
@@ -252,3 +253,156 @@ def test_a_damaged_parquet_file_is_refused_or_read(where: int, what: bytes) -> N
             import_table(broken, out)
         except Refusal:
             assert not out.exists()
+
+
+def of_parquet(tmp_path: Path, unit: str = "mM", **columns: pa.Array) -> Path:
+    """A Parquet table whose measured columns are in `unit`."""
+    units = {"batch": "", "age_h": "h"}
+    schema = pa.schema([pa.field(name, each.type, metadata={"unit": units.get(name, unit)}) for name, each in columns.items()])
+    pq.write_table(pa.table(list(columns.values()), schema=schema), tmp_path / "in.parquet")
+    return tmp_path / "in.parquet"
+
+
+def parquet_refusal(tmp_path: Path, unit: str = "mM", **columns: pa.Array) -> str:
+    source = of_parquet(tmp_path, unit, **({"batch": pa.array(["A"]), "age_h": pa.array([0.0])} | columns))
+    with pytest.raises(NotValid) as refused:
+        import_table(source, tmp_path / "out.parquet")
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("batch,time [h],volume [L]\nA,0,1600\nA,1,-1600\n", "line 3, column 3 (volume [L]) has -1600 L, and a volume is not below zero"),
+        ("batch,time [h],glucose [g/L]\nA,0,-5\n", "line 2, column 3 (glucose [g/L]) has -5 g/L, and a concentration is not below zero"),
+        ("batch,time [h],cells [1e6 cell/mL]\nA,0,3\nA,1,-1\n", "line 3, column 3"),
+        ("batch,time [h],T [degC]\nA,0,-280\n", "-280 degC, which is below absolute zero"),
+    ],
+)
+def test_less_than_nothing_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    assert why in refusal(tmp_path, text)
+
+
+def test_what_an_instrument_shows_around_zero_stays_as_it_was_read(tmp_path: Path) -> None:
+    text = "batch,time [h],lactate [mM],tared [kg],back [L/h],off [percent]\nA,0,-0.3,-50,-8,-2\nA,1,20,0,1,1\n"
+    import_table(written(tmp_path, text), tmp_path / "out.parquet")
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert [table[name][0].as_py() for name in ("lactate", "tared", "back", "off")] == [-0.3, -50.0, -8.0, -2.0]
+
+
+def test_yes_and_no_are_numbers_of_the_unit_1_alone(tmp_path: Path) -> None:
+    both = {"batch": pa.array(["A", "A"]), "age_h": pa.array([0.0, 1.0])}
+    import_table(of_parquet(tmp_path, "1", **both, stirred=pa.array([True, False])), tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet")["stirred"].to_pylist() == [1.0, 0.0]
+    (tmp_path / "out.parquet").unlink()
+    assert "column 3 (glucose) has yes or no in mM" in parquet_refusal(tmp_path, glucose=pa.array([True]))
+
+
+def test_dates_are_no_ages(tmp_path: Path) -> None:
+    asked = "since the batch began, as a number"
+    for dates in (pa.array([0], pa.timestamp("ms")), pa.array([0], pa.date32())):
+        told = parquet_refusal(tmp_path, age_h=dates, glucose=pa.array([1.0]))
+        assert "which are no ages" in told and asked in told
+    assert "'2026-01-01 10:00', which is no number" in refusal(tmp_path, "batch,time [h],glucose [mM]\nA,2026-01-01 10:00,1\n")
+
+
+def test_not_a_number_was_not_measured_and_infinity_is_refused(tmp_path: Path) -> None:
+    rows = {"batch": pa.array(["A", "A"]), "age_h": pa.array([0.0, 1.0])}
+    import_table(of_parquet(tmp_path, **rows, glucose=pa.array([float("nan"), 1.0])), tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet")["glucose"].to_pylist() == [None, 1.0]
+    (tmp_path / "out.parquet").unlink()
+    assert "a number that is not finite" in parquet_refusal(tmp_path, glucose=pa.array([float("inf")]))
+    assert "an age of inf h" in refusal(tmp_path, "batch,time [d],glucose [mM]\nA,1e308,1\n")
+
+
+@pytest.mark.parametrize(("mark", "said"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_another_separator_is_named(tmp_path: Path, mark: str, said: str) -> None:
+    assert f"line 1: {said} separate its columns, not commas" in refusal(tmp_path, "batch,time [h],glucose [mM]\nA,0,1\n".replace(",", mark))
+
+
+def test_lines_that_end_in_a_way_of_long_ago_are_named(tmp_path: Path) -> None:
+    assert "carriage return alone" in refusal(tmp_path, "batch,time [h],glucose [mM]\rA,0,1\r")
+
+
+def test_batches_of_two_sites_may_have_the_same_name(tmp_path: Path) -> None:
+    text = "site,batch,time [h],glucose [mM]\nX,A,0,1\nY,A,0,2\nX,A,1,3\n"
+    assert import_table(written(tmp_path, text), tmp_path / "out.parquet").batches == 2
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "age_h", "process", "x" * 500, "‮a"])
+def test_a_mapping_gives_names_that_a_study_table_can_have(tmp_path: Path, name: str) -> None:
+    mapping = Mapping(names={"glucose": name})
+    assert "line 1, column 3" in refusal(tmp_path, "batch,time [h],glucose [mM]\nA,0,1\n", mapping)
+
+
+def test_a_table_of_which_nothing_is_taken_is_refused(tmp_path: Path) -> None:
+    assert "no column that is taken" in refusal(tmp_path, "batch,time [h],glucose [mM]\nA,0,1\n", Mapping(leave=("glucose",)))
+
+
+def test_a_short_file_that_unfolds_into_long_texts_is_refused_before_it_does(tmp_path: Path) -> None:
+    one = pa.DictionaryArray.from_arrays(pa.array([0] * 4000, pa.int32()), pa.array(["A" * 1_000_000]))
+    told = parquet_refusal(tmp_path, batch=one, age_h=pa.array(range(4000)), glucose=pa.array(range(4000)))
+    assert (tmp_path / "in.parquet").stat().st_size < 100_000
+    assert "a text of 1000000 bytes" in told
+
+
+def test_things_that_name_nothing_are_no_batches(tmp_path: Path) -> None:
+    for batch in (pa.array([b"\xff"]), pa.array([[1]]), pa.array([{"a": 1}])):
+        assert "which name nothing" in parquet_refusal(tmp_path, batch=batch, glucose=pa.array([1.0]))
+
+
+def test_a_footer_that_lies_about_rows_is_refused(tmp_path: Path) -> None:
+    five = {"batch": pa.array(["A"] * 5), "age_h": pa.array(range(5)), "glucose": pa.array(range(5))}
+    data = of_parquet(tmp_path, **five).read_bytes()
+    length = int.from_bytes(data[-8:-4], "little")
+    body, footer = data[: -8 - length], data[-8 - length : -8]
+    told = set()
+    for at in (at for at, byte in enumerate(footer) if byte == 0x0A):  # 5 in its variable-length form, wherever it stands
+        for lie in (0x06, 0x08, 0x0C, 0x14):
+            (tmp_path / "lie.parquet").write_bytes(body + footer[:at] + bytes([lie]) + footer[at + 1 :] + data[-8:])
+            try:
+                told.add(str(import_table(tmp_path / "lie.parquet", tmp_path / "out.parquet").rows))
+            except NotValid as refused:
+                told.add(str(refused).split(": ", 1)[1])
+    assert {each for each in told if each.isdigit()} <= {"5"}
+    assert "its footer contradicts itself about how many rows there are" in told
+
+
+def test_where_a_table_may_not_be_written_is_said_before_it_is_read(tmp_path: Path) -> None:
+    source = written(tmp_path, "batch,time [h],glucose [mM]\nA,0,x\n")  # wrong, too, but that is not what is said
+    (tmp_path / "folder.parquet").mkdir()
+    with pytest.raises(NotValid, match="is a folder"):
+        import_table(source, tmp_path / "folder.parquet")
+    with pytest.raises(NotReachable, match="there is no folder"):
+        import_table(source, tmp_path / "none" / "out.parquet")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["folder.parquet", "table.csv"]
+
+
+def test_paths_may_have_spaces_and_any_letters(tmp_path: Path) -> None:
+    folder = tmp_path / "Chargen für Zürich 🧫"
+    folder.mkdir()
+    import_table(written(folder, "batch,time [h],glucose [mM]\nß 1,0,1\n", "été 1.csv"), folder / "aus gabe.parquet")
+    assert pq.read_table(folder / "aus gabe.parquet").to_pylist() == [{"site": "été 1", "batch": "ß 1", "age_h": 0.0, "glucose": 1.0}]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda names, rows: (names[:12] + names[14:], [row[:12] + row[14:] for row in rows]), "no column is the batch"),
+        (lambda names, rows: (names, [row[:-1] for row in rows]), "headings and line 2 has"),
+        (lambda names, rows: (names, [[*row, "7"] for row in rows]), "headings and line 2 has"),
+        (lambda names, rows: ([each.replace("Time (h)", "Time") for each in names], rows), "could each be the batch"),
+    ],
+)
+def test_the_public_layout_without_what_it_needs_is_refused(tmp_path: Path, change: Any, why: str) -> None:
+    names, rows = change(list(HEADINGS), [["0.2", "30", "100", "8", "0.001", "58479", "298.2", "", "0.2", "", "0", "1", "1", "1", "0", "1", "2"]])
+    assert why in refusal(tmp_path, "\n".join(",".join(row) for row in (names, *rows)) + "\n")
+
+
+def test_the_public_layout_is_known_by_its_headings_wherever_they_stand(tmp_path: Path) -> None:
+    names = [each for each in HEADINGS if "," not in each][::-1]
+    values = dict.fromkeys(names, "0") | {"Time (h)": "0.2", "Temperature(T:K)": "298.15", "Vessel Volume(V:L)": "58479", "Batch ID": "1"}
+    values["Batch reference(Batch_ref:Batch ref)"] = "1"
+    import_table(written(tmp_path, ",".join(names) + "\n" + ",".join(values[name] for name in names) + "\n"), tmp_path / "out.parquet")
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert (table["temperature"][0].as_py(), table["volume"][0].as_py()) == (pytest.approx(25.0), 58479.0)

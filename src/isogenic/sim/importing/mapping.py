@@ -36,6 +36,8 @@ _HEADING = re.compile(r"\s*(?P<name>.*?)\s*(?:\[(?P<square>[^\[\]]*)\]|\((?P<rou
 _BATCH = ("batch", "batch_id", "batchid", "batch_reference", "lot", "lot_id")
 _TIME = ("age_h", "age", "time_h", "time", "hours", "hour", "elapsed_time", "process_time", "culture_age")
 _OWN_UNIT = {"age_h": "h", "time_h": "h", "hours": "h"}
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
+_TAKEN = ("process", "site", "batch", "age_h")  # what a study table knows its rows by
 _BARE = {"-": "1", "–": "1", "none": "1", "dimensionless": "1", "a.u.": "1", "au": "1"}
 
 
@@ -200,7 +202,10 @@ def _units(source: str, wanted: str, *, heading: str, at: int, line: int) -> tup
 def _apart(columns: Sequence[Column], *, line: int) -> None:
     seen: dict[str, Column] = {}
     for each in columns:
-        if not each.name or each.name in ("site", "batch", "age_h"):
+        if not _NAME.fullmatch(each.name):
+            why = f"line {line}, column {each.at + 1}: {each.name[:60]!r} is no name for a variable"
+            raise NotValid("cannot read the table", why=why, possible="small letters, digits and underscores, up to 80, a letter first")
+        if each.name in _TAKEN:
             raise NotValid(
                 "cannot read the table", why=f"line {line}, column {each.at + 1} has no name of its own", possible="give it one in a mapping"
             )
