@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import math
 import sys
 import time
 from collections import deque
@@ -55,6 +56,7 @@ DRIFT = 50e-6  # seconds a second: a quartz without temperature control, at its 
 EXCHANGES = 8  # RFC 5905, section 10: the clock filter's stages
 DELAY_MAX_S = 10.0  # an exchange that took longer says less than the drift since the last good one
 KERNEL_EVERY_S = 10.0
+PACE_LOOK_S, PACE_AHEAD_S = 0.5, 2.0  # how often a scaled clock looks whether its pace changes, and how far ahead that is said
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -248,34 +250,64 @@ class DisciplinedClock:
 class ScaledClock:
     """Process time that runs `speed` times faster than life from a shared start: several processes agree on it.
 
-    `origin` is the wall-clock time at which process time stood at `start`.
+    `origin` is the wall-clock time at which process time stood at `start`. With a `pace` file, the speed can change while
+    they run: `change_pace` writes from which instant on, a little ahead, and every process that looks there follows at that instant.
     """
 
-    def __init__(self, *, start: datetime, origin: float, speed: float) -> None:
+    def __init__(self, *, start: datetime, origin: float, speed: float, pace: Path | None = None) -> None:
         if not speed > 0:
             raise NotValid(f"cannot run a clock at speed {speed}", why="the speed is a positive number")
-        self.start, self.origin, self.speed = start, origin, speed
+        self.start, self.origin, self.speed, self.pace = start, origin, speed, pace
         self._ahead = time.time() - time.monotonic()  # once: a wall clock that steps later must not be multiplied by the speed
+        self._coming: ScaledClock | None = None
+        self._looked = -math.inf
 
     def now(self) -> Moment:
-        passed = (time.monotonic() + self._ahead - self.origin) * self.speed
-        return Moment(self.start + timedelta(seconds=passed), f"simulated x{self.speed:g}", ClockQuality.SIMULATED, 0.0)
+        wall = time.monotonic() + self._ahead
+        if self.pace is not None:
+            self._follow(wall)
+        return Moment(self._at(wall), f"simulated x{self.speed:g}", ClockQuality.SIMULATED, 0.0)
+
+    def _at(self, wall: float) -> datetime:
+        return self.start + timedelta(seconds=(wall - self.origin) * self.speed)
+
+    def _follow(self, wall: float) -> None:
+        """Look whether the pace changes, and change with it."""
+        assert self.pace is not None
+        if wall - self._looked >= PACE_LOOK_S:
+            self._looked = wall
+            if self.pace.exists():
+                self._coming = ScaledClock.parse(self.pace.read_text())
+        if self._coming is not None and wall >= self._coming.origin:
+            self.start, self.origin, self.speed, self._coming = self._coming.start, self._coming.origin, self._coming.speed, None
+
+    def change_pace(self, speed: float) -> None:
+        """From `PACE_AHEAD_S` on, process time goes at this speed, in every process that has the same pace file."""
+        if self.pace is None:
+            raise NotValid("cannot change the pace of a clock", why="it has no pace file")
+        origin = time.monotonic() + self._ahead + PACE_AHEAD_S
+        draft = self.pace.with_name(self.pace.name + ".part")
+        draft.write_text(ScaledClock(start=self._at(origin), origin=origin, speed=speed).spec())
+        draft.replace(self.pace)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self.speed)
 
     def spec(self) -> str:
         """The clock as one word for a command line; `parse` reads it back."""
-        return f"{text_of_time(self.start)},{self.origin!r},{self.speed!r}"
+        word = f"{text_of_time(self.start)},{self.origin!r},{self.speed!r}"
+        return word if self.pace is None else f"{word},{self.pace}"
 
     @classmethod
     def parse(cls, spec: str) -> ScaledClock:
         """Read what `spec` wrote."""
         try:
-            start, origin, speed = spec.split(",")
-            return cls(start=time_of_text(start), origin=float(origin), speed=float(speed))
+            start, origin, speed, *pace = spec.split(",", 3)
+            return cls(start=time_of_text(start), origin=float(origin), speed=float(speed), pace=Path(pace[0]) if pace else None)
         except ValueError as trouble:
-            raise NotValid(f"cannot read clock {spec!r}", why=str(trouble), possible="START,ORIGIN,SPEED") from trouble
+            raise NotValid(
+                f"cannot read clock {spec!r}", why=str(trouble), possible="START,ORIGIN,SPEED or START,ORIGIN,SPEED,PACE-FILE"
+            ) from trouble
 
 
 class ManualClock:

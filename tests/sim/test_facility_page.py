@@ -18,10 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from led_batch import PORTO, lead_batch
 
+from isogenic.ids import UnitId
+from isogenic.plant.documents import load_plant
 from isogenic.plant.model import SitePlant
 from isogenic.sim.facility import Facility
 from isogenic.sim.faults import FaultKind, parse_fault, text_of_fault
+from isogenic.sim.mrna_line import MrnaLine
 from isogenic.sim.pages.facility import View, facility_app, serve_page
+from isogenic.sim.service_modules import ServiceModules
+from isogenic.sim.world import document
 
 SPARGER = "sparger_fouls:unit=SB-200,start=48.0,hours=24.0,size=0.5"
 HERE = "http://127.0.0.1:8000"
@@ -111,6 +116,93 @@ def test_a_body_that_is_no_fault_is_refused_and_changes_nothing(known: Facility,
     answer = client_of(known).post("/api/faults", content=body, headers={"content-type": "application/json"})
     assert answer.status_code in (404, 422)
     assert known.faults == ()
+
+
+def test_an_emptied_vessel_shows_its_harvest_and_no_readings_of_nothing(porto: SitePlant) -> None:
+    facility = Facility(porto, seed=3)
+    view = View(facility)
+    for _ in lead_batch(facility, hours=6.0):
+        view.look()
+    (vessel,) = view.vessels()
+    assert vessel["empty"] and vessel["age_h"] is None and vessel["path"]
+    page = TestClient(facility_app(view), base_url=HERE).get("/").text
+    assert "at harvest of run 1" in page and "of the empty vessel" in page and "of now" not in page
+
+
+def test_the_trajectory_ends_in_the_present_and_shows_where_a_fault_acted(porto: SitePlant) -> None:
+    facility = grown(porto, hours=10.0)
+    view = View(facility)
+    view.look()
+    assert facility.at is not None
+    view.inject("feed_pump_fouls:unit=SB-200,start=9.0,hours=48.0,size=0.5")
+    facility.advance(facility.at + timedelta(minutes=10))
+    (vessel,) = view.vessels()
+    here = facility.vessels[PORTO]
+    assert vessel["path"][-1]["age_h"] == here.age_h and vessel["path"][-1]["viable"] == vessel["inside"]["viable"]
+    assert vessel["acted"] == [{"kind": "feed_pump_fouls", "from_h": 9.0, "until_h": here.age_h}]
+
+
+def test_a_fault_says_whether_it_acts_waits_or_is_over(porto: SitePlant) -> None:
+    facility = grown(porto, hours=10.0)
+    view = View(facility)
+    for start, hours, run in ((0.0, 5.0, 1), (5.0, 50.0, 1), (100.0, 5.0, 1), (5.0, 5.0, 2)):
+        facility.inject(parse_fault(f"lactate_is_high:unit=SB-200,start={start},hours={hours},size=0.2,run={run}"))
+    age = facility.vessels[PORTO].age_h
+    assert [each["now"] for each in view.faults()["standing"]] == ["over", "acts now", f"waits {100.0 - age:.1f} h", "waits for run 2"]
+
+
+def test_what_is_injected_into_an_empty_vessel_says_that_it_waits(porto: SitePlant) -> None:
+    facility = Facility(porto, seed=3)
+    answer = client_of(facility).post("/api/faults", json={"fault": SPARGER})
+    assert answer.status_code == 201 and "nothing grows in SB-200" in answer.json()["note"]
+    assert "waits: nothing grows" in client_of(facility).get("/").text
+
+
+def test_a_fault_given_at_the_start_is_in_the_log(porto: SitePlant) -> None:
+    facility = Facility(porto, seed=3, faults=[SPARGER])
+    assert View(facility).faults()["log"] == [{"at": "", "what": "given at the start", "fault": SPARGER}]
+
+
+def test_every_fault_offered_begins_with_a_size_that_it_can_have(porto: SitePlant) -> None:
+    plants = [load_plant(document(f"{name}.plant.yaml"), name=name) for name in ("basel", "utrecht")]
+    for plant in plants:
+        view = View(Facility(porto, seed=3), ServiceModules(plant, seed=1))
+        for each in view.faults()["kinds"]:
+            assert not each["sized"] or (each["unit"] and each["low"] <= each["begin"] <= each["high"] and each["begin"] != 0.0), each
+            for unit in each["units"]:
+                view.take_back(view.inject(view.text_of_form({"unit": unit, "kind": each["name"], "size": str(each["begin"])}))[0])
+
+
+@pytest.mark.parametrize("size", ["1e308", "-1", "nan", "inf", "one", "", "0x1", "1e999"])
+def test_no_odd_size_is_taken(porto: SitePlant, size: str) -> None:
+    modules = ServiceModules(load_plant(document("basel.plant.yaml"), name="basel"), seed=1)
+    client = TestClient(facility_app(View(Facility(porto, seed=3), modules)), base_url=HERE)
+    for fault in (f"sparger_fouls:unit=SB-200,size={size}", f"lnp_flow_falls:unit=MX-1,size={size}"):
+        assert client.post("/api/faults", json={"fault": fault}).status_code == 422, fault
+    assert client.put("/api/faults", json={}).status_code == 405
+    huge = client.post("/api/faults", json={"fault": "lnp_flow_falls:unit=MX-1,size=0.4" + " " * 100_000})
+    assert huge.status_code == 422 and len(huge.content) < 1000
+    assert modules.faults == ()
+
+
+# ---- modules that are driven by services ----
+
+
+def test_a_module_is_broken_from_the_page_and_mended_there(porto: SitePlant) -> None:
+    modules = ServiceModules(load_plant(document("basel.plant.yaml"), name="basel"), seed=1, faults=["rnase:unit=TR-1,size=0.5"])
+    client = TestClient(facility_app(View(Facility(porto, seed=3), modules)), base_url=HERE)
+    text = "lnp_flow_falls:unit=MX-1,size=0.4"
+    assert client.post("/api/faults", json={"fault": text}).json() == {"fault": text}
+    assert client.post("/api/faults", json={"fault": text}).status_code == 422
+    line = modules.rigs[UnitId("MX-1")].device
+    assert isinstance(line, MrnaLine) and (line.fault("lnp_flow_falls"), line.fault("rnase")) == (0.4, 0.5)
+    again = ServiceModules(load_plant(document("basel.plant.yaml"), name="basel"), seed=1)
+    again.restore(json.loads(json.dumps(modules.snapshot())))
+    assert again.faults == modules.faults and again.log == modules.log
+    assert [each["unit"] for each in client.get("/api/facility").json()["service_units"]] == ["TR-1", "PU-1", "MX-1"]
+    assert client.post("/api/faults/take-back", json={"fault": text}).status_code == 200
+    assert line.fault("lnp_flow_falls") == 0.0
+    assert client.post("/api/faults", json={"fault": "lnp_flow_falls:unit=SB-200,size=0.4"}).status_code == 422
 
 
 # ---- in a browser ----

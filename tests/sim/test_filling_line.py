@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isogenic.batches.counts import Tally, due, follow, reconcile
+from isogenic.errors import NotFound
 from isogenic.ids import BatchId, UnitId
 from isogenic.plant.classes import COUNTS
 from isogenic.plant.mtp.states import Command, ServiceState
@@ -172,9 +173,9 @@ def test_dust_shows_in_the_particles():
 def test_an_unknown_fault_is_refused():
     with pytest.raises(ValueError, match="has no fault fire"):
         FillingLine(seed=1, faults={"fire": (1,)})
-    with pytest.raises(ValueError, match="has no fault fire"):
+    with pytest.raises(NotFound, match="has no fault fire"):
         CellProcessor(faults=["fire"])
-    with pytest.raises(ValueError, match="has no fault fire"):
+    with pytest.raises(NotFound, match="has no fault fire"):
         FillingLine(seed=1, struck={"fire": 1.0})
 
 

@@ -15,10 +15,13 @@ import pytest
 from led_batch import lead_batch
 
 from isogenic.errors import NotValid
+from isogenic.plant.documents import load_plant
 from isogenic.plant.model import SitePlant
 from isogenic.sim.facility import Facility
 from isogenic.sim.scenarios import example, read_scenario
 from isogenic.sim.scenarios.live import acted_live
+from isogenic.sim.service_modules import ServiceModules
+from isogenic.sim.world import document
 
 HEAD = "isogenic: scenario/1\ntitle: Live\nprocess: antibody\nperiod: 90 d\nsites: {PORTO: {lots: [M-7]}, GHENT: {}}\nfaults:\n"
 
@@ -41,6 +44,15 @@ def test_a_scenario_strikes_the_vessels_of_the_sites_it_names(porto: SitePlant) 
     )
     assert acted.left == ("feed_pump_stops: nothing of PORTO can have it; it strikes GHENT",)
     assert [fault.run for fault in Facility(porto, seed=1, faults=acted.faults).faults] == [0, 2, 3]
+
+
+def test_a_scenario_strikes_modules_that_are_driven_by_services() -> None:
+    basel, head = load_plant(document("basel.plant.yaml"), name="basel"), "isogenic: scenario/1\ntitle: Live\nprocess: mrna\nperiod: 90 d\n"
+    text = head + "sites: {BASEL: {}}\nfaults:\n  - {fault: lnp_flow_falls, size: 40 %}\n  - {fault: rnase, start: 1 h, size: 0.5 1/h}\n"
+    acted = acted_live(read_scenario(text), [basel])
+    (fault,) = ServiceModules(basel, seed=1, faults=acted.faults).faults
+    assert (fault.name, fault.size) == ("lnp_flow_falls", 0.4)
+    assert acted.left == ("rnase: a module driven by services knows no batch: leave out start, duration, batches, lots and share",)
 
 
 def test_what_is_not_live_is_named_with_its_reason(porto: SitePlant) -> None:

@@ -157,12 +157,12 @@ def test_a_lane_that_clogs_while_it_mixes_raises_pressure_and_size_at_once() -> 
     bench.start(line.mixing, "mix", **MIX)
     bench.wait(1.0)
     before = bench.shown(line.mixing, "mixing_pressure", "particle_size")
-    line.break_("lnp_flow_falls", 0.4)
+    line.strike("lnp_flow_falls", 0.4)
     bench.wait(1.0)
     assert (before, bench.shown(line.mixing, "mixing_pressure", "particle_size", "mixing_flow")) == ([1.2, 80.0], [2.0, 105.47, 36.0])
-    line.break_("lnp_flow_falls", 0.0)
-    line.break_("lnp_buffer_ph_is_off", 0.6)
-    line.break_("lnp_flow_ratio_is_wrong", -0.5)
+    line.strike("lnp_flow_falls", 0.0)
+    line.strike("lnp_buffer_ph_is_off", 0.6)
+    line.strike("lnp_flow_ratio_is_wrong", -0.5)
     bench.wait(1.0)
     assert bench.shown(line.mixing, "encapsulation", "mixing_ph", "particle_size", "flow_ratio") == [80.22, 4.6, 91.9, 1.5]
 

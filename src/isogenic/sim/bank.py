@@ -225,6 +225,10 @@ class Bank:
         """What is in the vessel, by the biology's names."""
         return dict(zip(self.biology.entries, self._columns.state[:, row].tolist(), strict=True))
 
+    def volume_l(self, row: int) -> float:
+        """How much liquid is in a vessel."""
+        return float(self._columns.state[-1, row])
+
     def pour(self, row: int, **entries: float) -> None:
         """Change what is in a vessel from outside, as a test or an accident would."""
         for name, value in entries.items():

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from isogenic.plant.classes import CELL_PROCESSOR
 from isogenic.plant.mtp.states import Command, ServiceState
+from isogenic.sim.faults.modules import DeviceFault, catalogued, checked_size
 from isogenic.sim.pea import Behaviour, Mode, Pea, Run, Source, definition_of
 from isogenic.sim.processes.t_cells import REF_C, Bag, Drive, Flows, Theta, car_positive, stepped
 
@@ -28,7 +29,16 @@ __all__ = ["CELL_FAULTS", "PROCESSOR", "CellProcessor", "Cells"]
 
 PROCESSOR = definition_of(CELL_PROCESSOR, name="PROCESSOR")
 OF_THE_CULTURE = ("activation_is_weak", "vector_is_weak", "vector_is_toxic", "perfusion_is_lost", "incubator_is_cold")
-CELL_FAULTS = frozenset({"leak", "clot", "slow", "dead", *OF_THE_CULTURE})
+OWN = {
+    each.name: each
+    for each in (
+        DeviceFault("leak", "the set does not hold its pressure", "the set's pressure falls, and prime aborts itself", sized=False),
+        DeviceFault("clot", "a clot in the wash", "the wash holds itself once", sized=False),
+        DeviceFault("slow", "the cells grow half as fast", "an expansion lasts longer, or ends without its target", sized=False),
+        DeviceFault("dead", "the cells die", "viability and cells fall from the activation on", sized=False),
+    )
+}
+CELL_FAULTS = frozenset({*OWN, *OF_THE_CULTURE})
 MINUTE = 60.0
 CYCLE_S = 600.0  # of one wash cycle
 WASH_KEEPS, HARVEST_KEEPS, SELECT_KEEPS = 0.97, 0.92, 0.85
@@ -52,11 +62,9 @@ class CellProcessor:
 
     def __init__(self, cells: Cells | None = None, *, faults: Collection[str] | Mapping[str, float] = ()) -> None:
         """`faults`: what goes wrong with this run; those of the culture by size, 1 where none is given."""
-        unknown = set(faults) - CELL_FAULTS
-        if unknown:
-            raise ValueError(f"a cell processor has no fault {min(unknown)}")
-        self.cells, self.faults = cells or Cells(), frozenset(faults)
-        self.sizes = {name: float(faults[name]) if isinstance(faults, Mapping) else 1.0 for name in self.faults}
+        self.cells, self.sizes = cells or Cells(), dict[str, float]()
+        for name in faults:
+            self.strike(name, float(faults[name]) if isinstance(faults, Mapping) else 1.0)
         self.transduced, self.volume = 0.0, 0.0
         self.bag: Bag | None = None  # what grows; None until it is activated
         self.age_h, self.vector_h = 0.0, float("inf")
@@ -74,6 +82,16 @@ class CellProcessor:
         self.show()
         for name, value in (("temperature", REF_C), ("chamber_co2", 5.0), ("ph", 7.2), ("dissolved_oxygen", 60.0)):
             self.pea.show(name, value)
+
+    @property
+    def kinds(self) -> Mapping[str, DeviceFault]:
+        """What can go wrong with it."""
+        return catalogued(OF_THE_CULTURE, "car_t") | OWN
+
+    def strike(self, name: str, size: float) -> None:
+        """A fault begins; at 0 it is over."""
+        checked_size(self.kinds, name, size)
+        self.sizes[name] = size
 
     def size(self, fault: str) -> float:
         """How much of a fault there is."""
@@ -100,11 +118,11 @@ class CellProcessor:
         hours = seconds / 3600.0
         exchange = self.volume * exchange_per_day / 24.0 * (1.0 - self.size("perfusion_is_lost"))
         celsius = REF_C - self.size("incubator_is_cold")
-        theta = Theta(growth=Theta().growth * self.cells.growth * (0.5 if "slow" in self.faults else 1.0))
+        theta = Theta(growth=Theta().growth * self.cells.growth * (0.5 if self.size("slow") > 0.0 else 1.0))
         parts = max(1, round(hours / STEP_H + 0.499))
         for _ in range(parts):
             there = 0.0 <= self.age_h - self.vector_h < VECTOR_STAYS_H
-            toxic = 3.0 if "dead" in self.faults else (1.0 + self.size("vector_is_toxic")) * there
+            toxic = 3.0 if self.size("dead") > 0.0 else (1.0 + self.size("vector_is_toxic")) * there
             drive = Drive(exchange, self.volume, MEDIUM_GLUCOSE, celsius, toxic)
             self.bag, _ = stepped(self.age_h, self.bag, Flows(), theta, drive, hours / parts)
             self.age_h += hours / parts
@@ -166,7 +184,7 @@ class _Prime(_Step):
             self.of.show()
 
     def work(self, run: Run) -> None:
-        leaks = "leak" in self.of.faults
+        leaks = self.of.size("leak") > 0.0
         self.of.pea.show("set_pressure", 0.2 * float(run.parameters["test_pressure"]) if leaks else float(run.parameters["test_pressure"]))
         if leaks:
             run.command(Command.ABORT)
@@ -179,7 +197,7 @@ class _Wash(_Step):
         return float(run.parameters["cycles"]) * CYCLE_S
 
     def going(self, run: Run, seconds: float) -> bool:
-        if "clot" in self.of.faults and run.state is ServiceState.EXECUTE and run.executed >= CYCLE_S and not run.memory.get("held"):
+        if self.of.size("clot") > 0.0 and run.state is ServiceState.EXECUTE and run.executed >= CYCLE_S and not run.memory.get("held"):
             run.memory["held"] = True
             run.command(Command.HOLD)
             return False

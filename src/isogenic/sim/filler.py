@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from isogenic.batches.weights import WeightRule, judge_weights
 from isogenic.plant.classes import FILLER
 from isogenic.plant.mtp.states import Command, ServiceState
+from isogenic.sim.faults.modules import DeviceFault, catalogued, checked_size
 from isogenic.sim.pea import Behaviour, Mode, Pea, PeaDefinition, Run, Source, definition_of
 from isogenic.sim.streams import Stream
 
@@ -67,9 +68,10 @@ class FillingLine:
     ) -> None:
         """`faults`: at which containers each happens, from 1; `struck`: the sizes of what comes by chance or slowly."""
         self.faults = {name: frozenset(at) for name, at in (faults or {}).items()}
-        self.struck = dict(struck or {})
-        unknown = (self.faults.keys() - FAULTS) | (self.struck.keys() - STRUCK)
-        if unknown:
+        self.struck: dict[str, float] = {}
+        for name, size in (struck or {}).items():
+            self.strike(name, size)
+        if unknown := self.faults.keys() - FAULTS:
             raise ValueError(f"a filling line has no fault {min(unknown)}")
         self._dice, self._chance = Stream(seed, "filling line"), {name: Stream(seed, "filling line", name) for name in STRUCK}
         self.product_g = product_g
@@ -80,6 +82,16 @@ class FillingLine:
         self.fill, self.finish = self._pea(FILL), self._pea(FINISH)
         self._show_air(dusty=False)
         self.fill.show("product_left", self.product_g)
+
+    @property
+    def kinds(self) -> Mapping[str, DeviceFault]:
+        """What can come over it; what happens at one container is not among them."""
+        return catalogued(sorted(STRUCK), "")
+
+    def strike(self, name: str, size: float) -> None:
+        """A fault begins; at 0 it is over."""
+        checked_size(self.kinds, name, size)
+        self.struck[name] = size
 
     def _pea(self, definition: PeaDefinition) -> Pea:
         works = {each.name: _Work(self, each.name) for each in definition.services}

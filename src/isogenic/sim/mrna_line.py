@@ -20,9 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from isogenic.errors import NotFound, NotValid
+from isogenic.errors import NotValid
 from isogenic.plant.classes import MIXING_SKID, PURIFICATION_SKID, TRANSCRIPTION_REACTOR
 from isogenic.plant.mtp.states import Command, ServiceState
+from isogenic.sim.faults.modules import DeviceFault, catalogued, checked_size
 from isogenic.sim.pea import Behaviour, Mode, Pea, PeaDefinition, Run, Source, definition_of
 from isogenic.sim.processes.ivt import Kinetics, Mixture, Reaction, advanced, begun, reaction_of
 from isogenic.sim.processes.mrna import LENGTH_OF_RNASE, MRNA
@@ -51,7 +52,7 @@ class MrnaLine:
         """`faults`: mechanisms of the process by name, each with its size."""
         self.faults: dict[str, float] = {}
         for name, size in (faults or {}).items():
-            self.break_(name, size)
+            self.strike(name, size)
         self.reaction: Reaction | None = None
         self.state: list[float] = []
         self.step: float | None = None
@@ -71,13 +72,14 @@ class MrnaLine:
         for pea in (self.reactor, self.purification, self.mixing):
             self.show(pea)
 
-    def break_(self, name: str, size: float) -> None:
+    @property
+    def kinds(self) -> Mapping[str, DeviceFault]:
+        """What can go wrong with it."""
+        return catalogued(MRNA.faults, MRNA.name)
+
+    def strike(self, name: str, size: float) -> None:
         """A fault begins; at 0 it is over."""
-        known = MRNA.faults.get(name)
-        if known is None:
-            raise NotFound(f"an mRNA line has no fault {name[:60]}", possible=", ".join(MRNA.faults))
-        if not (known.low <= size <= known.high or size == 0.0):
-            raise NotValid(f"cannot let {name} be {size:g}", possible=f"{known.low:g} to {known.high:g} {known.unit}")
+        checked_size(self.kinds, name, size)
         self.faults[name] = size
 
     def fault(self, name: str) -> float:

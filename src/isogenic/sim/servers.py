@@ -37,12 +37,13 @@ from isogenic.plant.documents import load_plant
 from isogenic.plant.model import Protocol, Role, Signal, SitePlant
 from isogenic.plant.settings import TEXT, Setting
 from isogenic.sim.facility import Facility
+from isogenic.sim.faults.modules import unit_of_fault
 from isogenic.sim.laboratory import sample_document
 from isogenic.sim.module_manifests import publish
 from isogenic.sim.pea_server import serve_peas
 from isogenic.sim.ports import HOST, listen
 from isogenic.sim.secured import SIMULATED_URI, Secured, secure
-from isogenic.sim.service_modules import service_modules
+from isogenic.sim.service_modules import ServiceModules
 from isogenic.sim.standard_space import SharedStandard
 from isogenic.units import converter
 
@@ -108,7 +109,8 @@ async def run_facility(
 
     Where the page is, is written to `page.json` beside `out`.
 
-    Modules that the plant document speaks to by MTP are PEAs (`service_modules`); a restart finds them idle and counting from nought.
+    Modules that the plant document speaks to by MTP are PEAs (`service_modules`); a restart finds them idle, counting from nought,
+    and as broken as they were.
     The endpoints are written to `out` as JSON, whole or not at all, once all servers stand, and
     each module's package into the folder `modules` beside it.
     Each harvested batch's assay results go into the folder `samples`. With `memory`, the
@@ -118,9 +120,11 @@ async def run_facility(
     plant = load_plant(plant, name=str(out)) if isinstance(plant, str) else plant
     _check_spoken(plant)
     vessels = plant.of_protocol(Protocol.OPCUA)
-    facility = Facility(vessels, seed=seed, faults=faults)
-    peas = service_modules(plant, seed=seed)
-    ports = {**_restored(facility, memory), **(ports or {})}
+    serviced, told_faults = set(plant.of_protocol(Protocol.MTP).units), list(faults)
+    facility = Facility(vessels, seed=seed, faults=[text for text in told_faults if unit_of_fault(text) not in serviced])
+    modules = ServiceModules(plant, seed=seed, faults=[text for text in told_faults if unit_of_fault(text) in serviced])
+    peas = modules.peas
+    ports = {**_restored(facility, modules, memory), **(ports or {})}
     async with (
         AsyncExitStack() as serving,
         serve_facility(vessels, facility, clock, ports=ports) as by_values,
@@ -134,7 +138,7 @@ async def run_facility(
         if page_port is not None:
             from isogenic.sim.pages.facility import View, serve_page
 
-            view = View(facility)
+            view = View(facility, modules, clock=clock)
             url = await serving.enter_async_context(serve_page(view, port=page_port or int(ports.get(PAGE, 0))))
             written_whole(out.with_name("page.json"), {"page": url})
             endpoints = endpoints | {PAGE: url}
@@ -150,7 +154,8 @@ async def run_facility(
                     told.add(unit)
                     _log.error("%s", why)
             if memory is not None:
-                written_whole(memory, {"facility": facility.snapshot(), "ports": {str(key): _port(url) for key, url in endpoints.items()}})
+                kept = {"facility": facility.snapshot(), "modules": modules.snapshot()}
+                written_whole(memory, {**kept, "ports": {str(key): _port(url) for key, url in endpoints.items()}})
             await asyncio.sleep(SNAPSHOT_TICKS * TICK_S)
 
 
@@ -170,12 +175,13 @@ def _check_spoken(plant: SitePlant) -> None:
                 raise NotValid(f"cannot simulate {module}", why=f"a simulated facility does not speak {known.protocol}", possible="opcua, mtp")
 
 
-def _restored(facility: Facility, memory: Path | None) -> dict[ModuleId, int]:
+def _restored(facility: Facility, modules: ServiceModules, memory: Path | None) -> dict[ModuleId, int]:
     if memory is None or not memory.exists():
         return {}
     try:
         kept = json.loads(memory.read_text())
         facility.restore(kept["facility"])
+        modules.restore(kept.get("modules", {"faults": [], "log": []}))
         return {ModuleId(module): int(port) for module, port in kept["ports"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as trouble:
         raise NotValid(f"cannot read the facility's memory {memory.name}", why=str(trouble)[:120], possible="remove the file") from trouble

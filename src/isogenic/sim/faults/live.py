@@ -47,6 +47,7 @@ from pathlib import Path
 from isogenic.errors import NotValid, Refusal
 from isogenic.ids import UnitId
 from isogenic.plant.model import Role, SitePlant
+from isogenic.sim.faults.modules import parse_module_fault
 
 __all__ = ["SIZES", "Fault", "FaultKind", "check_faults", "parse_fault", "read_faults", "text_of_fault"]
 
@@ -168,7 +169,7 @@ def read_faults(file: Path) -> list[str]:
         if not text:
             continue
         try:
-            parse_fault(text)
+            (parse_fault if text.partition(":")[0] in set(FaultKind) else parse_module_fault)(text)
         except Refusal as refusal:
             raise NotValid(f"cannot read {file.name}, line {number}", why=str(refusal)[:300]) from refusal
         told.append(text)
@@ -228,7 +229,7 @@ def _number(text: str, what: str) -> float:
 def _hours(text: str, what: str, *, above: float = -1.0) -> float:
     value = _number(text.removesuffix("h"), what)
     if not max(above, -1e-12) < value <= HOURS_MAX:
-        raise NotValid(f"cannot use {what}={text!r}", why=f"hours lie between 0 and {HOURS_MAX:g}")
+        raise NotValid(f"cannot use {what}={text!r}", why=f"hours lie between 0 and {HOURS_MAX:g}", possible=f"0 to {HOURS_MAX:g}")
     return value
 
 
@@ -256,7 +257,7 @@ def _size(kind: FaultKind, text: str) -> float:
     value = _number(text, "size")
     low, high = SIZES.get(kind, (-1e6, 1e6))
     if not low <= value <= high:
-        raise NotValid(f"cannot use size={text!r}", why=f"the size of {kind} lies between {low:g} and {high:g}")
+        raise NotValid(f"cannot use size={text!r}", why=f"the size of {kind} lies between {low:g} and {high:g}", possible=f"{low:g} to {high:g}")
     return value
 
 

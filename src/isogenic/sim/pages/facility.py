@@ -19,9 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
@@ -32,13 +30,10 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from isogenic.clock import text_of_time
 from isogenic.errors import NotAllowed, NotValid, Refusal
-from isogenic.ids import UnitId
 from isogenic.network.server import quiet_server, started
-from isogenic.sim.facility import Facility
-from isogenic.sim.faults import SIZES, Fault, FaultKind, entry_of, parse_fault, text_of_fault
 from isogenic.sim.pages.facility_screen import facility_page, live_part
+from isogenic.sim.pages.view import View
 from isogenic.web.bodies import BoundedBodies
 from isogenic.web.problems import answer_refusals
 from isogenic.web.serving import is_loopback
@@ -46,127 +41,9 @@ from isogenic.web.serving import is_loopback
 __all__ = ["HEADERS", "HOST", "View", "check_asked_here", "facility_app", "serve_page"]
 
 HOST = "127.0.0.1"
-PATH_MAX = 800  # points of a vessel's trajectory that are kept: two weeks, every half hour, and some
-PATH_EVERY_H = 0.4
 FIELDS_MAX = 10
 # Not `no-referrer`: with it a browser calls the origin of the page's own forms null, as it does another site's.
 HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
-
-
-class View:
-    """What a facility shows of itself, and the trajectories so far."""
-
-    def __init__(self, facility: Facility) -> None:
-        self.facility = facility
-        self._paths: dict[UnitId, deque[dict[str, float]]] = {unit: deque(maxlen=PATH_MAX) for unit in facility.vessels}
-        self._runs: dict[UnitId, int] = {}
-
-    def look(self) -> None:
-        """Keep a point of every vessel's trajectory; a new run begins a new one."""
-        for unit, vessel in self.facility.vessels.items():
-            path, run = self._paths[unit], vessel.book.run
-            if self._runs.get(unit) != run:
-                self._runs[unit] = run
-                path.clear()
-            age = vessel.age_h
-            if age >= 0 and (not path or age >= path[-1]["age_h"] + PATH_EVERY_H):
-                path.append({"age_h": age, **vessel.inside, "oxygen_flow": vessel.truth()["oxygen_flow"]})
-
-    def vessels(self) -> list[dict[str, Any]]:
-        """Every vessel: what is inside, what the instruments say of it, what its drives do, how it came there."""
-        return [self._vessel(unit) for unit in self.facility.vessels]
-
-    def _vessel(self, unit: UnitId) -> dict[str, Any]:
-        vessel = self.facility.vessels[unit]
-        truth, book = vessel.truth(), vessel.book
-        known = {name: signal.cls for name, signal in vessel.unit.signals.items() if name in truth}
-        return {
-            "unit": str(unit),
-            "title": vessel.unit.title,
-            "process": vessel.bank.biology.name,
-            "run": book.run,
-            "age_h": vessel.age_h if vessel.age_h >= 0 else None,
-            "stopped": vessel.stopped,
-            "inside": dict(vessel.inside),
-            "signals": [
-                {"name": name, "title": cls.title, "unit": cls.unit, "true": _number(truth[name]), "shown": _number(vessel.read(name))}
-                for name, cls in known.items()
-            ],
-            "drives": [
-                {"name": name, "is": here, "aimed": aim, "asked": book.setpoints.get(f"{name}_sp")}
-                for name, (here, aim) in vessel.bank.loops(vessel.row).items()
-            ],
-            "flowing": {dose: litres for dose, litres in book.pending.items() if litres > 0},
-            "path": list(self._paths[unit]),
-        }
-
-    def faults(self) -> dict[str, Any]:
-        """Those that stand, what was done when, and what can be injected."""
-        return {
-            "standing": [self._standing(fault) for fault in self.facility.faults],
-            "log": list(reversed(self.facility.log)),
-            "kinds": [_kind(kind) for kind in FaultKind],
-        }
-
-    def _standing(self, fault: Fault) -> dict[str, Any]:
-        vessel = self.facility.vessels.get(fault.unit)
-        acts = fault.at_h is None and vessel is not None and fault.hits(vessel.book.run, vessel.age_h)
-        return {
-            "fault": text_of_fault(fault),
-            "kind": str(fault.kind),
-            "unit": str(fault.unit),
-            "signal": fault.signal,
-            "start_h": fault.start_h,
-            "hours": fault.hours,
-            "size": fault.size,
-            "acts": acts,
-        }
-
-    @property
-    def at(self) -> str:
-        """The process time of what is shown."""
-        return text_of_time(self.facility.at) if self.facility.at is not None else ""
-
-    def inject(self, text: str) -> Fault:
-        """One more fault."""
-        return self.facility.inject(parse_fault(text))
-
-    def text_of_form(self, form: Mapping[str, str]) -> str:
-        """The line of text of what a form says; an empty start is now."""
-        try:
-            kind = FaultKind(form.get("kind", ""))
-        except ValueError as trouble:
-            raise NotValid("cannot inject it", why="no such fault", possible=", ".join(FaultKind)) from trouble
-        unit = form.get("unit", "")
-        vessel = self.facility.vessels.get(UnitId(unit)) if unit else None
-        if vessel is None:
-            raise NotValid("cannot inject it", why="no such vessel here", possible=", ".join(self.facility.vessels))
-        parts = [f"unit={unit}"]
-        if kind.of_sensor or kind is FaultKind.SETTING_CHANGES:
-            parts.append(f"signal={form.get('signal', '')}")
-        if kind is not FaultKind.MEDIUM_IS_WEAK:
-            parts.append(f"start={form.get('start') or format(max(vessel.age_h, 0.0), '.3f')}")
-            parts.append(f"hours={form.get('hours') or '24'}")
-        if kind.sized:
-            parts.append(f"size={form.get('size', '')}")
-        return f"{kind}:{','.join(parts)}"
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _kind(kind: FaultKind) -> dict[str, Any]:
-    low, high = SIZES.get(kind, (-1e6, 1e6))
-    what, signature = (
-        ("a setting is changed at the panel", "the setting that is read back is another") if kind is FaultKind.SETTING_CHANGES else _said(kind)
-    )
-    return {"name": str(kind), "what": what, "seen": signature, "sized": kind.sized, "low": low, "high": high, "signal": kind.of_sensor}
-
-
-def _said(kind: FaultKind) -> tuple[str, str]:
-    entry = entry_of(str(kind))
-    return entry.what, entry.signature
 
 
 def facility_app(view: View) -> FastAPI:
@@ -177,7 +54,9 @@ def facility_app(view: View) -> FastAPI:
 
     def page(said: str = "", status: int = 200) -> HTMLResponse:
         return HTMLResponse(
-            facility_page(view.facility.plant, view.at, view.vessels(), view.faults(), said=said), status_code=status, headers=HEADERS
+            facility_page(view.facility.plant, view.at, view.vessels(), view.service_units(), view.faults(), said=said),
+            status_code=status,
+            headers=HEADERS,
         )
 
     @app.get("/", include_in_schema=False)
@@ -188,13 +67,22 @@ def facility_app(view: View) -> FastAPI:
     @app.get("/live", include_in_schema=False)
     async def live(request: Request) -> Response:
         check_asked_here(request)
-        return HTMLResponse(str(live_part(view.at, view.vessels(), view.faults())), headers=HEADERS)
+        return HTMLResponse(str(live_part(view.at, view.vessels(), view.service_units(), view.faults())), headers=HEADERS)
 
     @app.get("/api/facility")
     async def inside(request: Request) -> JSONResponse:
         """What is inside each vessel, and what its instruments say."""
         check_asked_here(request)
-        return JSONResponse({"site": view.facility.plant.site, "at": view.at, "illustrative": True, "vessels": view.vessels()}, headers=HEADERS)
+        return JSONResponse(
+            {
+                "site": view.facility.plant.site,
+                "at": view.at,
+                "illustrative": True,
+                "vessels": view.vessels(),
+                "service_units": view.service_units(),
+            },
+            headers=HEADERS,
+        )
 
     @app.get("/api/faults")
     async def faults(request: Request) -> JSONResponse:
@@ -206,13 +94,14 @@ def facility_app(view: View) -> FastAPI:
     async def inject(request: Request) -> JSONResponse:
         """Inject a fault."""
         _check_changes_from_here(request)
-        return JSONResponse({"fault": text_of_fault(view.inject(await _told(request)))}, status_code=201, headers=HEADERS)
+        text, note = view.inject(await _told(request))
+        return JSONResponse({"fault": text, **({"note": note} if note else {})}, status_code=201, headers=HEADERS)
 
     @app.post("/api/faults/take-back")
     async def take_back(request: Request) -> JSONResponse:
         """Take a fault back."""
         _check_changes_from_here(request)
-        return JSONResponse({"fault": text_of_fault(view.facility.take_back(await _told(request)))}, headers=HEADERS)
+        return JSONResponse({"fault": view.take_back(await _told(request))}, headers=HEADERS)
 
     async def acted(request: Request, act: Any) -> Response:
         _check_changes_from_here(request)
@@ -228,7 +117,7 @@ def facility_app(view: View) -> FastAPI:
 
     @app.post("/take-back", include_in_schema=False)
     async def take_back_form(request: Request) -> Response:
-        return await acted(request, lambda form: view.facility.take_back(form.get("fault", "")))
+        return await acted(request, lambda form: view.take_back(form.get("fault", "")))
 
     app.add_middleware(BoundedBodies)
     return app

@@ -4,6 +4,8 @@ Guarantees: every fault of the scenario is either given as faults of the plant's
 facility does not have, with the reason; none is dropped unsaid. A scenario of which nothing is live is refused.
 Leaves to others: what else a scenario says (processes, batches, sites' offsets, laboratories), which belongs to studies.
 
+A fault of modules that are driven by services stands from the start until it is taken back.
+
 `batches` of a fault count the runs of each vessel, from 1. A fault that names sites strikes the plant of that name; one
 that names none strikes every plant.
 """
@@ -18,8 +20,10 @@ from isogenic.errors import NotValid, Refusal
 from isogenic.plant.model import Role, SitePlant, Unit
 from isogenic.sim.faults import Fault, FaultKind, check_faults, entry_of, parse_fault, text_of_fault
 from isogenic.sim.faults.live import HOURS_MAX
+from isogenic.sim.faults.modules import Device, ModuleFault, text_of_module_fault
 from isogenic.sim.live import LIVE
 from isogenic.sim.scenarios.model import Scenario, ScenarioFault
+from isogenic.sim.service_modules import ServiceModules
 
 __all__ = ["RUNS_MAX", "Acted", "acted_live"]
 
@@ -41,8 +45,10 @@ def acted_live(scenario: Scenario, plants: Iterable[SitePlant]) -> Acted:
     faults: list[str] = []
     left: list[str] = []
     for each in scenario.faults:
-        why = _not_live(each)
-        found = [] if why else _at(each, here)
+        found, why = _on_modules(each, here)
+        if not found and not why:
+            why = _not_live(each)
+            found = [] if why else _at(each, here)
         if not found and not why:
             why = f"nothing of {', '.join(plant.site for plant in here)} can have it"
             if each.sites:
@@ -57,6 +63,22 @@ def acted_live(scenario: Scenario, plants: Iterable[SitePlant]) -> Acted:
             possible=f"as a study: isogenic sim run; live are {', '.join(kind for kind in FaultKind if kind is not FaultKind.SETTING_CHANGES)}",
         )
     return Acted(tuple(dict.fromkeys(faults)), tuple(left))
+
+
+def _on_modules(fault: ScenarioFault, plants: Iterable[SitePlant]) -> tuple[list[str], str]:
+    """The fault at the modules driven by services that can have it, or why not; nothing where none of these plants has such a module."""
+    found: list[str] = []
+    for plant in plants:
+        if fault.sites and plant.site not in fault.sites:
+            continue
+        struck: list[Device] = []
+        for unit, rig in ServiceModules(plant, seed=0).rigs.items():
+            if fault.name in rig.device.kinds and not any(each is rig.device for each in struck):
+                struck.append(rig.device)  # skids of one line share what happens to it
+                found.append(text_of_module_fault(ModuleFault(fault.name, unit, fault.size)))
+    if found and (fault.start_h or math.isfinite(fault.duration_h) or fault.batches or fault.lots or fault.share < 1.0):
+        return [], "a module driven by services knows no batch: leave out start, duration, batches, lots and share"
+    return found, ""
 
 
 def _not_live(fault: ScenarioFault) -> str:

@@ -9,11 +9,10 @@ import asyncio
 import contextlib
 import sys
 import zipfile
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-from rich.progress import Progress, TaskID
 
 from isogenic.clock import text_of_time
 from isogenic.ids import PersonId
@@ -27,6 +26,8 @@ __all__ = ["run_batch", "tell_dossier", "tell_fouling", "tell_link", "tell_recip
 
 CUT_SITE, CUT_FROM_H, CUT_UNTIL_H = SITES[1], 110.0, 190.0  # GHENT, in hours of culture
 RECIPE, VERSION = "MAB-FB", 1
+COMPLETE = "complete"
+SETTLED_S = 15.0  # wall seconds for the facts of a lot whose equipment others struck to arrive: what stands against it then, stands
 PATIENCE_S = 600.0  # wall seconds to wait for something that a whole batch leads to
 
 
@@ -87,8 +88,8 @@ async def authorise(story: Story, ben: Person) -> None:
     await until(taken, what="every site to have its lease")
 
 
-async def run_batch(story: Story, site: Site, progress: Progress, bar: TaskID) -> None:
-    """An operator makes the line ready, starts a batch and answers what it asks, until it is over."""
+async def run_batch(story: Story, site: Site, tell: Callable[[float, str], None]) -> None:
+    """An operator makes the line ready, starts a batch and answers what it asks, until it is over; `tell`: its age in days, and what it does."""
     operator = await story.sign_in(site.operator, site.api)
     await make_ready(story, site, operator, recipe=RECIPE, version=VERSION)
     await operator.post("/api/batches", {"recipe": RECIPE, "version": VERSION, "unit": site.unit, "lot": site.lot})
@@ -104,11 +105,13 @@ async def run_batch(story: Story, site: Site, progress: Progress, bar: TaskID) -
         site.batch, site.phase, site.closed = line["batch"], line["phase"] or "", line["closed_at"] is not None
         detail = await operator.get(f"/api/batches/{site.batch}")
         site.hours = _culture_hours(detail, story.clock.now().at)
-        progress.update(bar, completed=site.hours / 24, what=site.phase or "over")
-        if site.closed and line["state"] != "complete":
-            raise NotTold(f"the batch of {site.id} ended {line['state']}")
+        tell(site.hours / 24, site.phase or "over")
+        if site.closed:
+            site.ended = line["state"]
         await asyncio.sleep(POLL_S)
-    progress.update(bar, completed=BATCH_DAYS, what="harvested")
+    if site.ended != COMPLETE and not await story.struck(site.id):
+        raise NotTold(f"the batch of {site.id} ended {site.ended}")
+    tell(BATCH_DAYS if site.ended == COMPLETE else site.hours / 24, "harvested" if site.ended == COMPLETE else f"ended {site.ended}")
 
 
 def _culture_hours(detail: dict[str, Any], now: datetime) -> float:
@@ -154,21 +157,37 @@ async def tell_fouling(story: Story) -> str:
     """Wait for the deviation of the fouling pump at the control site, while the batch still runs."""
     ben, site = await story.sign_in(PersonId("BEN"), story.screens), story.sites[FOUL_SITE]
 
+    async def deviations() -> list[dict[str, Any]]:
+        return [each for each in await ben.get("/api/deviations") if each["lot"] == site.lot and each["origin"] == "monitor"]
+
     async def deviation() -> dict[str, Any] | None:
-        found = [each for each in await ben.get("/api/deviations") if each["site"] == site.id and each["origin"] == "monitor"]
-        feed = [each for each in found if each["evidence"].get("leading", "").startswith("feed_")]
+        feed = [each for each in await deviations() if each["evidence"].get("leading", "").startswith("feed_")]
+        if not feed and site.closed:
+            raise _Over
         return feed[0] if feed else None
 
-    found = await until(deviation, what="the deviation of the fouling pump", seconds=PATIENCE_S)
+    try:
+        found = await until(deviation, what="the deviation of the fouling pump", seconds=PATIENCE_S)
+    except _Over:
+        struck, seen = await story.struck(site.id), [each["statement"] for each in await deviations()]
+        if not struck:
+            raise NotTold("the batch was over, and no deviation of the fouling pump was seen") from None
+        return f"at {site.id} it was another story: {'; '.join(struck)}. The monitor says: {_short('; '.join(seen), 300) or 'nothing'}"
     if site.closed:
         raise NotTold("the deviation was seen only after the batch was over")
     return f"{found['deviation']} at {found['site']}, {float(found['evidence']['maturity_h']):.0f} h into the batch: {found['statement']}"
+
+
+class _Over(Exception):
+    """The batch is over, and what was waited for did not come."""
 
 
 async def report_results(story: Story) -> None:
     """The analyst reports what the laboratory measured, at each site."""
     assert story.world is not None
     for site in story.sites.values():
+        if site.ended != COMPLETE:
+            continue  # nothing was harvested
         folder = story.world.home(site.id) / "samples"
 
         async def measured(folder: Path = folder) -> Path | None:
@@ -181,46 +200,55 @@ async def report_results(story: Story) -> None:
 
 
 async def tell_release(story: Story) -> str:
-    """Release what may be released; refuse, dispose of, and reject what may not."""
+    """Release what may be released; refuse, dispose of, and reject what may not, and say what was done to it."""
     await report_results(story)
     qui, ben = await story.sign_in(PersonId("QUI"), story.screens), await story.sign_in(PersonId("BEN"), story.screens)
-    good = [site for site in story.sites.values() if site.id != FOUL_SITE]
-    for site in good:
+    refused = [text for site in story.sites.values() if (text := await _decided(story, site, qui, ben))]
+    released = [site.lot for site in story.sites.values() if site.released]
+    states = {each["lot"]: each["state"] for each in await qui.get("/api/lots")}
+    wanted = {site.lot: "released" if site.released else "rejected" for site in story.sites.values()}
+    if {lot: states.get(lot) for lot in wanted} != wanted:
+        raise NotTold(f"the lots stand as {states}")
+    said = f"{' and '.join(released)} released by Quillon Marsh" if released else "no lot was released"
+    return "; ".join([said, *refused])
 
-        async def allowed(site: Site = site) -> dict[str, Any] | None:
-            page = await qui.get(f"/api/lots/{site.lot}/release")
-            return page if page["allowed"] else None
 
-        try:
-            page = await until(allowed, what=f"the record of {site.lot} to be complete", seconds=30)
-        except NotTold:
-            page = await qui.get(f"/api/lots/{site.lot}/release")
-            raise NotTold(f"{site.lot} cannot be released: {'; '.join(_reasons(page))}") from None
-        await qui.post(f"/api/lots/{site.lot}/release", {"digest": page["digest"], **qui.signs("released")})
-    poor = story.sites[FOUL_SITE]
+async def _decided(story: Story, site: Site, qui: Person, ben: Person) -> str:
+    """The lot is released, and nothing is said; or it is refused, then rejected, and why."""
+    struck = await story.struck(site.id)
+    poor = site.id == FOUL_SITE
 
-    async def only_deviations_left() -> dict[str, Any] | None:
-        page = await qui.get(f"/api/lots/{poor.lot}/release")
-        return page if _reasons(page) and all("is open" in each for each in _reasons(page)) else None
+    async def settled() -> dict[str, Any] | None:
+        page = await qui.get(f"/api/lots/{site.lot}/release")
+        against = _reasons(page)
+        only_deviations = bool(against) and all("is open" in each for each in against)
+        return page if (page["allowed"] and (struck or not poor)) or (only_deviations and (struck or poor)) else None
 
-    page = await until(only_deviations_left, what=f"the record of {poor.lot}", seconds=30)
     try:
-        await qui.post(f"/api/lots/{poor.lot}/release", {"digest": page["digest"], **qui.signs("released")})
+        page = await until(settled, what=f"the record of {site.lot} to be complete", seconds=SETTLED_S if struck else 30.0)
+    except NotTold:
+        page = await qui.get(f"/api/lots/{site.lot}/release")
+        if not struck:
+            raise NotTold(f"{site.lot} cannot be released: {'; '.join(_reasons(page))}") from None
+    if page["allowed"]:
+        await qui.post(f"/api/lots/{site.lot}/release", {"digest": page["digest"], **qui.signs("released")})
+        site.released = True
+        return ""
+    try:
+        await qui.post(f"/api/lots/{site.lot}/release", {"digest": page["digest"], **qui.signs("released")})
     except NotTold as refusal:
         refused = str(refusal)
     else:
-        raise NotTold(f"{poor.lot} was released although a deviation is open")
-    justification = "The feed pump fouled and the culture was starved; the lot is not made as approved."
+        raise NotTold(f"{site.lot} was released although {'; '.join(_reasons(page))}")
+    about = "The feed pump fouled and the culture was starved" if poor and not struck else "The equipment was struck while the batch ran"
     for each in await ben.get("/api/deviations"):
-        if each["lot"] == poor.lot and each["state"] == "open":
-            body = {"disposition": "reject", "justification": justification, **ben.signs("disposed")}
+        if each["lot"] == site.lot and each["state"] == "open":
+            body = {"disposition": "reject", "justification": f"{about}; the lot is not made as approved.", **ben.signs("disposed")}
             await ben.post(f"/api/deviations/{each['deviation']}/disposition", body)
-    await qui.post(f"/api/lots/{poor.lot}/rejection", {"reason": "Feed pump fouled; deviation disposed of as reject.", **qui.signs("rejected")})
-    states = {each["lot"]: each["state"] for each in await qui.get("/api/lots")}
-    wanted = {site.lot: "released" for site in good} | {poor.lot: "rejected"}
-    if {lot: states.get(lot) for lot in wanted} != wanted:
-        raise NotTold(f"the lots stand as {states}")
-    return f"{' and '.join(site.lot for site in good)} released by Quillon Marsh; {poor.lot} refused, then rejected: {refused}"
+    reason = "Feed pump fouled; deviation disposed of as reject." if poor and not struck else f"{about}; not fit for release."
+    await qui.post(f"/api/lots/{site.lot}/rejection", {"reason": reason, **qui.signs("rejected")})
+    why = f" (at {site.id} {'; '.join(struck)})" if struck else ""
+    return f"{site.lot} refused, then rejected{why}: {refused}"
 
 
 def _reasons(page: dict[str, Any]) -> list[str]:
@@ -232,9 +260,9 @@ def _short(text: str, most: int = 140) -> str:
 
 
 async def tell_dossier(story: Story) -> str:
-    """Export a released lot's dossier, verify it with public keys only, change one byte and see it named."""
+    """Export a lot's dossier, a released one's where there is one, verify it with public keys only, change one byte and see it named."""
     assert story.world is not None
-    site = story.sites[SITES[0]]
+    site = next((each for each in story.sites.values() if each.released), story.sites[SITES[0]])
     qui = await story.sign_in(PersonId("QUI"), story.screens)
     folder = story.folder / "dossiers"
     folder.mkdir(exist_ok=True)

@@ -14,15 +14,17 @@ from isogenic.sim.story.stage import Person, Site, Story, until
 
 __all__ = ["inoculum_lot", "make_ready", "medium_lot", "publish_matrix"]
 
+UNDECIDED = "quarantine"  # what is there of earlier batches was decided on
+
 
 def medium_lot(site: Site) -> str:
-    """The supplier's number of the medium at a site."""
-    return f"{site.id[:2]}-MED-0417"
+    """The supplier's number of the medium at a site, for its present batch."""
+    return f"{site.id[:2]}-MED-{416 + site.run:04d}"
 
 
 def inoculum_lot(site: Site) -> str:
-    """The number of the inoculum at a site."""
-    return f"{site.id[:2]}-INO-0093"
+    """The number of the inoculum at a site, for its present batch."""
+    return f"{site.id[:2]}-INO-{92 + site.run:04d}"
 
 
 async def publish_matrix(author: Person, approver: Person) -> None:
@@ -55,7 +57,8 @@ def _bags(story: Story, site: Site) -> dict[str, tuple[str, str]]:
     assert story.world is not None
     unit = next(each for each in story.world.plants[site.id].units.values() if each.id == site.unit)
     positions = read_matrix(CHANGEOVER).positions_of(unit.cls.name, unit.make)
-    return {each.name: (each.items[0], f"{site.id[:2]}-{number}") for number, each in enumerate(positions, 1)}
+    before = (site.run - 1) * len(positions)
+    return {each.name: (each.items[0], f"{site.id[:2]}-{number}") for number, each in enumerate(positions, before + 1)}
 
 
 async def _stock(story: Story, site: Site, operator: Person) -> None:
@@ -71,7 +74,7 @@ async def _stock(story: Story, site: Site, operator: Person) -> None:
         await receive(item, f"B-{serial}", title="Vessel bag", supplier=SUPPLIER, quantity=1, serials=[serial], sterility=sterility)
     await receive("MED-CHO-1", medium_lot(site), title="Medium", supplier="Birch Media", quantity=500, unit="L")
     await receive("SEED-MAB-A", inoculum_lot(site), title="Inoculum", supplier="Aster cell bank", quantity=20, unit="L")
-    receipts = {each["receipt"] for each in await operator.get("/api/stock")}
+    receipts = {each["receipt"] for each in await operator.get("/api/stock") if each["state"] == UNDECIDED}
     ben = await story.sign_in(PersonId("BEN"), story.screens)
 
     async def arrived() -> bool:
@@ -83,6 +86,6 @@ async def _stock(story: Story, site: Site, operator: Person) -> None:
         await ben.post(f"/api/stock/{site.id}/{receipt}/decision", {**decision, **ben.signs("released for use")})
 
     async def released() -> bool:
-        return all(each["state"] == "released" for each in await operator.get("/api/stock"))
+        return all(each["state"] != UNDECIDED for each in await operator.get("/api/stock"))
 
     await until(released, what=f"the stock of {site.id} to be released")

@@ -46,7 +46,7 @@ SCAN_S = 1_800.0  # process time between scans: 7 scans a second at the default 
 START_OF_STORY = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 BATCH_DAYS = 14.0
 FOUL_SITE = SITES[2]  # PORTO
-FAULT = "feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6"
+FAULT = "feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6,run=1"
 POLL_S = 0.25  # wall seconds between a simulated person's looks at the screen
 READY_S = 60.0  # wall seconds within which a process must answer
 
@@ -79,6 +79,15 @@ class Site:
     hours: float = 0.0
     phase: str = ""
     closed: bool = False
+    ended: str = ""  # how the batch ended
+    released: bool = False
+    run: int = 1  # which batch on its unit
+
+    def next(self) -> None:
+        """From here on it is about the next batch, of a lot of its own."""
+        self.run += 1
+        self.lot = f"{self.lot.removesuffix(f'-{self.run - 1}')}-{self.run}"
+        self.batch, self.phase, self.ended, self.hours, self.closed, self.released = "", "", "", 0.0, False, False
 
 
 @dataclass(slots=True)
@@ -134,6 +143,17 @@ class Story:
         assert self.world is not None
         file = self.world.home(site) / "page.json"
         return str(codec.loads(file.read_bytes())["page"]) if file.exists() else "not served"
+
+    async def struck(self, site: SiteId) -> list[str]:
+        """What others did to a facility's equipment beside the story's own fault: given when it began, injected or taken back on its page."""
+        assert self.world is not None
+        given = [f"{text} was given" for text in self.faults if parse_fault(text).unit in self.world.plants[site].units]
+        try:
+            async with httpx2.AsyncClient(base_url=self.page_of(site), timeout=10.0, trust_env=False) as client:
+                told = await _answer(await client.get("/api/faults"), "faults")
+        except httpx2.HTTPError:
+            return given
+        return [*given, *(f"{each['fault']} was {each['what']}" for each in reversed(told["log"]))]
 
     # ---- processes ----
 

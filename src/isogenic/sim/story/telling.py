@@ -19,17 +19,19 @@ import contextlib
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import httpx2
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from isogenic.clock import ScaledClock, monotonic_seconds, wall_seconds
 from isogenic.errors import Refusal
-from isogenic.sim.story.chapters import run_batch, tell_dossier, tell_fouling, tell_link, tell_recipe, tell_release
+from isogenic.sim.story.chapters import COMPLETE, run_batch, tell_dossier, tell_fouling, tell_link, tell_recipe, tell_release
+from isogenic.sim.story.growing import grow_on
 from isogenic.sim.story.stage import BATCH_DAYS, START_OF_STORY, Chapter, NotTold, Story, open_network
 from isogenic.sim.world import NETWORK, PEOPLE, password_of
 
@@ -79,8 +81,12 @@ async def _tell(story: Story) -> None:
                 async with asyncio.TaskGroup() as batches:
                     for site in story.sites.values():
                         bar = progress.add_task(str(site.id), total=BATCH_DAYS, what="")
-                        batches.create_task(run_batch(story, site, progress, bar))
-                chapter.outcome = ", ".join(f"{site.lot} at {site.id}" for site in story.sites.values()) + " harvested"
+                        batches.create_task(run_batch(story, site, partial(_shown, progress, bar)))
+                harvested = [site for site in story.sites.values() if site.ended == COMPLETE]
+                chapter.outcome = ", ".join(f"{site.lot} at {site.id}" for site in harvested) + " harvested"
+                for site in story.sites.values():
+                    if site not in harvested:
+                        chapter.outcome += f"; {site.lot} at {site.id} ended {site.ended}: {'; '.join(await story.struck(site.id))}"
             await link
             await fouling
     async with _chapter(story, "release", titles["release"]) as chapter:
@@ -107,6 +113,10 @@ def summary(story: Story) -> Table:
     return table
 
 
+def _shown(progress: Progress, bar: TaskID, days: float, what: str) -> None:
+    progress.update(bar, completed=days, what=what)
+
+
 async def tell(*, seed: int, speed: float, out: Path | None, stay: bool, faults: Sequence[str] = ()) -> int:
     """Tell the story; 0 only if every chapter really happened."""
     console = Console()
@@ -115,7 +125,9 @@ async def tell(*, seed: int, speed: float, out: Path | None, stay: bool, faults:
             console.print(f"{out} is not empty: choose an empty folder for --out")
             return 2
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="isogenic-demo-")))
-        clock = ScaledClock(start=START_OF_STORY, origin=wall_seconds(), speed=speed)
+        pace = folder.resolve() / "pace"
+        pace.parent.mkdir(parents=True, exist_ok=True)
+        clock = ScaledClock(start=START_OF_STORY, origin=wall_seconds(), speed=speed, pace=pace)
         story = Story(folder.resolve(), seed, clock, console, faults=tuple(faults))
         began, me = monotonic_seconds(), asyncio.current_task()
         assert me is not None
@@ -144,8 +156,8 @@ async def _told(story: Story, *, began: float, stay: bool) -> int:
     story.console.print(summary(story))
     told = all(chapter.told for chapter in story.chapters.values())
     story.console.print(f"{NETWORK}: {monotonic_seconds() - began:.0f} s, {'every step happened' if told else 'NOT every step happened'}")
-    if stay and told:
-        await _stay(story)
+    if stay and story.screens:  # also where it broke off: whoever struck the equipment wants to see what became of it
+        await _stay(story, grow=told)
     return 0 if told else 1
 
 
@@ -170,9 +182,11 @@ def _who(story: Story) -> None:
         story.console.print(f"  what is inside its vessels, and faults to inject: {story.page_of(site.id)}", highlight=False)
 
 
-async def _stay(story: Story) -> None:
-    """Keep the page open until somebody ends it."""
+async def _stay(story: Story, *, grow: bool) -> None:
+    """Keep the pages open until somebody ends it; with `grow`, there is something to see and to strike."""
     story.console.print(f"\nThe network goes on. Look around at [bold]{story.screens}[/] (Ctrl-C ends).")
     _who(story)
     with contextlib.suppress(asyncio.CancelledError):  # asked to end after the story was told: that is how it ends well
+        if grow:
+            await grow_on(story)
         await asyncio.Event().wait()
