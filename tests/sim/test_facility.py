@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -12,10 +13,13 @@ from led_batch import PORTO, START_L, lead_batch
 
 from isogenic.clock import EPOCH, ManualClock
 from isogenic.errors import NotFound, NotValid
+from isogenic.ids import UnitId
 from isogenic.plant.model import SitePlant
+from isogenic.sim.bank import FEW, Bank
 from isogenic.sim.facility import CATCH_UP_STEPS, Facility
 from isogenic.sim.history import good_batches
 from isogenic.sim.laboratory import assay, sample_document, true_quality
+from isogenic.sim.live import live_of
 
 T0 = ManualClock().at
 
@@ -239,3 +243,29 @@ def test_steps_that_make_no_sense_are_refused(porto: SitePlant) -> None:
 
 def test_grid_points_are_process_time_since_the_epoch(porto: SitePlant) -> None:
     assert Facility(porto, seed=1).time_of(2) == EPOCH + timedelta(minutes=10)
+
+
+def test_many_vessels_move_as_arrays_and_each_as_if_it_were_alone(porto: SitePlant) -> None:
+    unit = porto.units[PORTO]
+
+    def led(count: int) -> Bank:
+        bank = Bank(
+            [replace(unit, id=UnitId(f"SB-{at}")) for at in range(count)], biology=live_of("antibody"), site="PORTO", seed=1, step_h=1.0 / 12.0
+        )
+        for hours, asked in (
+            (6, {"temperature_sp": 37.0, "agitation_sp": 90.0, "medium_dose": 100.0}),
+            (12, {"seed_dose": 10.0, "feed_flow_sp": 140.0}),
+        ):
+            for row in range(count):
+                for name, value in asked.items():
+                    bank.write(row, name, value)
+                    if name.endswith("_dose"):
+                        bank.write(row, f"{name}_number", 1.0)
+            for _ in range(12 * hours):
+                bank.step(bank.index + 1)
+        return bank
+
+    many, alone = led(FEW + 2), led(1)
+    assert many.inside(0) == pytest.approx(alone.inside(0), rel=1e-9, abs=1e-12)
+    assert many.read(0, "glucose") == pytest.approx(alone.read(0, "glucose"), rel=1e-9)
+    assert many.inside(1)["viable"] != many.inside(0)["viable"] > 0.0

@@ -432,7 +432,11 @@ class Bank:
                 except ArithmeticError:  # plain floats raise where arrays give infinity
                     first = state.tolist()
                     last, slopes = [math.nan] * len(first), [first, first]
-            parts.append(np.array([first, last, *slopes]))
+            part_done = np.empty((4, len(biology.entries), *((rows.size,) if many else ())))
+            for at, point in enumerate((first, last, *slopes)):
+                for entry, value in enumerate(point):
+                    part_done[at, entry] = value  # one that is the same for all vessels may be a plain float
+            parts.append(part_done)
         done = parts[0] if many else np.stack(parts, axis=-1)
         return done[0], done[1], done[2], done[3]
 
