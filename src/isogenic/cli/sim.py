@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -96,24 +97,27 @@ def sim_fit(
     scatter: Annotated[str, typer.Option(help="Scatter between batches: given (the process's own) or estimated.")] = "given",
     profiles: Annotated[bool, typer.Option(help="Profile likelihood: slower, and says which constants stay open.")] = True,
 ) -> None:
-    """Estimate a site's constants from its batches, with intervals and what can be told at all. Exit code 2: it did not come to rest."""
+    """Estimate a site's constants from its batches, with intervals and what can be told at all. Exit code 2: its numbers are not to be used."""
+    _one_thread()
     from isogenic.errors import NotValid
     from isogenic.sim.fitting import Method, fit, read_batches
     from isogenic.sim.fitting.comparison import compared
     from isogenic.sim.fitting.documents import Beside, read_beside
     from isogenic.sim.fitting.files import FILES, write_fit
     from isogenic.sim.fitting.problem import priors_of
+    from isogenic.sim.outputs import check_folder
     from isogenic.sim.pages.twin_screen import fit_page
     from isogenic.sim.processes import process_of
 
     not_over([out / name for name in FILES], table, settings)
+    check_folder(out, names=FILES, what=f"cannot write into {out}")
     model = process_of(process)
     names = tuple(each.strip() for each in constants.split(",") if each.strip())
     if scatter not in ("given", "estimated"):
         raise NotValid(f"cannot fit with scatter {scatter[:40]}", why="it is given or estimated")
     text = _text(str(settings)) if settings else ""
     beside = read_beside(text, model, site=site) if text else Beside()
-    batches = read_batches(table, model, site=site, settings=beside.settings, of_batch=beside.of_batch)
+    batches = read_batches(table, model, site=site, settings=beside.settings, of_batch=beside.of_batch, lots=beside.lots)
     found = fit(
         model,
         batches,
@@ -128,7 +132,7 @@ def sim_fit(
     page = fit_page(found, compared(found), source=table.name)
     print(found)
     print(f"{out}: {', '.join(write_fit(found, out, table=table, beside=text, page=page))}")
-    raise SystemExit(0 if found.converged else NotValid.exit_code)
+    raise SystemExit(0 if not found.doubt else NotValid.exit_code)
 
 
 @sim_app.command("follow")
@@ -141,6 +145,7 @@ def sim_follow(
     port: Annotated[int, typer.Option(help="Port of the page on 127.0.0.1; 0: any free port.")] = 0,
 ) -> None:
     """A twin that follows a running batch, on a page of its own on this machine, until interrupted."""
+    _one_thread()
     import asyncio
 
     from isogenic.plant.documents import load_plant
@@ -185,6 +190,12 @@ def sim_schema() -> None:
     from isogenic.sim.scenarios import schema_text
 
     print(schema_text(), end="")
+
+
+def _one_thread() -> None:
+    """Fits are made of small matrices, for which threads only wait for one another. Before numpy is loaded, or not at all."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def _text(scenario: str) -> str:

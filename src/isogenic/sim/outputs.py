@@ -21,14 +21,13 @@ def check_file(out: Path, *, reads: Iterable[Path], what: str) -> None:
     _check_open(out.parent, what=what)
 
 
-def check_folder(out: Path, *, reads: Iterable[Path], names: Iterable[str], what: str) -> None:
+def check_folder(out: Path, *, names: Iterable[str], what: str) -> None:
     """That files of these names can be written into this folder, which need not be there yet."""
     if out.exists() and not out.is_dir():
         raise NotValid(what, why=f"{out} is a file", possible="the name of a folder")
     for name in names:
         if (out / name).is_dir():
             raise NotValid(what, why=f"{out / name} is a folder", possible="another folder to write into")
-        _check_apart(out / name, reads, what=what)
     there = next(each for each in (out, *out.absolute().parents) if each.exists())
     if not there.is_dir():
         raise NotValid(what, why=f"{there} is a file", possible="the name of a folder")

@@ -9,6 +9,7 @@
       viable_cells: {noise_share: 0.04}         # in place of the process's table; in the variable's unit, or a share
     scatter: {growth: 0.03}                     # CV between batches, in place of the process's own
     given: {seed_density: 1.1 1}                # constants that are known
+    lots: {BAT-7: M-12, BAT-8: M-12}            # which batches share a lot of medium
 
 A scenario says the settings of its process and of the site instead. Unknown names are refused with their line.
 """
@@ -39,6 +40,7 @@ class Beside:
     scatter: Mapping[str, float] | None = None
     given: Mapping[str, float] = field(default_factory=dict)
     variables: tuple[str, ...] | None = None
+    lots: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_beside(text: str, process: Process, *, site: str = "") -> Beside:
@@ -50,6 +52,7 @@ def read_beside(text: str, process: Process, *, site: str = "") -> Beside:
     batches = root.table("batches", needed=False)
     scatter = root.table("scatter", needed=False)
     instruments = root.table("instruments", needed=False)
+    lots = root.table("lots", needed=False)
     variables = root.texts("variables", needed=False)
     for name in variables:
         if name not in process.variables:
@@ -61,6 +64,7 @@ def read_beside(text: str, process: Process, *, site: str = "") -> Beside:
         scatter={name: scatter.number(name, low=0.0, high=2.99) for name in _known(scatter, process)} if root.has("scatter") else None,
         given=_numbers(root.table("given", needed=False), process.constants, what="constant"),
         variables=variables or None,
+        lots={name: lots.text(name) for name in lots.names()},
     )
     document.done()
     return out

@@ -61,6 +61,8 @@ class Stopping:
 
     rounds: int = 12
     at_rest: float = 0.02  # standard errors that a constant still moves in a round
+    rounds_at_rest: int = 4  # in a row, after which a batch beside a switch of the recipe may be restless
+    parts_at_rest: float = 0.1  # of the scatter that some batch's part still asks to be moved
     evaluations: int = 30  # of a round
     tolerance: float = 1e-7  # relative, of the sum of squares, and of a constant
 
@@ -81,6 +83,7 @@ class Solution:
     converged: bool = False
     why: str = ""
     rounds: int = 0
+    restless: float = 0.0  # of its scatter: what some batch's part still asks to be moved, the site being at rest
     idle: tuple[str, ...] = ()  # variables that no constant moves
 
     def moves(self, thetas: Floats) -> Floats:
@@ -187,9 +190,10 @@ def estimate(problem: Problem, *, method: Method | None = None, stopping: Stoppi
     scatter = np.array([problem.scatter.get(name, 0.0) for name in problem.names])
     used = [np.ones(len(rows.read), dtype=bool) for rows in twin.rows]
     now = Solution(problem, twin, theta.copy(), eta.copy(), scatter, used, idle=idle)
+    still = 0
     for now.rounds in range(1, until.rounds + 1):
         parts = _linearised(now, how)
-        before, before_eta = now.theta, now.eta.copy()
+        before = now.theta
         limit = math.log(problem.bound)
         aim = Objective(now, step=how.step)
         found = least_squares(
@@ -204,12 +208,12 @@ def estimate(problem: Problem, *, method: Method | None = None, stopping: Stoppi
             max_nfev=until.evaluations,
         )
         now.theta = found.x
-        _share_out(now, parts, how)
+        tossed = _share_out(now, parts, how)
         errors = _standard_errors(found.jac)
         moved = float(np.max(np.abs(now.theta - before) / np.maximum(errors, 1e-9)))
-        tossed = float(np.max(np.abs(now.eta - before_eta) / np.maximum(scatter, 1e-9))) if scatter.any() else 0.0
-        rest = found.status > 0 and moved < until.at_rest and tossed < 0.05
-        if rest and now.rounds > 1:
+        still = still + 1 if found.status > 0 and moved < until.at_rest else 0
+        now.restless = tossed if tossed >= until.parts_at_rest else 0.0
+        if still and now.rounds > 1 and (not now.restless or still >= until.rounds_at_rest):
             now.converged = True
             break
         now.why = f"after {now.rounds} rounds a constant still moves by {moved:.2g} of its standard error"
@@ -277,8 +281,8 @@ def _linearised(now: Solution, how: Method, *, masks: bool = True) -> list[_Part
     return parts
 
 
-def _share_out(now: Solution, parts: list[_Part], how: Method) -> None:
-    """Each batch's part of the scatter, at the new constants of the site."""
+def _share_out(now: Solution, parts: list[_Part], how: Method) -> float:
+    """Each batch's part of the scatter, at the new constants of the site; the most that one of them asks to be moved, of its scatter."""
     found = now.twin.run(now.moves(now.theta[None]))
     variance = now.scatter**2
     uncertain = np.zeros_like(variance)
@@ -292,9 +296,12 @@ def _share_out(now: Solution, parts: list[_Part], how: Method) -> None:
         uncertain += variance - np.einsum("ij,ij->j", inner, cho_solve(factor, inner))
     if how.scatter_is == "estimated":
         now.scatter = np.where(variance > 0, np.sqrt(np.maximum((np.sum(fresh**2, axis=0) + uncertain) / len(parts), 1e-12)), 0.0)
-    if now.rounds > DAMPED_FROM:  # two sets of parts that lead to one another, beside a switch of the recipe
-        fresh = 0.5 * (now.eta + fresh)
-    now.eta = np.clip(fresh, -5.0 * now.scatter, 5.0 * now.scatter)
+    fresh = np.clip(fresh, -5.0 * now.scatter, 5.0 * now.scatter)
+    asked = float(np.max(np.abs(fresh - now.eta) / np.maximum(now.scatter, 1e-9), initial=0.0))
+    # Two sets of parts may lead to one another, beside a switch of the recipe: shorter steps end between them.
+    share = 1.0 if now.rounds <= DAMPED_FROM else max(0.25, 2.0 ** (DAMPED_FROM - now.rounds))
+    now.eta = now.eta + share * (fresh - now.eta)
+    return asked
 
 
 def _standard_errors(jacobian: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """A fit as files: the numbers, the report, the page, and the scenario of a twin.
 
 Guarantees: each file is whole or not there; `fit.json` carries the digest of the table and of the settings, and the versions
-that made it, so that it can be made again. A fit that did not come to rest writes no scenario.
+that made it, so that it can be made again. A fit whose numbers are not to be used writes no scenario.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ def write_fit(found: Fit, out: Path, *, table: Path, beside: str, page: str) -> 
         "versions": {"isogenic": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
         **found.plain(),
     }
-    texts = [json.dumps(_finite(data), indent=1) + "\n", str(found), page, *([scenario_of(found)] if found.converged else [])]
+    texts = [json.dumps(_finite(data), indent=1) + "\n", str(found), page, *([] if found.doubt else [scenario_of(found)])]
     files = dict(zip(FILES, texts, strict=False))
     for name, text in files.items():
         write_whole(out / name, text.encode())
+    for name in FILES[len(files) :]:  # of an earlier fit, which this one takes the place of
+        (out / name).unlink(missing_ok=True)
     return list(files)
 
 

@@ -29,6 +29,8 @@ __all__ = ["BATCHES_MAX", "CONSTANTS_MAX", "READINGS_MAX", "Batch", "Problem", "
 BATCHES_MAX = 500
 CONSTANTS_MAX = 20  # more are never told apart by a dozen signals
 READINGS_MAX = 600  # of a batch, all variables together; longer ones are thinned evenly
+BEYOND = 0.1  # of a variable's range, that an instrument may show outside of it
+AFTER = 2.0  # times the longest batch, that one may be read
 BOUND = 10.0  # a constant lies within this factor of its nominal
 
 
@@ -41,11 +43,15 @@ class Batch:
     age_h: Floats
     values: Mapping[str, Floats]
     settings: Mapping[str, float] = field(default_factory=dict)
+    lot: str = ""  # of medium; batches of one lot are off together. Empty: a lot of its own
 
     def __post_init__(self) -> None:
         age = self.age_h
-        if age.ndim != 1 or not len(age) or not np.isfinite(age).all() or (np.diff(age) <= 0).any() or age[0] < 0:
+        if age.ndim != 1 or not len(age) or not np.isfinite(age).all() or age[0] < 0:
             raise NotValid(f"cannot use batch {self.name[:60]}", why="its ages must be finite hours from 0 on, and rise")
+        if (back := np.flatnonzero(np.diff(age) <= 0)).size:
+            why = f"its ages must rise, and {age[back[0] + 1]:g} h comes after {age[back[0]]:g} h"
+            raise NotValid(f"cannot use batch {self.name[:60]}", why=why)
         for name, values in self.values.items():
             if values.shape != age.shape:
                 raise NotValid(f"cannot use batch {self.name[:60]}", why=f"{name[:60]} has {len(values)} values at {len(age)} ages")
@@ -65,6 +71,7 @@ class Problem:
     instruments: Mapping[str, Instrument]
     priors: Mapping[str, float]  # by constant: SD of its logarithm; empty: none
     given: Mapping[str, float]  # constants that are known to differ from the nominal
+    silent: tuple[str, ...] = ()  # batches without a reading: they take no part
     bound: float = BOUND
 
     @classmethod
@@ -90,12 +97,18 @@ class Problem:
         cvs = dict(scatter_of(process) if scatter is None else scatter)
         if any(not 0 <= each < 3 for each in cvs.values()) or any(not each > 0 for each in (priors or {}).values()) or not 1 < bound <= 1e6:
             raise NotValid("cannot fit", why="a spread is not negative, a prior's is positive, and a bound is a factor above 1")
-        readings = sum(int(np.isfinite(batch.values[name]).sum()) for batch in batches for name in chosen if name in batch.values)
+        if any(not (value > 0 and math.isfinite(value)) for value in (given or {}).values()):
+            raise NotValid("cannot fit", why="a constant that is given is a number above 0")
+        for batch in batches:
+            _check_range(process, batch, chosen)
+        speak = [batch for batch in batches if any(name in batch.values and np.isfinite(batch.values[name]).any() for name in chosen)]
+        silent = tuple(batch.name for batch in batches if all(batch is not each for each in speak))
+        readings = sum(int(np.isfinite(batch.values[name]).sum()) for batch in speak for name in chosen if name in batch.values)
         if readings <= len(constants):
             why = f"{readings} readings are too few for {len(constants)} constants"
             raise NotValid("cannot fit", why=why, possible="more batches, or fewer constants")
         scattered = {name: cv for name, cv in cvs.items() if cv > 0}
-        return cls(process, tuple(batches), tuple(constants), scattered, chosen, known, dict(priors or {}), dict(given or {}), bound)
+        return cls(process, tuple(speak), tuple(constants), scattered, chosen, known, dict(priors or {}), dict(given or {}), silent, bound)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,6 +140,21 @@ def priors_of(process: Process, names: Sequence[str], *, batch: bool = False) ->
         if sd > 0:
             out[name] = sd
     return out
+
+
+def _check_range(process: Process, batch: Batch, chosen: Sequence[str]) -> None:
+    """No reading far outside what the process can be: that is another unit, or a mark for "nothing"."""
+    what = f"cannot use batch {batch.name[:60]}"
+    longest = process.settings["duration"].high if "duration" in process.settings else process.duration_h
+    if batch.age_h[-1] > AFTER * longest:
+        raise NotValid(what, why=f"it is read at {batch.age_h[-1]:g} h, and the process {process.name} lasts {longest:g} h at most")
+    for name in chosen:
+        each = process.variables[name]
+        low, high = each.low - BEYOND * (each.high - each.low), each.high + BEYOND * (each.high - each.low)
+        values = batch.values.get(name, np.empty(0))
+        if len(far := np.flatnonzero((values < low) | (values > high))):
+            why = f"{name} reads {values[far[0]]:g} {each.unit} at {batch.age_h[far[0]]:g} h"
+            raise NotValid(what, why=why, possible=f"{each.low:g} to {each.high:g}, or nothing where none was read")
 
 
 def _check_constants(process: Process, constants: Sequence[str]) -> None:

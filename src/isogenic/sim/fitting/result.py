@@ -16,6 +16,7 @@ from scipy.linalg import solve_triangular
 from scipy.stats import norm, t
 
 from isogenic.sim.fitting.identifiability import Identifiability, identifiability_of
+from isogenic.sim.fitting.lots import shared_by_lots
 from isogenic.sim.fitting.profiles import Profile, profile
 from isogenic.sim.fitting.sentences import page
 from isogenic.sim.fitting.twin import Twin
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Estimate", "Fit", "fit_of"]
 
 HELP_BATCHES = 6  # looked at to say which measurement would help
+WRONG = 10.0  # times what is explained: so far off, a twin is of something else
 HELPS = 0.8  # of the standard error: what is not better than this is no help
 
 
@@ -75,6 +77,7 @@ class Fit:
     confidence: float
     dispersion: float  # weighted sum of squares for each degree of freedom: 1 where errors are as large as believed
     readings: int
+    of: int  # readings that there were
     left: Mapping[str, int]  # readings left out, by variable
     idle: tuple[str, ...]  # variables that no constant moves
     batches: int
@@ -91,6 +94,15 @@ class Fit:
         return page(self)
 
     @property
+    def doubt(self) -> str:
+        """Why its numbers are not to be used; empty where they are."""
+        if not self.converged:
+            return f"The fit did not come to rest: {self.why}."
+        if self.dispersion > WRONG**2:
+            return f"The twin does not describe these batches: it is off by {self.dispersion**0.5:.0f} times what instruments and scatter explain."
+        return ""
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """What can be told, and what would help."""
         from isogenic.sim.fitting.sentences import sentences
@@ -105,6 +117,7 @@ class Fit:
             "site": self.site,
             "converged": self.converged,
             "why": self.why,
+            "doubt": self.doubt,
             "confidence": self.confidence,
             "constants": {each.name: _plain(each) for each in self.estimates},
             "scatter": dict(self.scatter),
@@ -112,6 +125,7 @@ class Fit:
             "priors": self.used_priors,
             "dispersion": self.dispersion,
             "readings": self.readings,
+            "readings_there": self.of,
             "left_out": dict(self.left),
             "unmoved": list(self.idle),
             "rounds": self.rounds,
@@ -154,9 +168,12 @@ def fit_of(solution: Solution, *, method: Method) -> Fit:
     quantile = t.ppf if method.errors_are == "estimated" else lambda share, _: norm.ppf(share)
     z = float(quantile(0.5 + 0.5 * method.confidence, freedom))
     covariance = scale * _inverse(jacobian)
+    alone = np.diag(covariance).copy()
+    covariance = covariance + shared_by_lots(solution, _inverse(jacobian) @ jacobian[:readings].T)
     errors = np.sqrt(np.diag(covariance))
+    limits = scale * z * z * np.diag(covariance) / alone
     profiles = [
-        profile(solution, at, error=float(errors[at]), threshold=scale * z * z, step=method.step) if method.profiles else None for at in range(p)
+        profile(solution, at, error=float(errors[at]), threshold=float(limits[at]), step=method.step) if method.profiles else None for at in range(p)
     ]
     estimates = tuple(_estimate(solution, at, float(errors[at]), z, profiles[at]) for at in range(p))
     open_sides = {name: (each.low is None) + (each.high is None) for name, each in zip(problem.constants, profiles, strict=True) if each is not None}
@@ -179,6 +196,7 @@ def fit_of(solution: Solution, *, method: Method) -> Fit:
         confidence=method.confidence,
         dispersion=dispersion,
         readings=readings,
+        of=sum(len(each) for each in solution.used),
         left=_left(solution),
         idle=solution.idle,
         batches=len(problem.batches),

@@ -17,9 +17,9 @@ __all__ = ["scenario_of"]
 
 
 def scenario_of(found: Fit, *, every_h: float = 12.0, batches: int = 20) -> str:
-    """A scenario document with the fitted constants as the site's offsets. A fit that did not come to rest makes none."""
-    if not found.converged:
-        raise NotValid("cannot make a scenario of the fit", why=found.why)
+    """A scenario document with the fitted constants as the site's offsets. A fit whose numbers are not to be used makes none."""
+    if found.doubt:
+        raise NotValid("cannot make a scenario of the fit", why=found.doubt)
     process = process_of(found.process)
     name = re.sub(r"[^A-Z0-9-]+", "-", found.site.upper()).strip("-")[:30] or "SITE-1"
     usual = site_factors(process, name)
@@ -39,6 +39,15 @@ def scenario_of(found: Fit, *, every_h: float = 12.0, batches: int = 20) -> str:
     known = {name: value for name, value in problem.given.items() if name not in problem.constants}
     if known:
         lines += ["constants:", *(f"  {key}: {value!r} {process.constants[key].unit}" for key, value in known.items())]
-    lines += ["sites:", f"  {name}:", "    offsets:"]
-    lines += [f"      {each.name}: {each.factor / usual.get(each.name, 1.0) - 1.0:.6f} 1" for each in found.estimates]
+    lines += [
+        "sites:",
+        f"  {name}:",
+        "    # An offset comes on top of what the site's name alone makes of a constant (every simulated site differs a little);",
+        "    # both together are the percentage of the report.",
+        "    offsets:",
+    ]
+    for each in found.estimates:
+        own = usual.get(each.name, 1.0)
+        why = f"{each.factor - 1.0:+.1%} of the nominal" + (f", of which the name {name} makes {own - 1.0:+.1%}" if own != 1.0 else "")
+        lines.append(f"      {each.name}: {100.0 * (each.factor / own - 1.0):.4f} %  # {why}")
     return "\n".join(lines) + "\n"

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from isogenic.sim.fitting.lots import lots_of
+
 if TYPE_CHECKING:
     from isogenic.sim.fitting.result import Estimate, Fit
 
 __all__ = ["listed", "number", "page", "sentences"]
 
+SCARCE = 0.5  # of the readings: fewer are spoken of
 WORSE = 1.5  # the twin fits so much worse than instruments allow that it is said
 
 
@@ -30,7 +33,7 @@ def listed(words: Sequence[str]) -> str:
 def sentences(found: Fit) -> tuple[str, ...]:
     """What can be told from these data, and what cannot."""
     what = found.identifiability
-    out = [] if found.converged else [f"The fit did not come to rest: {found.why}. Do not use its numbers."]
+    out = [f"{found.doubt} Do not use its numbers."] if found.doubt else []
     if what.rank < len(what.names):
         out.append(f"The data know only {what.rank} combinations of these {len(what.names)} constants.")
     within = {name for each in what.together for name in each}
@@ -50,7 +53,7 @@ def sentences(found: Fit) -> tuple[str, ...]:
         out.append(
             f"A reading of {variable.replace('_', ' ')} at the same ages would bring the error of {constant} down to {share:.0%} of what it is."
         )
-    if found.dispersion > WORSE:
+    if found.dispersion > WORSE and not (found.converged and found.doubt):
         out.append(
             f"The twin is off by {found.dispersion**0.5:.1f} times what instruments and scatter explain; intervals are that much wider, where it "
             "is not known better. The equations, the settings or an instrument are not as assumed."
@@ -58,6 +61,17 @@ def sentences(found: Fit) -> tuple[str, ...]:
     if found.left:
         left = listed([f"{count} of {name.replace('_', ' ')}" for name, count in found.left.items()])
         out.append(f"Left out: {left}; there the recipe switches (a bolus a day earlier or later), or no constant moves them yet.")
+    if found.readings < SCARCE * found.of:
+        out.append(f"Only {found.readings} of {found.of} readings took part.")
+    problem = found.solution.problem
+    if problem.silent:
+        few = listed([*problem.silent[:5], *([f"{len(problem.silent) - 5} more"] if len(problem.silent) > 5 else [])])
+        out.append(f"Without a reading, and left out: {few}.")
+    if found.converged and found.solution.restless:
+        out.append(
+            "A batch stands beside a switch of the recipe, and its own part goes to and fro; the site's constants do not move with it any more."
+        )
+    out += _of_lots(found)
     if found.idle:
         out.append(f"No constant moves {listed([name.replace('_', ' ') for name in found.idle])}: they took no part.")
     for each in found.estimates:
@@ -66,6 +80,22 @@ def sentences(found: Fit) -> tuple[str, ...]:
     if found.used_priors:
         out.append("Priors of the process's own spreads (illustrative) went into the estimates.")
     return tuple(out)
+
+
+def _of_lots(found: Fit) -> list[str]:
+    """What was reckoned with where batches share a lot."""
+    spreads = {name: each.spread.lot for name, each in found.solution.problem.process.constants.items()}
+    touched = [each.name for each in found.estimates if spreads[each.name]]
+    lots = lots_of(found.solution)
+    if lots:
+        count = sum(map(len, lots.values()))
+        return [f"{count} batches share {len(lots)} {'lot' if len(lots) == 1 else 'lots'} of medium, whose part (illustrative) is in the intervals."]
+    if touched and found.batches > 1 and not any(batch.lot for batch in found.solution.problem.batches):
+        parts = listed([f"{spreads[name]:.0%} of {name}" for name in touched])
+        return [
+            f"Nobody said which batches share a lot of medium: each counts as its own. Of one lot, its part ({parts}) would be taken for the site's."
+        ]
+    return []
 
 
 def _told(found: Fit, each: Estimate) -> str:
@@ -130,7 +160,8 @@ def page(found: Fit) -> str:
     return "\n".join(
         [
             head,
-            f"The fit {state}; {found.runs} batches were worked out. Weighted squares per degree of freedom: {found.dispersion:.2f}.",
+            f"The fit {state}; {found.runs} batches were worked out.",
+            f"Weighted squares per degree of freedom: {found.dispersion:.2f} ({_plainly(found.dispersion)}).",
             "",
             *table,
             "",
@@ -141,6 +172,15 @@ def page(found: Fit) -> str:
             "",
         ]
     )
+
+
+def _plainly(dispersion: float) -> str:
+    """What the number says: 1 is a twin that is off by as much as instruments and scatter explain."""
+    if dispersion > WORSE:
+        return f"1 would be as expected; the twin is off by {dispersion**0.5:.2g} times that"
+    if dispersion < 1 / WORSE:
+        return "1 would be as expected; instruments and scatter are less than assumed"
+    return "about 1: the twin is off by as much as its instruments and the scatter explain"
 
 
 def _profile(each: Estimate) -> str:

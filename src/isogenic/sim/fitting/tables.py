@@ -9,7 +9,6 @@ Leaves to others: other people's layouts (`importing`), settings (`documents`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +34,9 @@ def read_batches(
     site: str = "",
     settings: Mapping[str, float] | None = None,
     of_batch: Mapping[str, Mapping[str, float]] | None = None,
+    lots: Mapping[str, str] | None = None,
 ) -> list[Batch]:
-    """The batches of one site; `settings` are those of all of them, `of_batch` those of each."""
+    """The batches of one site; `settings` are those of all of them, `of_batch` those of each, `lots` what each was made of."""
     columns, units = _read(path, process)
     sites = np.array(columns["site"])
     there = list(dict.fromkeys(columns["site"]))
@@ -49,7 +49,8 @@ def read_batches(
     order = list(dict.fromkeys(names.tolist()))
     if len(order) > BATCHES_MAX:
         raise NotValid("cannot fit", why=f"{len(order)} batches are more than {BATCHES_MAX}", possible="a part of them")
-    for name in of_batch or {}:
+    beside = _lots_beside(path)
+    for name in [*(of_batch or {}), *(lots or {})]:
         if name not in order:
             raise NotFound(f"no batch {name[:60]}", why="settings name it, and the table has none", possible=", ".join(order)[:300])
     numbers = {name: _converted(columns[name], units[name], path=path)[mine] for name in units}
@@ -61,10 +62,9 @@ def read_batches(
         rows = np.flatnonzero(names == name)
         # A study goes on writing rows of a batch that stopped: nothing was read there.
         read = {variable.removesuffix(READ): values[rows] for variable, values in numbers.items()}
-        batch = Batch(
-            name, site or there[0], age[rows], {each: values for each, values in read.items() if np.isfinite(values).any() or np.isinf(values).any()}
-        )
-        out.append(replace(batch, settings={**(settings or {}), **(of_batch or {}).get(name, {})}))
+        read = {each: values for each, values in read.items() if np.isfinite(values).any() or np.isinf(values).any()}
+        run_with = {**(settings or {}), **(of_batch or {}).get(name, {})}
+        out.append(Batch(name, site or there[0], age[rows], read, run_with, (lots or {}).get(name) or beside.get(name, "")))
     return out
 
 
@@ -85,6 +85,22 @@ def _read(path: Path, process: Process) -> tuple[dict[str, list[str] | pa.Chunke
         raise NotValid(f"cannot read {path.name}", why=f"it has no rows of the process {process.name}")
     out: dict[str, list[str] | pa.ChunkedArray] = {name: [str(each) for each in mine[name].to_pylist()] for name in ("site", "batch")}
     return out | {name: mine[name] for name in ("age_h", *wanted)}, {"age_h": ("h", "h")} | wanted
+
+
+def _lots_beside(path: Path) -> dict[str, str]:
+    """Which lot each batch is of, where a study wrote its table of batches beside that of trajectories."""
+    other = path.with_name(f"{path.stem}.batches.parquet")
+    if not other.is_file():
+        return {}
+    try:
+        if not {"batch", "lot"} <= set(pq.read_schema(other).names):
+            return {}
+        found = pq.read_table(other, columns=["batch", "lot"])
+    except (pa.ArrowException, OSError) as trouble:
+        raise NotValid(
+            f"cannot read {other.name}", why=str(trouble).splitlines()[0][:200], possible="the table of batches that the study wrote"
+        ) from trouble
+    return {str(name): str(lot) for name, lot in zip(found["batch"].to_pylist(), found["lot"].to_pylist(), strict=True) if lot}
 
 
 def _of_process(file: pq.ParquetFile, schema: pa.Schema, process: Process, names: list[str]) -> pa.Table:
