@@ -193,7 +193,7 @@ def test_a_batch_that_leaves_its_physical_range_stops_with_a_reason_and_the_othe
     assert np.isfinite(outcome.values["rna"][:, [0, 2]]).all()
     good, bad = np.ones(2), np.array([1.0, -1.0])
     amounts = Amounts(good, good, (good, good, bad, good), good, good, good, good, good, good, good, good, good)
-    assert _left(amounts, {}) == [(1, "CTP at -1 M: a concentration is a number that is not negative")]
+    assert _left(amounts) == {1: "CTP at -1 M: a concentration is a number that is not negative"}
 
 
 def test_what_no_model_has_is_refused() -> None:

@@ -31,6 +31,7 @@ from isogenic.sim.processes.antibody_tables import CONSTANTS, FAULTS, QUALITIES,
 from isogenic.sim.processes.arithmetic import Number, greater
 from isogenic.sim.processes.cho import Culture, Drive, Pace, Theta
 from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Stop, Variable, check_faults, depth, filled
+from isogenic.sim.processes.ranges import judged, outside
 
 __all__ = ["ANTIBODY", "Antibody"]
 
@@ -130,6 +131,7 @@ class _Batches:
         """The trajectories and the qualities."""
         values = {name: np.full((len(age), self.n), np.nan) for name in VARIABLES}
         end_h = float(np.max(self.set["duration"]))
+        age = age[age <= end_h + 1e-9]  # other batches of the run may last longer
         grid = sorted({*map(float, range(math.ceil(end_h))), *(float(each) for each in age), end_h})
         seen, moved = 0, 0.0  # ages shown; how far the culture has been moved
         leaps = self._leaps(grid, age) if self.compiled else {}
@@ -298,7 +300,16 @@ class _Batches:
         broken = cho.broken(culture)
         if not broken and not self.stopped:
             return culture
-        self.stopped.update({at: Stop(age_h, why) for at, why in broken.items() if at not in self.stopped})
+        self._stop(broken, age_h)
+        return self._without(culture)
+
+    def _stop(self, why: Mapping[int, str], age_h: float) -> None:
+        self.stopped.update({at: Stop(age_h, each) for at, each in why.items() if at not in self.stopped})
+
+    def _without(self, culture: Culture) -> Culture:
+        """The culture, with something harmless for the batches that stopped."""
+        if self.n == 1:
+            return SAFE if self.stopped else culture
         out = np.zeros(self.n, dtype=bool)
         out[list(self.stopped)] = True
         return Culture(*[np.where(out, safe, each) for each, safe in zip(culture, SAFE, strict=True)])
@@ -335,8 +346,10 @@ class _Batches:
             "volume": culture.volume,
             "bacteria": culture.bacteria,
         }
-        gone = self._gone()
-        gone = np.where(age_h > np.asarray(self.set["duration"]) + 1e-9, np.nan, gone)
+        if broken := outside(seen, VARIABLES, n=self.n):
+            self._stop(broken, age_h)
+            self.culture = self._without(culture)
+        gone = np.where(age_h > np.asarray(self.set["duration"]) + 1e-9, np.nan, self._gone())
         for name, row in values.items():
             row[:] = seen[name] + gone
 
@@ -347,8 +360,7 @@ class _Batches:
         found = harvest_quality(self.culture, past, levels=self.levels)
         found["harvest_volume"] = self.culture.volume
         found["harvest_mass"] = self.culture.volume * self.culture.antibody / 1000.0
-        gone = self._gone()
-        return {name: found[name] + gone for name in QUALITIES}
+        return judged({name: np.broadcast_to(found[name], (self.n,)) for name in QUALITIES}, QUALITIES, self.stopped, age_h=hours)
 
 
 def _compiled() -> Any:

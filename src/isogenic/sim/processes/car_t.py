@@ -22,6 +22,7 @@ from isogenic.sim.cell_processing import AFTER_CULTURE
 from isogenic.sim.operations import Operation
 from isogenic.sim.processes.car_t_tables import CONSTANTS, FAULTS, QUALITIES, SETTINGS, VARIABLES
 from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Stop, Variable, check_faults, depth, filled
+from isogenic.sim.processes.ranges import judged
 from isogenic.sim.processes.t_cells import Bag, Drive, Flows, Theta, car_positive, stepped, vcn_of_positive
 from isogenic.sim.processes.trajectories import Track, grid
 
@@ -72,7 +73,9 @@ def simulate(
                 bag, flows = stepped(age_h, bag, flows, theta, drive, hours)
             except ArithmeticError:  # where arrays have infinity or NaN
                 bag = Bag(*[float("nan")] * len(bag))
-    outcome = Outcome(ages, track.values, _quality(track, bag, n, c, s, faults), dict(sorted(track.stopped.items())))
+    with np.errstate(all="ignore"):
+        quality = judged(_quality(bag, n, c, s, faults), QUALITIES, track.stopped, age_h=s["duration"])
+    outcome = Outcome(ages, track.values, quality, dict(sorted(track.stopped.items())))
     return outcome, Flows(*track.beside)
 
 
@@ -134,13 +137,13 @@ def _seen(bag: Bag, exchange: Floats) -> dict[str, Any]:
     }
 
 
-def _quality(track: Track, bag: Bag, n: int, c: Mapping[str, Floats], s: Mapping[str, Floats], faults: Sequence[Fault]) -> dict[str, Floats]:
+def _quality(bag: Bag, n: int, c: Mapping[str, Floats], s: Mapping[str, Floats], faults: Sequence[Fault]) -> dict[str, Floats]:
     active = _share(c, "activation", depth(faults, "activation_is_weak", age_h=VECTOR_H, n=n))
     strength = s["vector"] * (1.0 - depth(faults, "vector_is_weak", age_h=VECTOR_H, n=n))
     integrations = s["moi"] * c["efficiency"] * strength * active * (s["duration"] > VECTOR_H)
     positive = car_positive(integrations, c["dispersion"])
     viable = np.broadcast_to(bag.viable, (n,))
-    found = {
+    return {
         "viability": np.broadcast_to(bag.viability, (n,)),
         "car_positive": positive,
         "vcn": vcn_of_positive(integrations, c["dispersion"]),
@@ -148,7 +151,6 @@ def _quality(track: Track, bag: Bag, n: int, c: Mapping[str, Floats], s: Mapping
         "viable_cells": viable,
         "dose": viable * positive / 100.0,
     }
-    return {name: np.where(track.running, each, np.nan) for name, each in found.items()}
 
 
 def _edges(s: Mapping[str, Floats], faults: Sequence[Fault]) -> list[float]:

@@ -61,7 +61,8 @@ CARBON_DIOXIDE_HIGH_MMHG = 120.0  # above, growth falls, by a fifth over the nex
 SALTS_MOSM = 198.0  # of medium and feed alike: with what else is in it, medium has 300 mOsm
 OSMOLALITY_HIGH_MOSM = 400.0  # above, growth falls by 1 % for each 5 mOsm
 LACTATE_OF_BASE_MM = 30.0  # as much acid as the base pump holds; beyond, pH falls
-ACID_MM_PER_PH = 30.0
+ACID_MM_PER_PH = 30.0  # at first; nearer its pK lactic acid holds the pH by itself
+ACID_PH = 3.9  # its pK: no lactic acid goes below
 GLUCOSE_STOCK_MM = 2500.0  # the bolus stock
 
 
@@ -241,8 +242,9 @@ def osmolality(culture: Culture) -> Number:
 
 
 def true_ph(ph: Number, lactate: Number) -> Number:
-    """The pH that is there: what the controller holds, less the acid that its base cannot."""
-    return ph - greater(lactate - LACTATE_OF_BASE_MM, 0.0) / ACID_MM_PER_PH
+    """The pH that is there: what the controller holds, less the acid that its base cannot; never below the acid's own pK."""
+    down, room = greater(lactate - LACTATE_OF_BASE_MM, 0.0) / ACID_MM_PER_PH, ph - ACID_PH
+    return ph - room * down / (room + down)
 
 
 # Bacteria, illustrative: they double every 83 minutes on glucose and oxygen.

@@ -46,6 +46,7 @@ from isogenic.sim.processes.process import (
     depth,
     filled,
 )
+from isogenic.sim.processes.ranges import judged, outside
 
 __all__ = ["MRNA", "Mrna"]
 
@@ -240,14 +241,12 @@ class Mrna:
                 x, step, _ = advanced(here, x, hours=until - at, step=step)
                 at = until
             amounts = reaction.amounts(x)
-            for batch, why in _left(amounts, stopped):
-                stopped[batch] = Stop(float(age), why)
             _put(values, row, amounts, s["length"])
+            gone = outside({name: series[row] for name, series in values.items()}, self.variables, n=n, slack=-1e3 * BELOW_NOUGHT) | _left(amounts)
+            stopped |= {batch: Stop(float(age), why) for batch, why in sorted(gone.items()) if batch not in stopped}
             for series in values.values():
                 series[row, list(stopped)] = np.nan
-        quality = _quality(c, s, size, amounts)
-        for attribute in quality.values():
-            attribute[list(stopped)] = np.nan
+        quality = judged(_quality(c, s, size, amounts), self.qualities, stopped, age_h=self.duration_h)
         return Outcome(ages, values, quality, stopped)
 
 
@@ -299,17 +298,17 @@ def _moments(faults: Sequence[Fault], start: float, end: float) -> list[float]:
     return sorted(edges)
 
 
-def _left(amounts: Amounts, stopped: Mapping[int, Stop]) -> list[tuple[int, str]]:
-    """Batches that have left their physical range, and how."""
+def _left(amounts: Amounts) -> dict[int, str]:
+    """Batches of which a concentration is none, and which."""
     found: dict[int, str] = {}
     held: list[tuple[str, Any]] = [("RNA", amounts.rna), ("whole RNA", amounts.whole), ("dissolved magnesium", amounts.magnesium)]
-    held += [("pyrophosphate", amounts.pyrophosphate), ("phosphate", amounts.phosphate)]
+    held += [("pyrophosphate", amounts.pyrophosphate), ("phosphate", amounts.phosphate), ("precipitate", amounts.solid)]
     held += list(zip(_RANGE_OF_BASES, amounts.ntp, strict=True))
     for name, values in held:
         wrong = ~(values >= BELOW_NOUGHT)  # NaN is caught with the rest
         for batch in np.flatnonzero(wrong).tolist():
             found.setdefault(batch, f"{name} at {values[batch]:g} M: a concentration is a number that is not negative")
-    return [(batch, why) for batch, why in sorted(found.items()) if batch not in stopped]
+    return found
 
 
 def _put(values: dict[str, Floats], row: int, amounts: Amounts, length: Floats) -> None:

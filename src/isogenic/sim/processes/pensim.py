@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isogenic.sim.processes.process import Constant, Fault, Floats, Mark, Mechanism, Outcome, Setting, Spread, Variable, check_faults, depth, filled
+from isogenic.sim.processes.ranges import judged
 from isogenic.sim.processes.trajectories import Track, grid
 
 __all__ = ["PENSIM", "PenSim", "simulate"]
@@ -334,8 +335,8 @@ def simulate(
     owed = np.zeros(n)  # the share of the step in which the switch fell: fed with the next one
     track = Track(n, ages, VARIABLES, Flows._fields)
     drive = _drive(still, s, faults, age_h=step / 2, n=n, feeding=np.isfinite(switched) * 1.0)
-    track.note(0, _seen(vessel, drive, oxygen, kelvin=kelvin), flows)
     with np.errstate(all="ignore"):  # a batch that leaves its range is stopped by `note`
+        track.note(0, _seen(vessel, drive, oxygen, kelvin=kelvin), flows)
         for at in range((ages.size - 1) * per):
             age = at * step
             feeding = np.isfinite(switched) * 1.0 + owed
@@ -364,14 +365,13 @@ def simulate(
             owed = np.where(crosses, 1.0 - share, 0.0)
             if (at + 1) % per == 0:
                 track.note((at + 1) // per, _seen(vessel, drive, oxygen, kelvin=kelvin), flows)
-    values, stopped = track.values, track.stopped
-    ran = ~np.isin(np.arange(n), list(stopped))
+    values = track.values
     quality = {
         "titre": values["penicillin"][-1].copy(),
         "product": values["penicillin"][-1] * values["volume"][-1],
-        "switch_h": np.where(ran, np.minimum(switched, duration_h), np.nan),
+        "switch_h": np.minimum(switched, duration_h),
     }
-    return Outcome(ages, values, quality, stopped), Flows(*track.beside)
+    return Outcome(ages, values, judged(quality, QUALITIES, track.stopped, age_h=duration_h), track.stopped), Flows(*track.beside)
 
 
 def _drive(still: Drive, s: Mapping[str, Floats], faults: Sequence[Fault], *, age_h: float, n: int, feeding: Floats) -> Drive:

@@ -14,12 +14,12 @@ import numpy as np
 
 from isogenic.errors import NotValid
 from isogenic.sim.processes.process import Floats, Stop, Variable
+from isogenic.sim.processes.ranges import outside
 
 __all__ = ["Track", "grid"]
 
 BATCHES_MAX = 1_000_000  # of one call: more are asked in parts
 AGES_MAX = 100_001  # lines of one trajectory
-SLACK = 1e-6  # of the range: rounding of a substance that ran out
 
 
 def grid(n: int, *, every_h: float, duration_h: float, step_h_max: float) -> tuple[Floats, int, float]:
@@ -45,14 +45,9 @@ class Track:
 
     def note(self, at: int, seen: Mapping[str, Floats], beside: Sequence[Floats] = ()) -> None:
         """What is seen at age number `at`; who left the range is stopped."""
-        for name, each in self.variables.items():
-            value, slack = seen[name], SLACK * max(1.0, abs(each.high - each.low) * 1e-3)
-            within = (value >= each.low - slack) & (value <= each.high + slack)  # NaN is within nothing
-            for which in np.flatnonzero(self.running & ~within):
-                self.stopped[int(which)] = Stop(
-                    float(self.ages[at]), f"{name} at {float(value[which]):.6g} {each.unit}; the physical range is {each.low:g} to {each.high:g}"
-                )
-                self.running[which] = False
+        for which, why in outside(seen, self.variables, n=len(self.running)).items():
+            if self.running[which]:
+                self.stopped[which], self.running[which] = Stop(float(self.ages[at]), why), False
         for name in self.variables:
             self.values[name][at] = np.where(self.running, seen[name], np.nan)
         for row, value in zip(self.beside, beside, strict=True):

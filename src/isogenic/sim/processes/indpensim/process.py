@@ -23,6 +23,7 @@ from isogenic.sim.processes.indpensim.disturbances import DEVIATIONS, disturbanc
 from isogenic.sim.processes.indpensim.equations import AMOUNTS, FLOWS, ROW, advance
 from isogenic.sim.processes.indpensim.known import CONSTANTS, DURATION_H, FAULTS, QUALITIES, SAMPLE_H, SETTINGS, VARIABLES
 from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Variable, check_faults, filled
+from isogenic.sim.processes.ranges import judged
 from isogenic.sim.processes.trajectories import Track, grid
 
 __all__ = ["INDPENSIM", "IndPenSim", "simulate"]
@@ -100,7 +101,7 @@ def simulate(
     end = track.values["penicillin"][-1]
     quality = {"titre": end.copy(), "yield": end * track.values["volume"][-1] / 1000.0 + taken}
     beside = dict(zip((*FLOWS, *(f"made_good_{name}" for name in AMOUNTS)), track.beside, strict=True))
-    return Outcome(ages, track.values, quality, track.stopped), beside
+    return Outcome(ages, track.values, judged(quality, QUALITIES, track.stopped, age_h=DURATION_H), track.stopped), beside
 
 
 def _sampled(age_h: float, y: Floats, u: Mapping[str, Any], c: Mapping[str, Any], hours: Floats, parts: int | None) -> Floats:
