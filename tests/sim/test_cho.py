@@ -23,7 +23,7 @@ REFERENCE = {
     12: (18.9, 88.2, 14.0, 10.4, 5.4, 3.81),
     14: (17.1, 86.2, 24.4, 5.2, 5.7, 4.84),
 }
-ROUNDED = (0.05, 0.1, 0.1, 0.1, 0.06, 0.006)  # half a digit of the table, and a little
+ROUNDED = (0.05, 0.05, 0.05, 0.05, 0.05, 0.005)  # half a digit of the table, where that is coarser than 2 %
 
 
 def inoculated() -> Culture:

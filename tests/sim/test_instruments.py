@@ -167,7 +167,9 @@ def test_probes_err_as_their_makers_and_studies_say() -> None:
     """A limit is two standard deviations: pH +-0.02 fresh, +-0.1 at day 14; oxygen +-1 %, temperature +-0.1 K, capacitance 5 to 10 %."""
     for how, value, fresh, old in ((PH_GLASS, 7.0, 0.02, 0.1), (OXYGEN, 40.0, 1.0, 2.0), (PT100, 37.0, 0.1, 0.11)):
         quiet = replace(how, noise=0.0, spikes_per_h=0.0)
-        shown = read_steady(replace(quiet, wander=0.0), value, rows=1, n=4_000) - value
+        # What is said of a fresh pH probe is all that it errs by; of the others it is the bias they come with, beside which they wander.
+        new = quiet if how is PH_GLASS else replace(quiet, wander=0.0)
+        shown = read_steady(new, value, rows=1, n=4_000) - value
         assert 2 * shown.std() == pytest.approx(fresh, rel=0.05)
         shown = read_steady(quiet, value, rows=15, n=4_000, every_h=24.0) - value
         assert 2 * shown[14].std() == pytest.approx(old, rel=0.1)
@@ -208,7 +210,7 @@ def test_fouling_takes_gain_away_as_it_should() -> None:
 
 def test_a_one_point_recalibration_is_a_step() -> None:
     shown = read_steady(replace(RECALIBRATED_PH, noise=0.0, wander=0.0, drift=0.2), 7.0, rows=337, n=500) - 7.0
-    assert shown[167].std() == pytest.approx(0.1, rel=0.15) and shown[168].std() == pytest.approx(0.01, rel=0.15)
+    assert shown[167].std() == pytest.approx(0.1, rel=0.15) and shown[168].std() == pytest.approx(0.007, rel=0.15)
     assert np.abs(np.diff(shown[:168], axis=0)).max() < 0.01  # between two of them it only drifts
 
 

@@ -8,8 +8,8 @@ Leaves to others: processes of one's own: a table is a plain mapping, `{**ANTIBO
     temperature        Pt100, noise 0.02 K, +-0.1 K class A (published), t90 30 s
     capacitance        noise 3 %, +-5 to 10 % of the reading (published), t90 60 s, reads 15 % low late, as cells change
     weight             noise 0.1 %, drift 0.2 %, 1 s
-    Raman, local       errors of 0.3 g/L glucose, 0.2 g/L lactate, 0.15 g/L product (illustrative), of which the medium lot
-                       0.2 g/L; t90 10 min
+    Raman, local       errors of 0.3 g/L glucose, 0.2 g/L lactate, 0.15 g/L product (illustrative), half of it for a whole batch, by
+                       itself: no bias is shared by the batches of a lot of medium; t90 10 min
     Raman, generic     errors of 0.65 and 0.48 g/L (published)
     off-gas, UV, flow cytometer, light scattering: 1 to 2 %
 
@@ -63,9 +63,9 @@ def _raman(g_per_l: float, g_per_mmol: float = 1.0, *, mark: Mark = Mark.ILLUSTR
 
 PH_GLASS = Instrument(
     noise=0.01,
-    bias=0.01,
-    drift=0.045,
-    wander=0.02,
+    bias=0.007,
+    drift=0.049,
+    wander=0.007,
     memory_h=48.0,
     lag_s=15.0,
     process_s=MIXING_S,

@@ -25,9 +25,9 @@ SEED_SHARE = 0.1  # of the volume at the start
 
 
 def aged_medium(weak: Number) -> Liquid:
-    """A weak or aged lot of medium: where growth is less by the share `weak`, glutamine and the other amino acids are by three times that."""
-    left = greater(1.0 - 3.0 * weak, 0.0)
-    return cho.MEDIUM._replace(glutamine=cho.MEDIUM.glutamine * left, amino_acids=cho.MEDIUM.amino_acids * left)
+    """A weak or aged lot of medium: where growth is less by the share `weak`, glutamine is by three times that and the other amino acids by twice."""
+    glutamine, others = greater(1.0 - 3.0 * weak, 0.0), greater(1.0 - 2.0 * weak, 0.0)
+    return cho.MEDIUM._replace(glutamine=cho.MEDIUM.glutamine * glutamine, amino_acids=cho.MEDIUM.amino_acids * others)
 
 
 def inoculated(litres: Number, *, density: Number = 1.0, weak: Number = 0.0) -> Culture:

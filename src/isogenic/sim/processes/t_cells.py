@@ -1,7 +1,7 @@
 """The equations of T cells in one culture bag: for one patient in plain floats, for thousands in arrays.
 
 Guarantees: `stepped` moves the state by one step of RK4 and its flows beside it, so that every balance closes to
-rounding. At half an hour the relative error over 12 days is below 1e-6 where glucose lasts, 1e-4 where it runs out.
+rounding. At half an hour the relative error over 12 days is below 1e-6 where glucose lasts, 1e-3 where it runs out.
 Leaves to others: who the donors are (`donors`), when medium is exchanged and what goes wrong (`car_t`).
 
 Activated cells divide once they are awake, and tire after five and a half days; tired ones contract (quiescent), dead
