@@ -173,10 +173,15 @@ def test_an_execution_that_the_device_forgot_is_aborted(tmp_path: Path) -> None:
 def test_a_device_that_vanishes_is_bad_at_once_and_good_again_when_it_is_back() -> None:
     async def protocol() -> None:
         device = Incubator()
+
+        async def whole() -> bool:
+            return None not in seen(await one.read(NOW)).values()
+
         async with device:
             one = driver(device, limit_s=1.0)
             await one.start()
-            assert None not in seen(await one.read(NOW)).values()
+            await until(whole)
+            one.changes()
         began = monotonic_seconds()
         assert set(seen(await one.read(NOW)).values()) == {None}
         assert monotonic_seconds() - began < 3.0
@@ -186,11 +191,7 @@ def test_a_device_that_vanishes_is_bad_at_once_and_good_again_when_it_is_back() 
         assert (module, up) == (MODULE, False) and why
 
         async with device:
-
-            async def back() -> bool:
-                return None not in seen(await one.read(NOW)).values()
-
-            await until(back)
+            await until(whole)
             assert [(module, up) for module, up, _ in one.changes()] == [(MODULE, True)]
             assert device.target == 37.0  # the driver tells nothing by itself
             await one.close()
