@@ -24,12 +24,12 @@ from isogenic.sim.scenarios.model import Scenario, ScenarioFault
 from isogenic.sim.studies.material import weakened
 from isogenic.sim.studies.plan import Part
 from isogenic.sim.studies.reports import reported
-from isogenic.sim.studies.spectra import spectra_of
+from isogenic.sim.studies.spectra import STANDARDS, samples_of, spectra_of, standards_at
 from isogenic.sim.studies.strikes import Struck, process_faults, strikes
 from isogenic.sim.studies.tables import columns_of, schemas_of, varied_constants
 from isogenic.sim.variation import draws
 
-__all__ = ["run_chunk"]
+__all__ = ["run_chunk", "standards_table"]
 
 Flags = NDArray[np.bool_]
 
@@ -261,16 +261,20 @@ class _Tables:
             "true": truth.T.ravel(),
         }
         if self.scenario.laboratory:
-            bias = np.zeros_like(truth)
-            sites = {each.name: each for each in self.scenario.sites}
-            for row, name in enumerate(names):
-                for key in (name, f"{self.model.name}.{name}"):
-                    bias[row] += np.array([sites[site].laboratory.get(key, 0.0) for site in part.sites])
-                for each in self.struck:
-                    if each.fault.name == "assay_shifts" and each.fault.attribute == name:
-                        bias[row] += np.where(each.batches, each.fault.size, 0.0)
+            bias = np.array([self._laboratory_shift(name) for name in names]).reshape(truth.shape)
             out["reported"] = (reported(self.model, names, truth, seed=self.scenario.seed, sites=part.sites, batches=self.names) + bias).T.ravel()
         return self._table("results", out, len(names) * len(part), keep=np.repeat(there, len(names)))
+
+    def _laboratory_shift(self, attribute: str) -> Floats:
+        """What the scenario adds to the laboratories' results, batch by batch."""
+        sites = {each.name: each for each in self.scenario.sites}
+        out = np.zeros(len(self.part))
+        for key in (attribute, f"{self.model.name}.{attribute}"):
+            out += np.array([sites[site].laboratory.get(key, 0.0) for site in self.part.sites])
+        for each in self.struck:
+            if each.fault.name == "assay_shifts" and each.fault.attribute == attribute:
+                out += np.where(each.batches, each.fault.size, 0.0)
+        return out
 
     def operations(self, done: Operations) -> pa.Table:
         """One row for each batch and each operation that it reached."""
@@ -324,12 +328,14 @@ class _Tables:
         return fault.start_h, fault.start_h + fault.duration_h
 
     def spectra(self) -> pa.Table:
-        """Spectra of every batch and age."""
+        """Spectra of every batch and age, with the results of the samples that were taken then."""
         age, n = self.outcome.age_h, len(self.part)
         rows = spectra_of(self.outcome, self.part, seed=self.scenario.seed)
-        offsets = pa.array(np.arange(0, rows.size + 1, rows.shape[1], dtype=np.int32))
-        out = self._key(len(age)) | {"age_h": np.tile(age, n), "spectrum": pa.ListArray.from_arrays(offsets, pa.array(rows.ravel()))}
-        return self._table("spectra", out, len(age) * n, keep=np.isfinite(rows[:, 0]))
+        shift = {name: self._laboratory_shift(name) for name in self.model.qualities} if self.scenario.laboratory else None
+        found = samples_of(self.outcome, self.part, seed=self.scenario.seed, shift=shift)
+        samples = {name: pa.array(each, from_pandas=True) for name, each in found.items()}
+        out = self._key(len(age)) | {"lot": _words(np.repeat(self.part.lots, len(age))), "age_h": np.tile(age, n)} | samples
+        return self._table("spectra", out | {"spectrum": _lists(rows)}, len(age) * n, keep=np.isfinite(rows[:, 0]))
 
     def _key(self, each: int) -> dict[str, object]:
         """Process, site and batch, `each` rows for every batch."""
@@ -347,6 +353,19 @@ class _Tables:
         arrays = [_array(columns[field.name], field) if field.name in columns else pa.nulls(rows, field.type) for field in schema]
         table = pa.Table.from_arrays(arrays, schema=schema.remove_metadata())
         return table if keep is None or keep.all() else table.filter(pa.array(keep))
+
+
+def standards_table(scenario: Scenario, schema: pa.Schema) -> pa.Table:
+    """The network's standards on each site's spectrometer."""
+    sites = [each.name for each in scenario.sites]
+    rows = standards_at(sites, seed=scenario.seed)
+    columns = {"site": _words(np.repeat(sites, len(STANDARDS))), "batch": _words(STANDARDS * len(sites)), "spectrum": _lists(rows)}
+    return pa.Table.from_arrays([_array(columns[field.name], field) for field in schema], schema=schema.remove_metadata())
+
+
+def _lists(rows: NDArray[np.float32]) -> pa.Array:
+    offsets = pa.array(np.arange(0, rows.size + 1, rows.shape[1], dtype=np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.array(rows.ravel()))
 
 
 EXPIRED = "the starting material waited beyond its life"

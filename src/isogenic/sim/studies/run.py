@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from isogenic.sim.scenarios.model import Scenario
 from isogenic.sim.scenarios.pages import plan_remarks
+from isogenic.sim.studies.chunk import standards_table
 from isogenic.sim.studies.files import Files, check_out, path_of
 from isogenic.sim.studies.plan import plan_of
 from isogenic.sim.studies.tables import schemas_of
@@ -71,6 +72,8 @@ def run_study(
                     events[each["values"]] = events.get(each["values"], 0) + each["counts"]
                 if tell:
                     tell(done, total)
+            if "standards" in schemas:
+                files.write({"standards": standards_table(scenario, schemas["standards"])})
         finally:
             chunks.close()
     return Study(scenario.title, out, tuple(schemas), total, rows, events, remarks)

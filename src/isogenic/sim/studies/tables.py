@@ -8,7 +8,8 @@ Guarantees: every column of numbers has its unit, its mark and a description in 
     FILE.results.parquet     one row for each batch and attribute: the truth and what the laboratory reported
     FILE.operations.parquet  one row for each batch and timed operation
     FILE.events.parquet      one row for each thing that happened: faults, stops, failures
-    FILE.spectra.parquet     one row for each batch and age, where spectra are on
+    FILE.spectra.parquet     one row for each batch and age, where spectra are on; with the results of daily samples
+    FILE.standards.parquet   one row for each site and standard, where spectra are on
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from isogenic.sim.faults.catalogue import Place, catalogue
 from isogenic.sim.instruments import INSTRUMENTS
 from isogenic.sim.processes import process_of
 from isogenic.sim.processes.process import Mark, Variable
+from isogenic.sim.samples import ANALYSERS
 from isogenic.sim.scenarios.model import Scenario
 
 __all__ = ["MAIN", "READ", "STUDY", "TABLES", "Columns", "columns_of", "schemas_of", "varied_constants"]
 
 STUDY = "study/1"  # what the files are, in their metadata
 MAIN = "trajectories"
-TABLES = (MAIN, "batches", "results", "operations", "events", "spectra")
+TABLES = (MAIN, "batches", "results", "operations", "events", "spectra", "standards")
 READ = "_read"
 SAME = {"percent": "%", "mmol/L": "mM", "pH": "1"}  # two ways to write a unit
 WORD = pa.dictionary(pa.int32(), pa.string())
@@ -107,15 +109,16 @@ def schemas_of(scenario: Scenario, *, batches: int) -> dict[str, pa.Schema]:
             pa.field("failed", pa.bool_(), metadata=_meta("", "whether it failed")),
         ]
     if scenario.spectra:
+        model = process_of("antibody")
+        by = "as the site's analyser reports it" if scenario.laboratory else "as it is"
         fields["spectra"] = [
             *_key(),
+            _word("lot", "lot of medium"),
             _number("age_h", "h", "the batch's age"),
-            pa.field(
-                "spectrum",
-                pa.list_(pa.float32()),
-                metadata=_meta("counts", "a Raman-like spectrum, 400 to 2199 1/cm in steps of 1"),
-            ),
+            *(_number(name, model.variables[name].unit, f"{name} of the daily sample, {by}") for name in ANALYSERS),
+            _spectrum(),
         ]
+        fields["standards"] = [_word("site", "where"), _word("batch", "the standard's name, the same at every site"), _spectrum()]
     return {name: pa.schema(each, metadata={**about, "table": name}) for name, each in fields.items()}
 
 
@@ -162,6 +165,11 @@ def _batches(scenario: Scenario) -> list[pa.Field]:
         _number("ready_h", "h", "hours since the study began, when the last operation was done"),
         *varied.values(),
     ]
+
+
+def _spectrum() -> pa.Field:
+    said = _meta("counts", "a Raman-like spectrum, 400 to 2199 1/cm in steps of 1") | {"wave_numbers": "400:2199:1"}
+    return pa.field("spectrum", pa.list_(pa.float32()), metadata=said)
 
 
 def _key() -> list[pa.Field]:
