@@ -301,6 +301,15 @@ def test_a_sound_sensor_alarms_as_seldom_as_stated_and_a_drifting_one_soon(gluco
 
     assert np.mean([until(0.0) for _ in range(400)]) == pytest.approx(50.0, rel=0.15)
     assert np.mean([until(-1.5) for _ in range(100)]) < 6.0
+
+    def starting() -> int:
+        """A watch that learns its centre, over a sensor that is off by a constant."""
+        watch = DriftWatch.of(glucose, every=50.0, spread=1.0, centre=None)
+        while not watch.alarm:
+            watch = watch.after(float(dice.normal() + 7.0))
+        return watch.seen
+
+    assert np.mean([starting() for _ in range(400)]) == pytest.approx(51.0, rel=0.15)  # the first residual only gives the centre
     quiet = DriftWatch.of(glucose)
     assert quiet.after(float("nan")) == quiet
 

@@ -6,7 +6,11 @@ Leaves to others: what is done about it (a deviation, a recalibration).
 
 The height is found from the average run length by the Markov chain of Brook & Evans (1972, Biometrika 59, 539). The
 residuals of one batch go together (its medium, its cells), so a sensor is watched by one residual for each batch, its
-mean, against the spread that left-out batches had (`Watch.of`).
+mean, against the spread that left-out batches had (`DriftWatch.of`).
+
+Without a centre the watch starts itself (Hawkins 1987, The Statistician 36, 299): each residual is held against the mean
+of those before it, scaled so that those of a sound sensor are independent and of unit variance again. So the stated rate
+holds from the second residual on, and a drift is seen the later the fewer came before it.
 """
 
 from __future__ import annotations
@@ -61,28 +65,32 @@ class DriftWatch:
     """What is remembered between samples: a value, plain enough for a fact."""
 
     sensor: str  # digest
-    centre: float
+    centre: float  # of a watch that starts itself: the mean of what it has seen
     spread: float
     every: float  # residuals of a sound sensor between false alarms, on average
     height: float
     up: float = 0.0
     down: float = 0.0
     seen: int = 0
+    starting: bool = False  # the centre is learnt on the way
     alarm: str = ""  # which way it drifted, once it did
 
     @classmethod
-    def of(cls, sensor: SoftSensor, *, every: float = 200.0, spread: float | None = None, centre: float = 0.0) -> DriftWatch:
-        """The watch over a sensor by one mean residual for each batch, or by residuals of another spread or centre (a new site's first batches)."""
+    def of(cls, sensor: SoftSensor, *, every: float = 200.0, spread: float | None = None, centre: float | None = 0.0) -> DriftWatch:
+        """The watch over a sensor by one mean residual for each batch, or by residuals of another spread or centre (None: it starts itself)."""
         size = sensor.validation.batch_error if spread is None else spread
-        if not (size > 0 and math.isfinite(size) and math.isfinite(centre)):
+        if not (size > 0 and math.isfinite(size) and (centre is None or math.isfinite(centre))):
             raise NotValid(f"cannot watch {sensor.name}", why="its spread must be above 0")
-        return cls(sensor.digest, centre, size, every, height_of(every))
+        return cls(sensor.digest, centre or 0.0, size, every, height_of(every), starting=centre is None)
 
     def after(self, residual: float) -> DriftWatch:
         """The watch after one more residual, sensor less reference. What is not a number teaches nothing."""
         if not math.isfinite(residual):
             return self
-        size = (residual - self.centre) / self.spread
+        size, centre = (residual - self.centre) / self.spread, self.centre
+        if self.starting:
+            size *= math.sqrt(self.seen / (self.seen + 1.0))
+            centre += (residual - centre) / (self.seen + 1.0)
         up, down = max(0.0, self.up + size - REFERENCE), max(0.0, self.down - size - REFERENCE)
         alarm = self.alarm or ("reads too much" if up > self.height else "reads too little" if down > self.height else "")
-        return replace(self, up=up, down=down, seen=self.seen + 1, alarm=alarm)
+        return replace(self, centre=centre, up=up, down=down, seen=self.seen + 1, alarm=alarm)
