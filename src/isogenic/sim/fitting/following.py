@@ -28,6 +28,7 @@ from isogenic.plant.readings import Quality
 from isogenic.records import codec
 from isogenic.records.blocks import QUALITY, open_file
 from isogenic.records.catalogue import BlockFile, Catalogue
+from isogenic.sim.fitting.cautions import cautions_of
 from isogenic.sim.fitting.comparison import Comparison, compared
 from isogenic.sim.fitting.estimation import Method, Stopping, estimate
 from isogenic.sim.fitting.problem import Batch, Problem, priors_of, scatter_of
@@ -73,6 +74,7 @@ class Followed:
     fit: Fit | None = None
     comparison: Comparison | None = None
     settings: Mapping[str, float] | None = None
+    cautions: tuple[str, ...] = ()
 
 
 class Follower:
@@ -116,8 +118,10 @@ class Follower:
             found = fit_of(estimate(problem, method=METHOD, stopping=BOUNDED, begin=self._begin), method=METHOD)
         except Refusal as refused:
             return Followed(recorded.batch, recorded.unit, 0.0, len(recorded.at), why=str(refused))
-        self._begin = found.solution.theta
-        return Followed(recorded.batch, recorded.unit, age, len(recorded.at), fit=found, comparison=compared(found)[0], settings=settings)
+        self._begin = None if found.doubt else found.solution.theta  # nothing begins at what means nothing
+        beside = compared(found)[0]
+        cautions = cautions_of(found, beside)
+        return Followed(recorded.batch, recorded.unit, age, len(recorded.at), fit=found, comparison=beside, settings=settings, cautions=cautions)
 
     def _recorded(self) -> Recorded:
         """Everything that is kept of the batch: sealed blocks, then what is not sealed yet."""

@@ -23,6 +23,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from isogenic.network.server import quiet_server, started
+from isogenic.sim.fitting.cautions import FAR
 from isogenic.sim.fitting.following import Followed, Follower
 from isogenic.sim.fitting.sentences import number
 from isogenic.sim.pages.facility import HEADERS, HOST, check_asked_here
@@ -34,7 +35,6 @@ from isogenic.web.screens.parts import empty, head, mark, pairs, panel
 
 __all__ = ["follow_app", "serve_follower"]
 
-FAR = 4.0  # standard deviations
 FOLLOW = """<script>setInterval(async()=>{if(document.hidden)return;try{const r=await fetch('/live');
 if(r.ok)document.getElementById('live').innerHTML=await r.text()}catch(e){}},3000)</script>"""
 
@@ -92,9 +92,11 @@ def _live(now: Followed) -> Markup:
     words = f"{name.replace('_', ' ')} at {age:g} h: {size:+.1f} standard deviations of its instrument"
     worst = mark("major", words) if abs(size) > FAR else mark("good", words)
     settings = ", ".join(f"{key.replace('_', ' ')} {number(value)}" for key, value in (now.settings or {}).items())
+    cautions = h("div", *(h("p.caution", mark("major", each)) for each in now.cautions)) if now.cautions else None
     return join(
         panel(
             f"{now.batch} on {now.unit}",
+            cautions,
             pairs(("Age", f"{now.age_h:.1f} h, day {now.age_h / 24.0:.1f}"), ("Largest residual", worst), ("Run with, as it was read", settings)),
             aside=f"{now.rows} scans kept",
         ),
@@ -112,7 +114,7 @@ def _plain(now: Followed) -> dict[str, Any]:
     constants = {
         each.name: {"value": each.value, "unit": each.unit, "nominal": each.nominal, "low": each.low, "high": each.high} for each in now.fit.estimates
     }
-    out |= {"settings": dict(now.settings or {}), "constants": constants, "converged": now.fit.converged}
+    out |= {"settings": dict(now.settings or {}), "constants": constants, "converged": now.fit.converged, "cautions": list(now.cautions)}
     out["largest_residual"] = {"variable": variable, "age_h": age, "standard_deviations": size if math.isfinite(size) else None}
     return out
 

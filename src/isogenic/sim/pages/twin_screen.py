@@ -12,6 +12,7 @@ from importlib.resources import files
 
 import numpy as np
 
+from isogenic.sim.fitting.cautions import FAR
 from isogenic.sim.fitting.comparison import Comparison, Trace, largest
 from isogenic.sim.fitting.result import Estimate, Fit
 from isogenic.sim.fitting.sentences import number
@@ -24,18 +25,20 @@ __all__ = ["batch_panel", "constants_table", "fit_page", "legend", "sentences_li
 WIDE, HIGH = 420.0, 170.0
 LEFT, BOTTOM, TOP = 46.0, 22.0, 8.0
 SHOWN_MAX = 40  # batches, each under its own heading
-FAR = 4.0  # standard deviations: a residual that is marked
+REACHES = (1.05, 1.1, 1.2, 1.5, 2.0, 5.0, 10.0)  # times the nominal
 
 
 def fit_page(found: Fit, batches: Sequence[Comparison], *, source: str) -> str:
     """The whole page of a fit: constants, sentences, every variable, every batch."""
     state = mark("good", "came to rest") if found.converged else mark("stop", "did not come to rest")
+    if found.converged and found.doubt:
+        state = mark("stop", "does not describe these batches")
     content = join(
         head(
             f"Twin and batches of {found.site}",
             sub=f"Process {found.process}, {count_of(found.batches, 'batch', 'batches')}, {found.readings} readings, from {source}. "
             "The process, its spreads and its instruments are illustrative where they do not say otherwise.",
-            aside=h("span", state, " ", mark("warn", "illustrative")),
+            aside=h("span.marks", state, mark("warn", "illustrative")),
         ),
         h(
             "div.stack",
@@ -73,6 +76,15 @@ STYLE = """
 .curves text { font: 11px var(--sans); fill: var(--ink-3); }
 .twin-key { display: flex; gap: 18px; flex-wrap: wrap; color: var(--ink-2); font-size: 12.5px; margin-bottom: 10px; }
 .twin-key svg { width: 34px; height: 12px; vertical-align: -1px; margin-right: 6px; }
+@container chart (min-width: 480px) { .curves text { font-size: 8.5px; } }
+.curves figure { container: chart / inline-size; }
+.curves:has(> figure:nth-child(4):last-child) { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+@media (max-width: 1000px) { .beside text { font-size: 17px; } }
+.marks { display: flex; gap: 18px; flex-wrap: wrap; }
+.key-line { color: var(--ink-2); font-size: 12.5px; margin: 0 0 10px; }
+.beside { display: block; width: 100%; min-width: 160px; } .beside text { font: 11px var(--sans); fill: var(--ink-3); }
+details > summary small { color: var(--ink-2); margin-left: 10px; }
+.caution { margin: 0 0 10px; max-width: 110ch; }
 .told li { margin: 0 0 6px 18px; max-width: 110ch; }
 """
 
@@ -89,27 +101,26 @@ def legend(whose: str) -> Markup:
 
 def _legend_of_residuals() -> Markup:
     return h(
-        "p.sub", "Between the two lines lie 95 % where twin and instruments are as assumed. Readings that took no part in the fit are not shown."
+        "p.key-line", "Between the two lines lie 95 % where twin and instruments are as assumed. Readings that took no part in the fit are not shown."
     )
 
 
 def constants_table(found: Fit, *, whose: str = "This site") -> Markup:
-    """Constants with intervals, beside the nominal."""
-    rows: list[Sequence[Child]] = [
-        (
-            h("span", h("span.main", each.name), h("span.under", f"nominal is {each.mark}")),
-            number(each.nominal),
-            h("b", number(each.value)),
-            each.unit,
-            f"{each.factor:.3f}",
-            f"{number(each.low)} – {number(each.high)}" if each.error < 10 else "none",
-            _profile(each),
-            _interval(each),
-        )
-        for each in found.estimates
-    ]
-    columns = ("Constant", "#Nominal", f"#{whose}", "Unit", "#Of nominal", f"#{found.confidence:.0%} linearised", "#Profile", "Beside the nominal")
-    return listing(columns, rows, nothing="None.", close=True)
+    """Constants with intervals, beside the nominal; intervals share one scale, which says how wide it is."""
+    profiles = any(each.profile is not None for each in found.estimates)
+    reach = _reach(found.estimates)
+    rows: list[Sequence[Child]] = []
+    for each in found.estimates:
+        row: list[Child] = [h("span", h("span.main", each.name), h("span.under", f"nominal is {each.mark}")), number(each.nominal)]
+        row += [h("b", number(each.value)), each.unit, f"{each.factor:.3f}", _linearised(each)]
+        row += [_profile(each)] if profiles else []
+        rows.append([*row, _interval(each, reach)])
+    columns = ["Constant", "#Nominal", f"#{whose}", "Unit", "#Of nominal", f"#{found.confidence:.0%} linearised", *(["#Profile"] if profiles else [])]
+    return listing([*columns, "Interval beside the nominal"], rows, nothing="None.", close=True)
+
+
+def _linearised(each: Estimate) -> str:
+    return f"{number(each.low)} – {number(each.high)}" if each.error < 10 else "none"
 
 
 def _profile(each: Estimate) -> str:
@@ -119,19 +130,34 @@ def _profile(each: Estimate) -> str:
     return f"{'open' if low is None else number(low)} – {'open' if high is None else number(high)}"
 
 
-def _interval(each: Estimate) -> Markup:
-    """The interval as a bar on the logarithm, from half to twice the nominal; the nominal is the middle line."""
+def _reach(estimates: Sequence[Estimate]) -> float:
+    """How far the scale goes to both sides of the nominal, as a logarithm: the first of some round factors that holds every interval."""
+    far = max(abs(math.log(max(value, 1e-300) / each.nominal)) for each in estimates for value in (each.low, each.high, each.value))
+    return next((math.log(factor) for factor in REACHES if math.log(factor) >= far), math.log(REACHES[-1]))
+
+
+def _interval(each: Estimate, reach: float) -> Markup:
+    """The interval as a bar on the logarithm; the nominal is the middle line, the ends say their share of it."""
 
     def x(value: float) -> float:
-        return 90.0 + 88.0 * min(1.0, max(-1.0, math.log(max(value, 1e-300) / each.nominal) / math.log(2.0)))
+        return 150.0 + 142.0 * min(1.0, max(-1.0, math.log(max(value, 1e-300) / each.nominal) / reach))
 
     low, high = x(each.low), x(each.high)
-    return raw(
-        f'<svg viewBox="0 0 180 16" width="180" height="16" role="img" aria-label="{each.factor:.3f} of the nominal">'
-        '<path d="M90 0v16" stroke="#6b757a" stroke-dasharray="2 2"/>'
-        f'<path d="M{low:.1f} 8H{max(high, low + 1):.1f}" stroke="#1f2528" stroke-width="3"/>'
-        f'<circle cx="{x(each.value):.1f}" cy="8" r="4" fill="#fff" stroke="#1f2528" stroke-width="1.6"/></svg>'
+    ends = "".join(
+        f'<text x="{at}" y="27" text-anchor="{anchor}">{"×" if reach > 0.5 else ""}{_share(share, reach)}</text>'
+        for at, anchor, share in ((8, "start", -1.0), (150, "middle", 0.0), (292, "end", 1.0))
     )
+    return raw(
+        f'<svg class="beside" viewBox="0 0 300 30" role="img" aria-label="{each.factor:.3f} of the nominal">'
+        '<path d="M8 10H292" stroke="#cdd5d9"/><path d="M150 0v18" stroke="#6b757a" stroke-dasharray="2 2"/>'
+        f'<path d="M{low:.1f} 10H{max(high, low + 1):.1f}" stroke="#1f2528" stroke-width="3"/>'
+        f'<circle cx="{x(each.value):.1f}" cy="10" r="4" fill="#fff" stroke="#1f2528" stroke-width="1.6"/>{ends}</svg>'
+    )
+
+
+def _share(share: float, reach: float) -> str:
+    factor = math.exp(share * reach)
+    return f"{factor:.3g}" if reach > 0.5 else ("nominal" if share == 0 else f"{factor - 1.0:+.0%}")
 
 
 def sentences_list(found: Fit) -> Markup:
@@ -167,7 +193,7 @@ def _residuals(batches: Sequence[Comparison]) -> list[Markup]:
 
 def _one(each: Comparison) -> Markup:
     worst = each.worst
-    title = join(each.batch, h("small", f"  largest residual: {_words(worst[0])} at {worst[1]:g} h, {worst[2]:+.1f}" if worst[0] else ""))
+    title = join(each.batch, h("small", f"largest residual: {_words(worst[0])} at {worst[1]:g} h, {worst[2]:+.1f}" if worst[0] else ""))
     return h("details", h("summary", title), batch_panel(each))
 
 
@@ -207,7 +233,7 @@ def _chart(trace: Trace, line: Floats, dots: Sequence[tuple[Floats, Floats]], *,
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     if high - low < 1e-3 * abs(high):
         low, high = low - 0.01 * abs(low) - 1e-9, high + 0.01 * abs(high) + 1e-9
-    low = 0.0 if 0 <= low < 0.5 * high else low
+    low, high = _rounded(0.0 if 0 <= low < 0.5 * high else low, high)
     end = max(float(trace.age_h[-1]), *(float(age[-1]) for age, _ in dots), 1e-6)
     inside = [_band(trace, end, low, high), _line(trace.age_h, line, end, low, high), *(_dots(age, read, end, low, high) for age, read in dots)]
     return _figure(inside, end, low, high, caption)
@@ -215,14 +241,34 @@ def _chart(trace: Trace, line: Floats, dots: Sequence[tuple[Floats, Floats]], *,
 
 def _figure(inside: Sequence[str], end: float, low: float, high: float, caption: Child) -> Markup:
     axis = f'<path d="M{LEFT} {TOP}V{HIGH - BOTTOM}H{WIDE}" fill="none" stroke="#aeb7bc"/>'
+    for level in _levels(low, high):
+        y = _y(level, low, high)
+        axis += f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{number(level)}</text>'
     for share in (0.0, 0.5, 1.0):
-        y = _y(low + share * (high - low), low, high)
-        axis += f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{number(low + share * (high - low))}</text>'
         x = LEFT + share * (WIDE - LEFT)
         anchor = ("start", "middle", "end")[round(2 * share)]
         axis += f'<text x="{x:.1f}" y="{HIGH - 5}" text-anchor="{anchor}">{share * end:.4g}{" h" if share == 1 else ""}</text>'
     svg = f'<svg viewBox="0 0 {WIDE:g} {HIGH:g}" aria-hidden="true">{"".join(inside)}{axis}</svg>'
     return h("figure", h("figcaption", caption), raw(svg))
+
+
+def _step(width: float) -> float:
+    """A round step, of which two to five go into a width."""
+    size = 10.0 ** math.floor(math.log10(width / 2.0))
+    return size * max(each for each in (1.0, 2.0, 5.0) if each * size <= width / 2.0)
+
+
+def _rounded(low: float, high: float) -> tuple[float, float]:
+    """A range whose ends are quarters of a round step."""
+    quarter = _step(high - low) / 4.0
+    return math.floor(low / quarter + 1e-9) * quarter, math.ceil(high / quarter - 1e-9) * quarter
+
+
+def _levels(low: float, high: float) -> list[float]:
+    """Round numbers in a range."""
+    step = _step(high - low)
+    first = math.ceil(low / step - 1e-9)
+    return [at * step for at in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def _x(age: float, end: float) -> float:
