@@ -73,6 +73,9 @@ def test_rows_are_chosen_by_site_and_batch(tmp_path: Path) -> None:
     path = lists(tmp_path / "a.parquet", rows=8)
     assert read_spectra(path, Rows(site="A"))[0].batches == ("B0", "B1", "B2", "B3")
     assert read_spectra(path, Rows(site="B", skip=1, batches=2))[0].batches == ("B1", "B2")
+    pq.write_table(pa.table({"site": [[1.0, 2.0], []], "batch": ["a", "b"], "400": [1.0, 2.0]}), tmp_path / "odd.parquet")
+    with pytest.raises(NotFound, match="none of its rows"):
+        read_spectra(tmp_path / "odd.parquet", Rows(site="A"))
     with pytest.raises(NotFound, match="A, B"):
         read_spectra(path, Rows(site="C"))
     with pytest.raises(NotValid, match="4 batches, and 4 are left out"):

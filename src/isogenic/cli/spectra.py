@@ -92,14 +92,10 @@ def _column(table: pa.Table, name: str, *, what: str) -> Any:
 
 def _chosen(table: pa.Table, rows: Rows, *, what: str) -> pa.Table:
     if rows.site:
-        sites = np.array(_column(table, "site", what=what).to_pylist(), dtype=object)
-        if rows.site not in set(sites):
-            raise NotFound(
-                f"{what} for {rows.site[:60]}",
-                why="none of its rows is of this site",
-                possible=", ".join(sorted({str(each) for each in sites}))[:200],
-            )
-        table = table.filter(pa.array(sites == rows.site))
+        sites = [str(each) for each in _column(table, "site", what=what).to_pylist()]
+        if rows.site not in sites:
+            raise NotFound(f"{what} for {rows.site[:60]}", why="none of its rows is of this site", possible=", ".join(sorted(set(sites)))[:200])
+        table = table.filter(pa.array([each == rows.site for each in sites]))
     if rows.skip or rows.batches:
         names = [str(each) for each in _column(table, rows.batch, what=what).to_pylist()]
         order = list(dict.fromkeys(names))
