@@ -23,7 +23,9 @@ def table(path: Path, *, batches: int, seed: int, moved: float = 0.0) -> Path:
     glucose = 10.0 * dice.random(batches * 8)
     rows = glucose[:, None] * SHAPE + 5.0 * dice.random((len(glucose), 1)) * SHAPE[::-1] + 80.0 * WATER + 0.02 * dice.normal(size=(len(glucose), 60))
     columns = {str(400 + at): rows[:, at] for at in range(60)}
-    pq.write_table(pa.table({"batch": [f"B{at // 8}" for at in range(len(glucose))], "glucose": glucose - moved, **columns}), path)
+    of_batch = pa.table({"batch": [f"B{at // 8}" for at in range(len(glucose))], "glucose": glucose - moved, **columns})
+    told = pa.field("glucose", pa.float64(), metadata={b"unit": b"mM"})
+    pq.write_table(of_batch.cast(of_batch.schema.set(1, told)), path)
     return path
 
 
