@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,16 @@ class Antibody:
         return Outcome(age, values, quality, dict(sorted(stopped.items())))
 
 
+class _Look(NamedTuple):
+    """What is there to be seen at one age."""
+
+    age_h: Number
+    culture: Culture
+    drive: Drive
+    blocked: Number  # share of the feed line
+    bottle: Number  # kg
+
+
 class _Batches:
     """One chunk of batches on its way; numbers that are the same for all are plain floats, and one batch is all floats."""
 
@@ -126,6 +136,7 @@ class _Batches:
         self._driven = Drive()
         self._key = (-1, -1)
         self._sour = False
+        self._looks: list[_Look] = []  # of one batch alone, which are shown together: numpy is slow for one number
 
     def run(self, age: Floats) -> tuple[dict[str, Floats], dict[str, Floats]]:
         """The trajectories and the qualities."""
@@ -133,25 +144,33 @@ class _Batches:
         end_h = float(np.max(self.set["duration"]))
         age = age[age <= end_h + 1e-9]  # other batches of the run may last longer
         grid = sorted({*map(float, range(math.ceil(end_h))), *(float(each) for each in age), end_h})
-        seen, moved = 0, 0.0  # ages shown; how far the culture has been moved
+        seen, moved = 0, 0.0  # ages seen; how far the culture has been moved
         leaps = self._leaps(grid, age) if self.compiled else {}
         for here, there in zip(grid, [*grid[1:], math.inf], strict=True):
             if seen < len(age) and here >= age[seen] - 1e-9:
-                self._show(here, {name: array[seen] for name, array in values.items()})
+                if self.n > 1:
+                    self._show(self._look(here), {name: array[seen] for name, array in values.items()})
+                elif here >= moved:  # else the leap looked in passing
+                    self._looks.append(self._look(here))
                 seen += 1
             if here and here % 24.0 == 0.0 and here < end_h:
                 self._bolus(here)
             if self.compiled is not None:
                 if here >= moved and here in leaps:
                     steps = leaps[here]
-                    self._leap(here, there - here, steps)
+                    self._leap(here, there - here, steps, seen=age[seen:])
                     moved = here + steps * (there - here) - 1e-9
             elif math.isfinite(there):
                 self._step(here, there - here)
+        if self.n == 1:
+            self._show_all({name: array[:, 0] for name, array in values.items()})
         return values, self._judge()
 
     def _leaps(self, grid: Sequence[float], age: Floats) -> dict[float, int]:
-        """From which points of the grid how many equal steps can be made in one call: while nothing is seen, added or switched."""
+        """From which points of the grid how many equal steps can be made in one call.
+
+        That is while nothing is added or switched, and nothing is seen; one batch alone is seen in passing.
+        """
         points = np.array(grid)
         length, middle = np.diff(points), 0.5 * (points[1:] + points[:-1])
         switched = [np.searchsorted(np.sort(np.atleast_1d(self.set[name])), middle, side="right") for name in ("feed_start", "shift_at", "duration")]
@@ -160,12 +179,14 @@ class _Batches:
         same[1:] = np.abs(np.diff(length)) < 1e-12
         for each in switched:
             same[1:] &= np.diff(each) == 0
-        same &= (points[:-1] % 24.0 != 0.0) & ~np.isin(points[:-1], age) & (not self.faults)
+        same &= (points[:-1] % 24.0 != 0.0) & (not self.faults)
+        if self.n > 1:
+            same &= ~np.isin(points[:-1], age)
         starts = np.flatnonzero(~same)
         return {grid[int(at)]: int(end - at) for at, end in zip(starts, [*starts[1:], len(length)], strict=True)}
 
-    def _leap(self, age_h: float, h: float, steps: int) -> None:
-        """As `_step`, many times in one call of compiled code."""
+    def _leap(self, age_h: float, h: float, steps: int, *, seen: Floats) -> None:
+        """As `_step`, many times in one call of compiled code; of a batch alone what is `seen` on the way, by its age, is noted."""
         mid = age_h + 0.5 * h
         if self.contaminated:
             came = self.depth("culture_is_contaminated", mid)
@@ -181,12 +202,17 @@ class _Batches:
         for row, entry in zip(state, self.culture, strict=True):
             row[:] = entry
         after, sums, failed = np.empty_like(state), np.zeros((2, self.n)), np.zeros(self.n)
+        way = np.empty((steps, len(state)) if self.n == 1 else (0, 0))
         parts = CONTAMINATED_STEPS if self.contaminated else 1
         sour = self._sour and steps > 1
-        if sour or self.compiled.advanced(state, self._paces[1], moves, h, steps, parts, after, sums, failed):
+        if sour or self.compiled.advanced(state, self._paces[1], moves, h, steps, parts, after, sums, failed, way):
             for step in range(steps):  # acid moves the pH, so each step has a pace of its own
-                self._leap(age_h + step * h, h, 1)
+                if step and self.n == 1 and bool(np.any(np.abs(seen - (age_h + step * h)) < 1e-9)):
+                    self._looks.append(self._look(age_h + step * h))
+                self._leap(age_h + step * h, h, 1, seen=seen[:0])
             return
+        if self.n == 1:
+            self._pass(way, age_h, h, seen=seen)
         hours = h * steps * (float(grows[0]) if self.n == 1 else grows)
         ph = cho.true_ph(drive.ph, self.culture.lactate) if self._sour else drive.ph
         warm = greater(drive.temperature_c - 37.0, 0.0)
@@ -199,6 +225,15 @@ class _Batches:
                 self.stopped[int(at)] = Stop(age_h + float(failed[at]) * h, why[int(at)])
                 after[:, at] = SAFE
         self.culture = Culture(*after[:, 0].tolist()) if self.n == 1 else Culture(*after)
+
+    def _pass(self, way: Floats, age_h: float, h: float, *, seen: Floats) -> None:
+        """Notes what is `seen` on the way of a batch alone, but for its end, where the culture will stand."""
+        blocked, fed = self._blocked(age_h), self._driven.feed_l_h * FEED_KG_PER_L
+        for each in seen.tolist():
+            step = round((each - age_h) / h)
+            if not step < len(way):
+                break
+            self._looks.append(_Look(each, Culture(*way[step - 1].tolist()), self._driven, blocked, self.bottle - fed * step * h))
 
     def _step(self, age_h: float, h: float) -> None:
         mid = age_h + 0.5 * h
@@ -320,9 +355,15 @@ class _Batches:
         gone[list(self.stopped)] = np.nan
         return gone
 
-    def _show(self, age_h: float, values: Mapping[str, Floats]) -> None:
-        drive, culture = self._drive(age_h), self.culture
-        blocked = 1.0 - (1.0 - self.depth("feed_pump_fouls", age_h)) * (1.0 - self.depth("feed_pump_stops", age_h))
+    def _blocked(self, age_h: float) -> Number:
+        return 1.0 - (1.0 - self.depth("feed_pump_fouls", age_h)) * (1.0 - self.depth("feed_pump_stops", age_h))
+
+    def _look(self, age_h: float) -> _Look:
+        return _Look(age_h, self.culture, self._drive(age_h), self._blocked(age_h), self.bottle)
+
+    def _seen(self, look: _Look) -> dict[str, Number]:
+        """Every variable, by its name."""
+        drive, culture = look.drive, look.culture
         around = Surroundings(
             working_volume_l=self.set["working_volume"],
             temperature_c=drive.temperature_c,
@@ -330,11 +371,10 @@ class _Batches:
             oxygen_percent=drive.oxygen_sp_percent,
             agitation_rpm=AGITATION_RPM,
             feed_l_h=drive.feed_l_h,
-            blocked=blocked,
-            bottle_kg=greater(self.bottle, 0.0),
+            blocked=look.blocked,
+            bottle_kg=greater(look.bottle, 0.0),
         )
-        seen = observe(culture, theta=self.theta, drive=drive, around=around)
-        seen |= {
+        return observe(culture, theta=self.theta, drive=drive, around=around) | {
             "glutamine": culture.glutamine,
             "ammonium": culture.ammonium,
             "amino_acids": culture.amino_acids,
@@ -346,10 +386,35 @@ class _Batches:
             "volume": culture.volume,
             "bacteria": culture.bacteria,
         }
+
+    def _show(self, look: _Look, values: Mapping[str, Floats]) -> None:
+        """What is seen of many batches at one age, (n,) for each variable; who left a range is stopped."""
+        seen = self._seen(look)
         if broken := outside(seen, VARIABLES, n=self.n):
-            self._stop(broken, age_h)
-            self.culture = self._without(culture)
-        gone = np.where(age_h > np.asarray(self.set["duration"]) + 1e-9, np.nan, self._gone())
+            self._stop(broken, look.age_h)
+            self.culture = self._without(look.culture)
+        gone = np.where(look.age_h > np.asarray(self.set["duration"]) + 1e-9, np.nan, self._gone())
+        for name, row in values.items():
+            row[:] = seen[name] + gone
+
+    def _show_all(self, values: Mapping[str, Floats]) -> None:
+        """What was seen of one batch at all ages, (T,) for each variable: ages stand where batches would."""
+        looks = self._looks
+        ages = np.array([look.age_h for look in looks])
+        several = _Look(
+            ages,
+            Culture(*np.array([look.culture for look in looks]).T),
+            Drive(*[_together([look.drive[at] for look in looks]) for at in range(len(Drive._fields) - 1)]),  # what is in the feed is not seen
+            _together([look.blocked for look in looks]),
+            _together([look.bottle for look in looks]),
+        )
+        seen = self._seen(several)
+        if broken := outside(seen, VARIABLES, n=len(looks)):
+            first = min(broken)
+            if 0 not in self.stopped or ages[first] < self.stopped[0].age_h - 1e-9:
+                self.stopped[0] = Stop(float(ages[first]), broken[first])
+        end_h = min(self.stopped[0].age_h - 2e-9 if self.stopped else math.inf, self.set["duration"])
+        gone = np.where(ages > end_h + 1e-9, np.nan, 0.0)
         for name, row in values.items():
             row[:] = seen[name] + gone
 
@@ -361,6 +426,11 @@ class _Batches:
         found["harvest_volume"] = self.culture.volume
         found["harvest_mass"] = self.culture.volume * self.culture.antibody / 1000.0
         return judged({name: np.broadcast_to(found[name], (self.n,)) for name in QUALITIES}, QUALITIES, self.stopped, age_h=hours)
+
+
+def _together(numbers: list[Number]) -> Number:
+    """Numbers of several ages as an array; one number where all are the same."""
+    return numbers[0] if all(each == numbers[0] for each in numbers) else np.array(numbers)
 
 
 def _compiled() -> Any:

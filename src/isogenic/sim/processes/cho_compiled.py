@@ -53,7 +53,7 @@ def _compiled(function: Callable[..., object]) -> Callable[..., int]:
     kept, before = folder(), config.CACHE_DIR
     config.CACHE_DIR = "" if kept is None else str(kept)
     try:
-        made: Any = numba.njit(error_model="numpy", nogil=True, cache=kept is not None)(function)
+        made: Any = numba.njit(error_model="numpy", fastmath={"contract"}, nogil=True, cache=kept is not None)(function)  # a * b + c in one
     finally:
         config.CACHE_DIR = before
     return made  # type: ignore[no-any-return]
@@ -94,12 +94,14 @@ def _stepped(x: Culture, now: Pace, h: float) -> Culture:
     )  # fmt: skip
 
 
-def _advanced(state: Floats, pace: Floats, moves: Floats, h: float, steps: int, parts: int, out: Floats, sums: Floats, failed: Floats) -> int:
+def _advanced(
+    state: Floats, pace: Floats, moves: Floats, h: float, steps: int, parts: int, out: Floats, sums: Floats, failed: Floats, way: Floats
+) -> int:
     """`state` (12, n) moved by `steps` of h, each in equal `parts`, into `out`.
 
     `sums` gets the integrals of ammonium and glucose; `failed` the step after which a batch was out of its range, which
-    is as far as it goes. Where acid moved the pH before the last step began, the pace would have to change: then 1, and
-    `out` and `sums` are worth nothing.
+    is as far as it goes; `way`, (steps, 12) or empty, the first batch after each step. Where acid moved the pH before
+    the last step began, the pace would have to change: then 1, and what was written is worth nothing.
     """
     for at in range(state.shape[1]):
         x = Culture(
@@ -118,6 +120,9 @@ def _advanced(state: Floats, pace: Floats, moves: Floats, h: float, steps: int, 
                 ammonium += (x.ammonium + y.ammonium) * (0.5 * h)
                 glucose += (x.glucose + y.glucose) * (0.5 * h)
                 x = y
+                if not at and len(way):
+                    for entry in range(12):
+                        way[step, entry] = x[entry]
                 well = True
                 for entry in range(12):
                     well &= LOWEST <= x[entry] <= _HIGH[entry]
