@@ -37,7 +37,7 @@ class Curve:
         faults: Sequence[Fault] = (),
         every_h: float | None = None,
     ) -> Outcome:
-        known = filled(self.constants, constants, n=n, what="constant")
+        known = filled(self.constants, constants, n=n, what="constant") | filled(self.settings, settings, n=n, what="setting")
         every = every_h or self.every_h
         age = np.arange(int(self.duration_h / every + 1e-9) + 1) * every
         return Outcome(age, {"y": self.formula(age[:, None], known)}, {})

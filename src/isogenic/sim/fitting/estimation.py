@@ -7,7 +7,7 @@ Leaves to others: how far the result can be believed (`identifiability`, `profil
 Each round (Lindstrom & Bates 1990, Biometrics 46:673) takes the slopes of every batch at what is known so far. What
 scatters between batches and what instruments add are then one covariance for each batch,
 
-    V = C + G W G',    C the instruments', G the slopes, W the scatter's variances,
+    V = C + G W G',    C the instruments', G the slopes, W the scatter's variances (and those of settings that were read),
 
 and the site's constants minimise the residuals weighted by it (scipy, `least_squares`, a trust region in logarithms);
 then each batch gets its own part of the scatter, and the next round begins there. So a site's offset and a batch's luck
@@ -39,6 +39,7 @@ __all__ = ["Method", "Objective", "Solution", "Stopping", "estimate", "fit"]
 FAR = 1e3  # residual, in standard deviations, where a twin has no value
 DAMPED_FROM = 3  # rounds
 TETHER = 1e-6  # a pull towards the start, so that what no reading answers to stays where it is
+MOVED_SETTING = 0.2  # standard deviations that an error of a setting moves all readings of a batch together, or it is taken for exact
 MOVED_LEAST = 1e-3  # standard deviations that some constant must be able to move a reading, or the reading is left out
 
 
@@ -74,8 +75,8 @@ class Solution:
     problem: Problem
     twin: Twin
     theta: Floats  # (p,): the site's logarithms, from the start
-    eta: Floats  # (B, q): the batches' parts
-    scatter: Floats  # (q,): CVs
+    eta: Floats  # (B, q): the batches' parts: of the constants, then of the settings that were read
+    scatter: Floats  # (q,): CVs, and 1 for each setting
     used: list[NDArray[np.bool_]]
     factors: list[Floats] = field(default_factory=list)  # Cholesky of V, the rows used
     whitening: list[Floats] = field(default_factory=list)  # its inverse
@@ -185,9 +186,8 @@ def estimate(problem: Problem, *, method: Method | None = None, stopping: Stoppi
     how, until = method or Method(), stopping or Stopping()
     problem, idle = _without_inert(problem, how)
     twin = Twin(problem)
-    p, q = len(problem.constants), len(problem.names)
-    theta, eta = np.zeros(p) if begin is None else begin, np.zeros((len(problem.batches), q))
-    scatter = np.array([problem.scatter.get(name, 0.0) for name in problem.names])
+    scatter = np.array([*(problem.scatter.get(name, 0.0) for name in problem.names), *(1.0 for _ in problem.unsure)])
+    theta, eta = np.zeros(len(problem.constants)) if begin is None else begin, np.zeros((len(problem.batches), len(scatter)))
     used = [np.ones(len(rows.read), dtype=bool) for rows in twin.rows]
     now = Solution(problem, twin, theta.copy(), eta.copy(), scatter, used, idle=idle)
     still = 0
@@ -228,22 +228,25 @@ def estimate(problem: Problem, *, method: Method | None = None, stopping: Stoppi
 
 
 def _without_inert(problem: Problem, how: Method) -> tuple[Problem, tuple[str, ...]]:
-    """The problem without scatter that moves no reading, and without variables that nothing moves; which ones these are."""
+    """The problem without variables that nothing moves (which ones these are), and without scatter and doubts of settings that move no reading."""
     twin = Twin(replace(problem, batches=problem.batches[:1]))
-    q = len(problem.names)
-    shown, slopes = twin.slopes(np.zeros((1, q)), q, step=how.step)
+    names = (*problem.names, *twin.problem.unsure)
+    shown, slopes = twin.slopes(np.zeros((1, len(names))), len(names), step=how.step)
     slope = np.abs(np.nan_to_num(slopes[0]))
     errors = np.sqrt(np.diag(twin.errors(twin.rows[0], shown[0])))
-    felt = (slope * 0.1 >= MOVED_LEAST * errors[:, None]).any(axis=1)
+    felt = (slope[:, : len(problem.names)] * 0.1 >= MOVED_LEAST * errors[:, None]).any(axis=1)
     lively = {problem.variables[number] for number in np.unique(twin.rows[0].variable[felt])} | (
         set(problem.variables) - set(problem.batches[0].values)
     )
     moved = {name for at, name in enumerate(problem.names) if slope[:, at].max(initial=0.0) > 0}
+    sure = {name for at, name in enumerate(names) if at >= len(problem.names) and np.linalg.norm(slope[:, at] / errors) < MOVED_SETTING}
     idle = tuple(name for name in problem.variables if name not in lively)
     if len(idle) == len(problem.variables):  # said later, with its reason
         return problem, ()
     kept = tuple(name for name in problem.variables if name in lively)
-    return replace(problem, variables=kept, scatter={name: cv for name, cv in problem.scatter.items() if name in moved}), idle
+    batches = tuple(replace(each, unsure={name: sd for name, sd in each.unsure.items() if name not in sure}) for each in problem.batches)
+    scatter = {name: cv for name, cv in problem.scatter.items() if name in moved}
+    return replace(problem, batches=batches, variables=kept, scatter=scatter), idle
 
 
 @dataclass(slots=True)
@@ -259,7 +262,7 @@ def _linearised(now: Solution, how: Method, *, masks: bool = True) -> list[_Part
     moves = now.moves(now.theta[None])[0]
     q = moves.shape[1]
     if masks and how.leave_switches and now.rounds <= 2:
-        sizes = np.where(now.scatter > 0, now.scatter, [now.problem.priors.get(name, 0.0) for name in now.problem.names])
+        sizes = np.where(now.scatter > 0, now.scatter, [now.problem.priors.get(name, 0.0) for name in (*now.problem.names, *now.problem.unsure)])
         now.used = now.twin.smooth(moves, sizes)
     shown, slopes = now.twin.slopes(moves, q, step=how.step)
     now.slopes, now.factors, now.whitening = slopes, [], []
@@ -295,7 +298,9 @@ def _share_out(now: Solution, parts: list[_Part], how: Method) -> float:
         fresh[at] = inner.T @ cho_solve(factor, np.where(np.isfinite(off), off, 0.0))
         uncertain += variance - np.einsum("ij,ij->j", inner, cho_solve(factor, inner))
     if how.scatter_is == "estimated":
-        now.scatter = np.where(variance > 0, np.sqrt(np.maximum((np.sum(fresh**2, axis=0) + uncertain) / len(parts), 1e-12)), 0.0)
+        found_scatter = np.sqrt(np.maximum((np.sum(fresh**2, axis=0) + uncertain) / len(parts), 1e-12))
+        constants = np.arange(len(variance)) < len(now.problem.names)  # what a probe is good for is known
+        now.scatter = np.where(constants & (variance > 0), found_scatter, now.scatter)
     fresh = np.clip(fresh, -5.0 * now.scatter, 5.0 * now.scatter)
     asked = float(np.max(np.abs(fresh - now.eta) / np.maximum(now.scatter, 1e-9), initial=0.0))
     # Two sets of parts may lead to one another, beside a switch of the recipe: shorter steps end between them.

@@ -1,8 +1,8 @@
 """A twin that follows a running batch: what the site's node has kept of it, and the twin that is nearest to it.
 
 Guarantees: the node's files are opened for reading only, while it runs; sealed blocks are hashed before they are used, and
-what is not sealed yet is read from the node's buffer. The twin runs along the batch's own set-points, as they were read
-(start volume, feed, temperature, pH, oxygen). Cost is bounded: so many readings, so many evaluations, and nothing is worked
+what is not sealed yet is read from the node's buffer. The twin runs along the batch's own settings, as far as they were
+read (`run_with`). Cost is bounded: so many readings, so many evaluations, and nothing is worked
 out while nothing new was read. A batch that cannot be followed says why.
 Leaves to others: the page (`sim.pages.following`), how constants are estimated (`estimation`).
 
@@ -33,6 +33,7 @@ from isogenic.sim.fitting.comparison import Comparison, compared
 from isogenic.sim.fitting.estimation import Method, Stopping, estimate
 from isogenic.sim.fitting.problem import Batch, Problem, priors_of, scatter_of
 from isogenic.sim.fitting.result import Fit, fit_of
+from isogenic.sim.fitting.run_with import SETPOINTS, run_with
 from isogenic.sim.processes.process import Floats, Process
 from isogenic.sites.readings import HOUSE
 
@@ -45,8 +46,6 @@ BLOCK_ROWS_MAX = 400  # of a sealed block that are kept; older ones are thinned 
 POINTS_MAX = 60  # ages of a batch that are compared
 AGES_MIN = 6
 HOUR_MS = 3_600_000.0
-CULTURE_KG_PER_L = 1.02
-SETPOINTS = {"temperature": "temperature", "ph": "ph", "dissolved_oxygen": "dissolved_oxygen"}  # reading -> setting
 BOUNDED = Stopping(rounds=5, evaluations=8)
 # A culture's own readings: what controllers hold, and what pumps weigh, tells nothing of its constants.
 METHOD = Method(profiles=False, scatter_is="given")
@@ -165,7 +164,7 @@ def _batch(recorded: Recorded, unit: Unit, process: Process, *, start: float) ->
     since = recorded.at >= start
     age = (recorded.at[since] - start) / HOUR_MS
     values = {name: each[since] for name, each in recorded.values.items() if name in process.variables}
-    settings = _settings(age, values, unit, process)
+    settings, unsure = run_with(age, values, unit, process)
     grid = 1.0 if age[-1] <= POINTS_MAX else float(np.ceil(age[-1] / POINTS_MAX))
     kept: list[int] = []
     hours: list[float] = []
@@ -177,32 +176,7 @@ def _batch(recorded: Recorded, unit: Unit, process: Process, *, start: float) ->
     if len(kept) < AGES_MIN:
         raise NotValid(f"cannot follow {recorded.batch} yet", why=f"it has {len(kept)} readings at whole hours", possible=f"wait for {AGES_MIN}")
     read = {name: each[kept] for name, each in values.items() if np.isfinite(each[kept]).any()}
-    return Batch(recorded.batch, recorded.unit, np.array(hours), read, settings), settings, float(age[-1])
-
-
-def _settings(age: Floats, values: Mapping[str, Floats], unit: Unit, process: Process) -> dict[str, float]:
-    """What the batch was run with, out of its own readings."""
-    out: dict[str, float] = {}
-    if "working_volume" in process.settings:
-        out["working_volume"] = unit.working_volume.to("L").value
-    weight = values.get("vessel_weight")
-    if weight is not None and "start_volume" in process.settings and np.isfinite(weight[:IN_A_ROW]).any():
-        out["start_volume"] = float(np.nanmedian(weight[:IN_A_ROW])) / CULTURE_KG_PER_L
-        out["start_volume"] = min(out["start_volume"], out.get("working_volume", np.inf))
-    for reading, setting in SETPOINTS.items():
-        if reading in values and setting in process.settings and np.isfinite(values[reading]).any():
-            out[setting] = float(np.nanmedian(values[reading]))
-    if "temperature" in out and "temperature_shift" in process.settings:
-        out["temperature_shift"] = out["temperature"]
-    flow = values.get("feed_flow")
-    if flow is not None and "feed_share" in process.settings and "start_volume" in out:
-        fed = np.isfinite(flow) & (flow > 0.05 * max(float(np.nanmax(flow, initial=0.0)), 1e-9)) & (flow > 0.1)
-        if fed.sum() >= IN_A_ROW:
-            out["feed_start"] = float(age[np.argmax(fed)])
-            out["feed_share"] = float(np.mean(flow[fed])) / 1000.0 * 24.0 / out["start_volume"]
-        else:
-            out["feed_start"] = min(process.settings["feed_start"].high, max(float(age[-1]) + 1.0, process.settings["feed_start"].value))
-    return {name: min(max(value, process.settings[name].low), process.settings[name].high) for name, value in out.items()}
+    return Batch(recorded.batch, recorded.unit, np.array(hours), read, settings, unsure=unsure), settings, float(age[-1])
 
 
 def _columns(data: bytes) -> tuple[Floats, dict[str, Floats]]:

@@ -9,7 +9,8 @@ A batch of a site has the constants
     nominal * exp(site + batch),    batch ~ N(0, CV^2)
 
 and the site's part is what is estimated. Each constant that scatters by batch (or lot) is a random part of every batch,
-whether its site's part is sought or not: otherwise a batch's luck would be taken for the site.
+whether its site's part is sought or not: otherwise a batch's luck would be taken for the site. So is each setting that a
+probe has read: the batch was run near the reading, as near as the probe is good (errors in variables).
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Batch:
     values: Mapping[str, Floats]
     settings: Mapping[str, float] = field(default_factory=dict)
     lot: str = ""  # of medium; batches of one lot are off together. Empty: a lot of its own
+    unsure: Mapping[str, float] = field(default_factory=dict)  # by setting that was read: SD of the error, in its unit
 
     def __post_init__(self) -> None:
         age = self.age_h
@@ -114,6 +116,11 @@ class Problem:
     def names(self) -> tuple[str, ...]:
         """The constants that are moved: those sought, then those that only scatter."""
         return (*self.constants, *(each for each in self.scatter if each not in self.constants))
+
+    @property
+    def unsure(self) -> tuple[str, ...]:
+        """Settings that some batch knows only from a probe: they are moved, too, in units of its error."""
+        return tuple(sorted({name for each in self.batches for name, sd in each.unsure.items() if sd > 0}))
 
     @property
     def start(self) -> Mapping[str, float]:

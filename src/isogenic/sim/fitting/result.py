@@ -185,9 +185,9 @@ def fit_of(solution: Solution, *, method: Method) -> Fit:
         process=problem.process.name,
         site=problem.site,
         estimates=estimates,
-        scatter={name: float(each) for name, each in zip(names, solution.scatter, strict=True) if each > 0},
+        scatter={name: float(each) for name, each in zip(names, solution.scatter, strict=False) if each > 0},
         parts={
-            batch.name: {name: math.exp(part) for name, part in zip(names, row, strict=True) if name in problem.scatter}
+            batch.name: {name: math.exp(part) for name, part in zip(names, row, strict=False) if name in problem.scatter}
             for batch, row in zip(problem.batches, solution.eta.tolist(), strict=True)
         },
         identifiability=found,

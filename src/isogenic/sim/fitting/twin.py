@@ -1,5 +1,8 @@
 """The process, run at the ages of the readings: many sets of constants of many batches in one call.
 
+A move is of the logarithms of the constants (`Problem.names`), then of the settings that a probe has read
+(`Problem.unsure`), in units of its error.
+
 Guarantees: every run is one call of `Process.run` with all batches and all moved constants; a prediction is what the
 instruments would show, row by row as the readings stand. A twin that stops before a reading gives NaN there.
 
@@ -49,9 +52,10 @@ class Twin:
         self.runs = 0  # batches worked out
         self._log0 = np.log([problem.start[name] for name in problem.names])
         self._settings = self._set()
+        self._unsure = {name: np.array([batch.unsure.get(name, 0.0) for batch in problem.batches]) for name in problem.unsure}
 
     def run(self, moves: Floats) -> list[Floats]:
-        """Predictions for moves (k, B, q) of the logarithms: for each batch (k, rows)."""
+        """Predictions for moves (k, B, q): for each batch (k, rows)."""
         k, count, _ = moves.shape
         values = self._run(moves)
         grid, where = values.pop("age_h"), self.problem.variables
@@ -80,6 +84,9 @@ class Twin:
         constants = {name: np.exp(self._log0[at] + moves[:, :, at]).ravel() for at, name in enumerate(self.problem.names)}
         constants |= {name: np.full(k * count, value) for name, value in self.problem.given.items() if name not in constants}
         settings = {name: np.tile(each, k) for name, each in self._settings.items()}
+        for at, (name, sd) in enumerate(self._unsure.items(), start=len(self.problem.names)):
+            known = self.problem.process.settings[name]
+            settings[name] = np.clip(settings[name] + (sd * moves[:, :, at]).ravel(), known.low, known.high)
         self.runs += k * count
         found = self.problem.process.run(k * count, constants=constants, settings=settings, every_h=self.every_h)
         return {"age_h": found.age_h, **found.values}
@@ -118,7 +125,7 @@ class Twin:
     def _set(self) -> dict[str, Floats]:
         """Settings as arrays; a process with a duration runs no longer than the last reading."""
         known, batches = self.problem.process.settings, self.problem.batches
-        names = {name for batch in batches for name in batch.settings}
+        names = {name for batch in batches for name in (*batch.settings, *batch.unsure)}
         for name in names:
             if name not in known:
                 raise NotValid(
