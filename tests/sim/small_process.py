@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from isogenic.sim.filling import FILL
 from isogenic.sim.operations import Operation
 from isogenic.sim.processes.process import Constant, Fault, Floats, Mark, Mechanism, Outcome, Setting, Spread, Variable, depth, filled
 
@@ -23,7 +24,7 @@ class Small:
     faults: Mapping[str, Mechanism] = {
         "cells_arrive_weak": Mechanism("cells_arrive_weak", "this share of the cells is dead", "1", 0.0, 1.0, "fewer cells", windowed=False)
     }
-    operations = (Operation("fill", 4.0, recovery=0.9, stops_per_h=0.5, stop_h=0.1),)
+    operations = (Operation(FILL, 4.0, recovery=0.9, stops_per_h=0.5, stop_h=0.1),)
 
     def run(
         self,

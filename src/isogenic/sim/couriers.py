@@ -6,7 +6,7 @@ Leaves to others: booking slots (`queueing`), decisions about a shipment that wa
 
 The way takes a log-normal time; a storm at either end adds a night. A box holds its temperature while its coolant
 lasts, then goes towards the outside with a time constant. Fresh cells lose 4 points of viability for each 12 h beyond
-`FRESH_FOR_H`; RNA falls by Arrhenius (`processes.mrna_quality`). All numbers are **illustrative**.
+`FRESH_FOR_H`, and age twice as fast for each 10 K too warm; RNA falls by Arrhenius (`processes.mrna_quality`). All numbers are **illustrative**.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from isogenic.sim.processes.process import Floats
 from isogenic.sim.streams import Stream
 from isogenic.sim.weather import CLIMATES, Climate, ambient_c, stormy
 
-__all__ = ["COLD_BOX", "CRYO_SHIPPER", "FRESH_BOX", "Box", "Shipment", "rna_kept", "ship", "viability_lost"]
+__all__ = ["COLD_BOX", "CRYO_SHIPPER", "FRESH_BOX", "Box", "Shipment", "rna_kept", "ship", "viability_lost", "warmed_h"]
 
 FRESH_FOR_H, LOSS_POINTS, LOSS_EVERY_H = 24.0, 4.0, 12.0
+TWICE_K = 10.0
 STORM_H = 12.0
 TRANSIT_H_MAX = 1000.0
 
@@ -55,6 +56,7 @@ class Shipment:
     celsius: Floats
     delayed_by_storm: bool
     limit_c: float
+    holds_c: float
 
     @property
     def transit_h(self) -> float:
@@ -95,12 +97,18 @@ def ship(
             step = float(since) - max(float(hour[at - 1]), box.holds_h)
             inside = outside + (inside - outside) * math.exp(-step / box.warms_h)
         celsius[at] = inside + warmer_k
-    return Shipment(leaves_h, leaves_h + transit, hour, celsius, storm, box.limit_c)
+    return Shipment(leaves_h, leaves_h + transit, hour, celsius, storm, box.limit_c, box.holds_c)
 
 
-def viability_lost(transit_h: float, *, fresh_for_h: float = FRESH_FOR_H) -> float:
-    """Points of viability that fresh cells lose on their way."""
-    return LOSS_POINTS * max(0.0, transit_h - fresh_for_h) / LOSS_EVERY_H
+def viability_lost(old_h: Floats, *, fresh_for_h: float = FRESH_FOR_H) -> Floats:
+    """Points of viability that cells of this age have lost since they were collected."""
+    return np.asarray(LOSS_POINTS * np.maximum(0.0, np.asarray(old_h, dtype=np.float64) - fresh_for_h) / LOSS_EVERY_H)
+
+
+def warmed_h(shipment: Shipment) -> float:
+    """By how many hours living cells are older at arrival than their way was long: twice as fast for each 10 K above their box's temperature."""
+    warmer = 0.5 * (shipment.celsius[1:] + shipment.celsius[:-1]) - shipment.holds_c
+    return float(np.sum(np.diff(shipment.hour) * (2.0 ** (np.maximum(warmer, 0.0) / TWICE_K) - 1.0)))
 
 
 def rna_kept(shipment: Shipment) -> float:

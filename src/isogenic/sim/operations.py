@@ -11,9 +11,10 @@ come as a Poisson process and prolong the operation. **Illustrative** unless an 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,19 @@ class Drawn:
     recovery: Floats
     failed: NDArray[np.bool_]
     ends: NDArray[np.bool_]  # the batch is lost in it
+
+    def cut(self, rows: slice, at: slice | NDArray[np.int64] = slice(None)) -> Drawn:
+        """Some operations on some batches."""
+        return self._each(lambda name: getattr(self, name)[rows][:, at])
+
+    @classmethod
+    def beside(cls, pieces: Sequence[Drawn]) -> Drawn:
+        """The same operations on the batches of all pieces."""
+        return pieces[0]._each(lambda name: np.concatenate([getattr(each, name) for each in pieces], axis=1))
+
+    @classmethod
+    def _each(cls, by: Callable[[str], Any]) -> Drawn:
+        return cls(*(by(name) for name in ("hours", "stopped_h", "recovery", "failed", "ends")))
 
 
 def drawn(chain: Sequence[Operation], *, seed: int, sites: Sequence[str], batches: Sequence[str], slowed: float = 1.0) -> Drawn:

@@ -8,6 +8,7 @@ Leaves to others: when orders come and how long they take (dice, `operations`), 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +33,17 @@ class Served:
         return self.begins_h - comes_h
 
 
-def serve(comes_h: Floats, takes_h: Floats, *, servers: int, patience_h: Floats | float = np.inf) -> Served:
-    """One queue before so many servers; an order that cannot begin within its patience is lost, and takes nobody's time."""
+def serve(
+    comes_h: Floats,
+    takes_h: Floats,
+    *,
+    servers: int,
+    patience_h: Floats | float = np.inf,
+    works: Callable[[int, float], tuple[float, float]] | None = None,
+) -> Served:
+    """One queue before so many servers; an order that cannot begin within its patience is lost, and takes nobody's time.
+
+    `works` says when the order at a place, taken up at an hour, begins and ends, for servers who are not always there."""
     comes, takes = np.asarray(comes_h, dtype=np.float64), np.asarray(takes_h, dtype=np.float64)
     patience = np.broadcast_to(np.asarray(patience_h, dtype=np.float64), comes.shape)
     if not (1 <= servers <= SERVERS_MAX and comes.shape == takes.shape and np.isfinite(comes).all() and (takes >= 0).all() and (patience >= 0).all()):
@@ -45,7 +55,7 @@ def serve(comes_h: Floats, takes_h: Floats, *, servers: int, patience_h: Floats 
         if begin - comes[at] > patience[at]:
             lost[at] = 1.0
             continue
-        begins[at], ends[at] = begin, begin + takes[at]
+        begins[at], ends[at] = works(int(at), begin) if works else (begin, begin + takes[at])
         heapq.heapreplace(free, float(ends[at]))
     return Served(begins, ends, lost)
 

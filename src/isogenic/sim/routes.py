@@ -11,7 +11,7 @@ A process without a route of its own has its `operations` after the culture and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -22,7 +22,7 @@ from isogenic.sim.filling import DRYING, FILL, FILLING, INOCULATION
 from isogenic.sim.operations import Failure, Operation
 from isogenic.sim.processes import process_of
 
-__all__ = ["FILLED_BY", "FINISHES", "Assayed", "Route", "route_of"]
+__all__ = ["FILLED_BY", "FINISHES", "Assayed", "Route", "hurried", "route_of"]
 
 REPEATED_ASSAY = 0.03
 FINISHES = ("vials", "lyophilised", "bulk")  # what a scenario may ask for
@@ -71,6 +71,11 @@ def route_of(process: str, *, finish: str = "vials", rapid: bool = False) -> Rou
         fast = {"sterility": CELL_ASSAYS_RAPID[0]}
         tested = tuple(replace(each, assay=fast.get(each.assay.name, each.assay)) for each in tested)
     return Route(made.before, made.during, after, tested)
+
+
+def hurried(operations: Sequence[Operation], surge: float) -> list[Operation]:
+    """The operations while so many times the usual orders are there: people are in a hurry, and as many times as much fails."""
+    return [replace(each, failure=min(1.0, each.failure * surge)) for each in operations] if surge > 1.0 else list(operations)
 
 
 def _assay(name: str, hours: float, spread: float = 1.2) -> Operation:

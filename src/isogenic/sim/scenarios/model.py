@@ -22,6 +22,8 @@ class Product:
     orders_per_day: float = 0.0  # at each site; 0: a new batch whenever a suite is free
     travel_h: float = 0.0  # of the starting material
     expires_h: float = math.inf  # life of the starting material from the order on
+    finish: str = "vials"  # what becomes of a drug substance
+    rapid: bool = False  # sterility is tested by the fast method
     settings: Mapping[str, float] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
 
@@ -37,6 +39,11 @@ class Site:
     settings: Mapping[tuple[str, str], float] = field(default_factory=dict)
     lots: tuple[str, ...] = ()
     laboratory: Mapping[str, float] = field(default_factory=dict)  # by attribute: reported so much too high
+    crews: int = 0  # each finishes one batch at a time; 0: there is always one
+    shifts: int = 3  # of eight hours, in which operations are begun
+    shifts_in_surge: int = 0  # while orders surge, if more
+    assays: int = 0  # that the laboratory runs at once; 0: as many as come
+    couriers: int = 0  # for each process; 0: there is always one
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from hashlib import sha256
 from isogenic.documents import Document, Table
 from isogenic.errors import NotFound, NotValid, Refusal
 from isogenic.sim.faults.catalogue import Entry, Place, catalogue
-from isogenic.sim.operations import Operation
 from isogenic.sim.processes import PROCESSES, Process, process_of
+from isogenic.sim.routes import FINISHES, route_of
 from isogenic.sim.scenarios.model import Product, Scenario, ScenarioFault, Site
 from isogenic.units import Quantity, converter
 
@@ -65,6 +65,14 @@ def read_scenario(text: str | bytes) -> Scenario:
     )
 
 
+# What a site has besides suites: how many unless it says otherwise (0: nobody waits for them), at least, at most.
+_PEOPLE = {
+    "crews": (0, 1, SUITES_MAX),
+    "shifts": (3, 1, 3),
+    "shifts_in_surge": (0, 1, 3),
+    "assays": (0, 1, SUITES_MAX),
+    "couriers": (0, 1, SUITES_MAX),
+}
 _SWITCHES = {"instruments": True, "spectra": False, "laboratory": True, "operations": True}
 
 
@@ -110,7 +118,7 @@ class _Reader:
             root.complain("processes", f"names none; there are {', '.join(PROCESSES)}")
 
     def _product(self, table: Table, name: str, *, line_of: tuple[Table, str], period_h: float) -> None:
-        for key in ("every", "turnaround", "orders", "travel", "expires", "settings", "constants"):
+        for key in ("every", "turnaround", "orders", "travel", "expires", "finish", "rapid_sterility", "settings", "constants"):
             table.asked(key)
         if not name:
             return
@@ -131,12 +139,25 @@ class _Reader:
                 orders_per_day=self.number(table, "orders", unit="1/d", default=0.0, low=1e-4, high=1e4),
                 travel_h=self.number(table, "travel", unit="h", default=0.0, low=0.0, high=1_000.0),
                 expires_h=self.number(table, "expires", unit="h", default=math.inf, low=0.1, high=1e5),
+                finish=self._finish(table, name),
+                rapid=table.flag("rapid_sterility", default=False),
                 settings=self._settings(table, model),
                 constants=self._constants(table, model),
             )
         )
         if table.has("orders") and not period_h:
             table.complain("orders", "orders come in over a period; say how long: period: 90 d")
+
+    def _finish(self, table: Table, process: str) -> str:
+        if not table.has("finish"):
+            return FINISHES[0]
+        finish = table.text("finish")
+        if finish not in FINISHES:
+            table.complain("finish", f"{finish[:40]!r} is not one of {', '.join(FINISHES)}")
+            return FINISHES[0]
+        if route_of(process, finish="bulk") == route_of(process):
+            table.complain("finish", f"{process} is not filled into vials")
+        return finish
 
     def _settings(self, table: Table, model: Process) -> dict[str, float]:
         return {name: value for (_, name), value in self._set(table, {model.name: model}).items()}
@@ -206,6 +227,7 @@ class _Reader:
             settings=self._set(table, self.models),
             lots=lots,
             laboratory=self._laboratory(table),
+            **{name: table.whole(name, default=default, low=low, high=high) for name, (default, low, high) in _PEOPLE.items()},
         )
 
     def _known(self, table: Table, name: str) -> bool:
@@ -298,8 +320,10 @@ class _Reader:
         if switch and not switches[switch]:
             table.complain("fault", f"{entry.name} is seen only with {switch}: true")
             return None
-        if entry.place is Place.FILLING and not any("fill" in each.name for model in struck for each in _operations(self.models[model])):
-            table.complain("fault", f"{entry.name}: no process of the scenario fills anything")
+        if entry.place is Place.FILLING and not any(
+            route_of(each.process, finish=each.finish).struck_by(entry.name) for each in self.made if each.process in struck
+        ):
+            table.complain("fault", f"{entry.name}: no process of the scenario fills anything that it strikes")
             return None
         if of_sensor or entry.place is Place.LABORATORY:
             key = "sensor" if of_sensor else "attribute"
@@ -377,10 +401,6 @@ class _Reader:
         """What is on must have something to show."""
         if switches["spectra"] and any(model.name != "antibody" for model in self.models.values()):
             root.complain("spectra", "a spectrometer stands on the antibody's vessels only")
-
-
-def _operations(model: Process) -> tuple[Operation, ...]:
-    return tuple(getattr(model, "operations", ()))
 
 
 def _in(text: str, unit: str) -> float:

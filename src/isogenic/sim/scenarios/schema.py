@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from isogenic.sim.routes import FINISHES
+
 __all__ = ["schema", "schema_text"]
 
 Schema = dict[str, Any]
@@ -31,6 +33,8 @@ def schema() -> Schema:
         "orders": _said(TEXT, "Orders that come in at each site, such as 2 1/d; without it a batch starts whenever a suite is free."),
         "travel": _said(TEXT, "How long the starting material is on its way."),
         "expires": _said(TEXT, "Life of the starting material from the order on."),
+        "finish": _said({"enum": list(FINISHES)}, "What becomes of a drug substance; default vials."),
+        "rapid_sterility": _said(FLAG, "Whether sterility is tested by the fast method; default false."),
         "settings": _said(NAMED, "What the recipe sets, with units: isogenic sim processes NAME lists them."),
         "constants": _said(NAMED, "Constants of the equations, in place of the nominal ones."),
     }
@@ -39,6 +43,11 @@ def schema() -> Schema:
         "suites": _said(
             {"anyOf": [WHOLE, {"type": "object", "additionalProperties": WHOLE}]}, "Batches side by side, for all processes or for each."
         ),
+        "crews": _said(WHOLE, "Each purifies and fills one batch at a time; without it nobody waits for one."),
+        "shifts": _said(WHOLE, "Of eight hours, in which operations are begun; default 3."),
+        "shifts_in_surge": _said(WHOLE, "While orders surge, where they are more."),
+        "assays": _said(WHOLE, "That its laboratory runs at once; without it none waits."),
+        "couriers": _said(WHOLE, "Who bring starting material, for each process; without it there is always one."),
         "offsets": _said(NAMED, "Constants in which the site differs, as shares: 3 %."),
         "settings": NAMED,
         "lots": _said({"type": "array", "items": TEXT}, "Lots of medium that it uses, one after another."),

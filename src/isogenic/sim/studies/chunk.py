@@ -17,19 +17,20 @@ from numpy.typing import NDArray
 
 from isogenic.sim.faults.catalogue import Place
 from isogenic.sim.instruments import INSTRUMENTS, SensorFault, measured
-from isogenic.sim.operations import Operation, Operations, operate
 from isogenic.sim.processes import Process, process_of
 from isogenic.sim.processes.process import Floats, Outcome
 from isogenic.sim.scenarios.model import Scenario, ScenarioFault
+from isogenic.sim.studies.aims import faults_named
 from isogenic.sim.studies.material import weakened
-from isogenic.sim.studies.plan import Part
+from isogenic.sim.studies.part import Part
 from isogenic.sim.studies.reports import reported
 from isogenic.sim.studies.spectra import STANDARDS, samples_of, spectra_of, standards_at
 from isogenic.sim.studies.strikes import Struck, process_faults, strikes
 from isogenic.sim.studies.tables import columns_of, schemas_of, varied_constants
+from isogenic.sim.studies.work import Work, work_of
 from isogenic.sim.variation import draws
 
-__all__ = ["run_chunk", "standards_table"]
+__all__ = ["run_chunk", "standards_table", "surges_table"]
 
 Flags = NDArray[np.bool_]
 
@@ -52,93 +53,35 @@ def run_chunk(scenario: Scenario, part: Part) -> dict[str, pa.Table]:
         usual = product.settings.get(name, model.settings[name].value)
         settings[name] = np.array([sites[each].settings.get((model.name, name), usual) for each in part.sites])
     faults = process_faults(struck, part, model)
-    faults += weakened(model, part, product, [(each.fault, each.batches) for each in struck])
+    faults += weakened(model, part)
     outcome = _whole(model.run(len(part), constants=constants, settings=settings, faults=faults, every_h=product.every_h), part)
-    operations = _operations(scenario, part, model, outcome, struck) if scenario.operations else None
+    stopped = {at: float(part.culture_h[at]) + stop.age_h for at, stop in outcome.stopped.items()}
+    work = work_of(scenario, part).without(stopped) if scenario.operations else None
     made = _Tables(scenario, part, part_names, model, outcome, struck)
     out = {
         "trajectories": made.trajectories(),
-        "batches": made.batches(constants, operations),
+        "batches": made.batches(constants, work),
         "results": made.results(),
-        "events": made.events(operations),
+        "events": made.events(work),
     }
-    if operations is not None:
-        out["operations"] = made.operations(operations)
+    if work is not None:
+        out["operations"] = made.operations(work)
     if scenario.spectra:
         out["spectra"] = made.spectra()
     return out
 
 
 def _whole(outcome: Outcome, part: Part) -> Outcome:
-    """Nothing of a batch whose starting material expired: it was never begun."""
-    if not part.expired.any():
+    """Nothing of a batch whose starting material expired, or that was lost before its culture: it never grew."""
+    if part.grown.all():
         return outcome
-    gone = np.where(part.expired, np.nan, 0.0)
+    gone = np.where(part.grown, 0.0, np.nan)
     return replace(
         outcome,
         values={name: each + gone for name, each in outcome.values.items()},
         quality={name: each + gone for name, each in outcome.quality.items()},
-        stopped={at: stop for at, stop in outcome.stopped.items() if not part.expired[at]},
+        stopped={at: stop for at, stop in outcome.stopped.items() if part.grown[at]},
     )
-
-
-# --- operations -----------------------------------------------------------------------------------
-
-
-def _operations(scenario: Scenario, part: Part, model: Process, outcome: Outcome, struck: Sequence[Struck]) -> Operations | None:
-    chain: Sequence[Operation] = tuple(getattr(model, "operations", ()))
-    if not chain:
-        return None
-    went = ~part.expired
-    went[list(outcome.stopped)] = False
-    ready = part.start_h + np.where(went, model.duration_h, np.nan)
-    kinds: dict[tuple[tuple[ScenarioFault, ...], float], list[int]] = {}
-    filling = [each for each in struck if each.entry.place is Place.FILLING]
-    for at in range(len(part)):
-        kinds.setdefault((tuple(each.fault for each in filling if each.batches[at]), float(part.surge[at])), []).append(at)
-    done: Operations | None = None
-    for (faults, surge), batches in kinds.items():
-        some = _chain(chain, faults, surge)
-        for site in dict.fromkeys(part.sites[at] for at in batches):
-            mine = [at for at in batches if part.sites[at] == site]
-            found = operate(some, seed=scenario.seed, site=site, batches=[part.names[at] for at in mine], ready_h=ready[mine])
-            done = _put(done, found, mine, len(part))
-    if done is None:
-        return None
-    return replace(done, lost=done.lost | ~went)
-
-
-def _chain(chain: Sequence[Operation], faults: Sequence[ScenarioFault], surge: float) -> list[Operation]:
-    """The operations as faults leave them; in a surge people are in a hurry, and failures come as many times as often (illustrative)."""
-    out = []
-    for each in chain:
-        changed = replace(each, failure=min(1.0, each.failure * surge)) if surge > 1.0 else each
-        if "fill" in each.name:
-            for fault in faults:
-                if fault.name == "needle_drifts":  # the mean over the run is half of what it is at its end
-                    changed = replace(changed, recovery=changed.recovery * (1.0 - 0.5 * fault.size))
-                elif fault.name == "stopper_jams":
-                    usual = changed.stops_per_h or 0.1
-                    changed = replace(changed, stops_per_h=usual * fault.size, stop_h=changed.stop_h or 4.0 / 60.0)
-                elif fault.name == "particles_rise":
-                    changed = replace(changed, failure=max(changed.failure, fault.size))
-        out.append(changed)
-    return out
-
-
-def _put(done: Operations | None, some: Operations, at: Sequence[int], n: int) -> Operations:
-    if done is None:
-        shape = (len(some.names), n)
-        start, end, recovery, stopped = (np.full(shape, np.nan) for _ in range(4))
-        done = Operations(some.names, start, end, recovery, stopped, np.zeros(shape, dtype=bool), np.zeros(n, dtype=bool))
-    for whole, piece in zip(
-        (done.start_h, done.end_h, done.recovery, done.stopped_h, done.failed),
-        (some.start_h, some.end_h, some.recovery, some.stopped_h, some.failed),
-        strict=True,
-    ):
-        whole[:, at] = piece
-    done.lost[at] = some.lost
-    return done
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -165,7 +108,7 @@ class _Tables:
         for (process, name), column in self.columns.read.items():
             if process == self.model.name:
                 out[column] = shown[name].T.ravel().astype(np.float32)
-        return self._table("trajectories", out, len(age) * n, keep=None if not self.part.expired.any() else np.repeat(~self.part.expired, len(age)))
+        return self._table("trajectories", out, len(age) * n, keep=np.repeat(self.part.grown, len(age)))
 
     def _readings(self) -> dict[str, Floats]:
         part, instruments = self.part, INSTRUMENTS.get(self.model.name, {})
@@ -194,7 +137,7 @@ class _Tables:
             age_h=self.outcome.age_h,
             faults=faults,
         )
-        hours = self.outcome.age_h[:, None] + part.start_h[None, :]
+        hours = self.outcome.age_h[:, None] + part.culture_h[None, :]
         for each in self.struck:
             if each.fault.name == "power_fails":
                 dark = each.batches[None, :] & (hours >= each.fault.start_h) & (hours < each.fault.start_h + each.fault.duration_h)
@@ -202,7 +145,7 @@ class _Tables:
         return shown
 
     def _stamps(self, shown: Mapping[str, Floats]) -> dict[str, Floats]:
-        hours = self.outcome.age_h[:, None] + self.part.start_h[None, :]
+        hours = self.outcome.age_h[:, None] + self.part.culture_h[None, :]
         stamp, arrived = hours.copy(), hours.copy()
         for each in self.struck:
             end = each.fault.start_h + each.fault.duration_h
@@ -213,21 +156,18 @@ class _Tables:
                 arrived = np.where(there, np.maximum(arrived, min(end, self.scenario.period_h)), arrived)
         return {"stamp_h": stamp.T.ravel(), "arrived_h": arrived.T.ravel()}
 
-    def batches(self, constants: Mapping[str, Floats], operations: Operations | None) -> pa.Table:
+    def batches(self, constants: Mapping[str, Floats], work: Work | None) -> pa.Table:
         """One row each."""
         part, n = self.part, len(self.part)
-        stopped = np.full(n, np.nan)
-        why = [""] * n
+        stopped, why = np.full(n, np.nan), [""] * n
         for at, stop in self.outcome.stopped.items():
             stopped[at], why[at] = stop.age_h, stop.why
-        kept = np.where(np.isnan(stopped) & ~part.expired, 1.0, 0.0)
-        ready = np.where(kept > 0, part.start_h + self.model.duration_h, np.nan)
-        if operations is not None:
-            kept = np.where(kept > 0, operations.kept, 0.0)
-            ready = np.where(kept > 0, operations.end_h[-1], np.nan)
-            for at in np.flatnonzero(operations.lost & (ready != ready)).tolist():
-                reached = np.flatnonzero(np.isfinite(operations.end_h[:, at]))
-                why[at] = why[at] or (f"lost in {operations.names[reached[-1]]}" if len(reached) else "")
+        whole = np.isnan(stopped) & part.grown
+        kept, ready, tested = whole.astype(np.float64), np.where(whole, part.harvest_h, np.nan), np.full(n, np.nan)
+        if work is not None:
+            kept, tested = np.where(whole, work.kept, 0.0), work.tested_h
+            ready = np.where(whole, work.done_h, np.nan) if work.counts[2] else ready
+            why = [said or (f"lost in {lost}" if (lost := work.lost_in(at)) else "") for at, said in enumerate(why)]
         for at in np.flatnonzero(part.expired).tolist():
             why[at] = EXPIRED
         hit = [";".join(each.fault.name for each in self.struck if each.batches[at]) for at in range(n)]
@@ -235,16 +175,20 @@ class _Tables:
             "number": part.numbers,
             "lot": _words(part.lots),
             "ordered_h": part.ordered_h,
+            "left_h": part.left_h,
             "received_h": part.arrived_h,
             "start_h": part.start_h,
+            "culture_h": pa.array(np.where(part.grown, part.culture_h, np.nan), from_pandas=True),
             "waited_h": part.start_h - part.arrived_h,
-            "material_h": part.material_h,
+            "material_h": part.start_h - part.ordered_h,
+            "excursion_h": part.excursion_h,
             "surge": part.surge,
             "faults": _words(hit),
             "stopped_h": pa.array(stopped, from_pandas=True),
             "why": _words(why),
             "kept": kept,
             "ready_h": pa.array(ready, from_pandas=True),
+            "tested_h": pa.array(tested, from_pandas=True),
         }
         for name in varied_constants(self.model.name):
             out[f"constant_{name}"] = constants[name]
@@ -276,35 +220,30 @@ class _Tables:
                 out += np.where(each.batches, each.fault.size, 0.0)
         return out
 
-    def operations(self, done: Operations) -> pa.Table:
+    def operations(self, work: Work) -> pa.Table:
         """One row for each batch and each operation that it reached."""
-        k, n = done.start_h.shape
-        out = self._key(k) | {"operation": _words(list(done.names) * n)}
-        out |= {name: getattr(done, name).T.ravel() for name in ("start_h", "end_h", "recovery", "stopped_h", "failed")}
-        return self._table("operations", out, k * n, keep=np.isfinite(done.start_h).T.ravel())
+        k, n = work.start_h.shape
+        out = self._key(k) | {"operation": _words(list(work.names) * n), "stage": _words(work.stages * n)}
+        out |= {name: getattr(work, name).T.ravel() for name in ("start_h", "end_h", "waited_h", "stopped_h", "recovery", "failed")}
+        return self._table("operations", out, k * n, keep=np.isfinite(work.start_h).T.ravel())
 
-    def events(self, operations: Operations | None) -> pa.Table:
-        """What happened, batch by batch and in the order of age."""
+    def events(self, work: Work | None) -> pa.Table:
+        """What happened, batch by batch and in the order of age. A surge is the site's, and told once (`surges_table`)."""
         part, found = self.part, []
-        for each in self.struck:
+        for each in (each for each in self.struck if each.entry.place is not Place.NETWORK):
             fault = each.fault
             for at in np.flatnonzero(each.batches).tolist():
                 begins, ends = self._window(each, at)
-                said = (
-                    fault.name
-                    + (f" {fault.size:g}" if fault.size else "")
-                    + (f" of {fault.sensor or fault.attribute}" if fault.sensor or fault.attribute else "")
-                )
+                said = _said(fault)
                 found.append((at, begins, "fault begins", said))
                 if ends < self.model.duration_h:
                     found.append((at, ends, "fault ends", said))
         found += [(at, stop.age_h, "stopped", stop.why) for at, stop in self.outcome.stopped.items()]
         found += [(at, 0.0, "expired", EXPIRED) for at in np.flatnonzero(part.expired).tolist()]
-        if operations is not None:
-            for row, column in np.argwhere(operations.failed).tolist():
-                end = float(operations.end_h[row, column] - part.start_h[column])
-                last = operations.lost[column] and not np.isfinite(operations.start_h[row + 1 :, column]).any()
-                found.append((column, end, "lost" if last else "failed", operations.names[row]))
+        if work is not None:
+            for row, at in np.argwhere(work.failed).tolist():
+                end = float(work.end_h[row, at] - part.culture_h[at])
+                found.append((at, end, "lost" if work.ends[row, at] else "failed", work.names[row]))
         found.sort()
         batches = [each[0] for each in found]
         out = {
@@ -312,7 +251,7 @@ class _Tables:
             "site": _words([part.sites[at] for at in batches]),
             "batch": _words([self.names[at] for at in batches]),
             "age_h": np.array([each[1] for each in found]),
-            "study_h": np.array([each[1] + part.start_h[each[0]] for each in found]),
+            "study_h": np.array([each[1] + part.culture_h[each[0]] for each in found]),
             "event": _words([each[2] for each in found]),
             "what": _words([each[3] for each in found]),
         }
@@ -321,10 +260,10 @@ class _Tables:
     def _window(self, each: Struck, at: int) -> tuple[float, float]:
         fault = each.fault
         if each.entry.place is Place.NODE:
-            start = fault.start_h - float(self.part.start_h[at])
+            start = fault.start_h - float(self.part.culture_h[at])
             return max(0.0, start), start + fault.duration_h
-        if each.entry.place.by_calendar:
-            return 0.0, math.inf
+        if each.entry.place is Place.COURIER:
+            return float(self.part.left_h[at] - self.part.culture_h[at]), math.inf
         return fault.start_h, fault.start_h + fault.duration_h
 
     def spectra(self) -> pa.Table:
@@ -353,6 +292,31 @@ class _Tables:
         arrays = [_array(columns[field.name], field) if field.name in columns else pa.nulls(rows, field.type) for field in schema]
         table = pa.Table.from_arrays(arrays, schema=schema.remove_metadata())
         return table if keep is None or keep.all() else table.filter(pa.array(keep))
+
+
+def surges_table(scenario: Scenario, schema: pa.Schema) -> pa.Table:
+    """When orders began to surge at a site, and when that ended: events of no batch."""
+    found: list[tuple[str, str, float, str, str]] = []
+    for site in scenario.sites:
+        for product in (each for each in scenario.products if each.orders_per_day and site.suites.get(each.process)):
+            for _, fault in faults_named(scenario, "demand_surges", site=site.name, process=product.process):
+                found.append((product.process, site.name, fault.start_h, "fault begins", _said(fault)))
+                if fault.start_h + fault.duration_h < scenario.period_h:
+                    found.append((product.process, site.name, fault.start_h + fault.duration_h, "fault ends", _said(fault)))
+    columns: dict[str, object] = {
+        "process": _words(each[0] for each in found),
+        "site": _words(each[1] for each in found),
+        "study_h": np.array([each[2] for each in found], dtype=np.float64),
+        "event": _words(each[3] for each in found),
+        "what": _words(each[4] for each in found),
+    }
+    arrays = [_array(columns[each.name], each) if each.name in columns else pa.nulls(len(found), each.type) for each in schema]
+    return pa.Table.from_arrays(arrays, schema=schema.remove_metadata())
+
+
+def _said(fault: ScenarioFault) -> str:
+    of = fault.sensor or fault.attribute
+    return fault.name + (f" {fault.size:g}" if fault.size else "") + (f" of {of}" if of else "")
 
 
 def standards_table(scenario: Scenario, schema: pa.Schema) -> pa.Table:

@@ -2,73 +2,37 @@
 
 Guarantees: a plan is a function of the scenario and the number of batches. A batch's name, lot and dice do not depend on
 how many workers there are; chunks are the same for all of them, and each has batches of one process.
-Leaves to others: what happens in a batch (chunk).
+Leaves to others: when each batch begins (calendar), who stands in line for people and laboratories (lines), what happens
+in a batch (chunk).
 
 Without a period, the batches are shared out between sites and processes by share and suites, and follow one another in
-each suite. With a period, each suite is used until the period is over; where orders come in (a Poisson process, more of
-them while demand surges), batches wait for the starting material and for a free suite, first come first served, and
-starting material that waits beyond its life is lost. A study of a period that is cut to a number of batches keeps the same
-share of every process, the earliest batches of each, and says what it left out.
+each suite. With a period, each suite is used until the period is over, or orders come in until then. A study of a period
+that is cut to a number of batches keeps the same share of every process, the earliest batches of each, and says what it
+left out.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isogenic.errors import NotValid
-from isogenic.sim.processes import process_of
-from isogenic.sim.processes.process import Floats
-from isogenic.sim.scenarios.model import Product, Scenario, ScenarioFault, Site
+from isogenic.sim.routes import route_of
+from isogenic.sim.scenarios.model import Product, Scenario
 from isogenic.sim.scenarios.reading import BATCHES_MAX
-from isogenic.sim.streams import Stream
+from isogenic.sim.studies.calendar import Slot, slots_of
+from isogenic.sim.studies.lines import in_line
+from isogenic.sim.studies.part import Part
 
-__all__ = ["CHUNK", "Part", "Plan", "plan_of"]
+__all__ = ["CHUNK", "Plan", "plan_of"]
 
 CHUNK = 500  # batches: their trajectories are some megabytes, and a worker is busy for a noticeable time
 WITH_SPECTRA = 50  # 57 spectra of each are 20 MB
-ORDERS_MAX = BATCHES_MAX
 Key = TypeVar("Key")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some batches of one process, in the order of their sites and numbers."""
-
-    process: str
-    sites: tuple[str, ...]
-    numbers: NDArray[np.int64]  # at each site, from 1
-    lots: tuple[str, ...]
-    ordered_h: Floats  # hours of the study
-    start_h: Floats
-    material_h: Floats  # age of the starting material at the start
-    expired: NDArray[np.bool_]
-    arrived_h: Floats  # when what it is made of was there
-    surge: Floats  # orders at that time, in multiples of the usual
-
-    @property
-    def names(self) -> list[str]:
-        """The batches' names, once in a study."""
-        return [f"{site}-{self.process}-{number:05d}" for site, number in zip(self.sites, self.numbers, strict=True)]
-
-    def __len__(self) -> int:
-        return len(self.sites)
-
-    def cut(self, at: slice | NDArray[np.int64]) -> Part:
-        """The batches of a slice, or of these positions."""
-        sites, lots = (tuple(np.array(each, dtype=object)[at]) for each in (self.sites, self.lots))
-        arrays = (self.ordered_h[at], self.start_h[at], self.material_h[at], self.expired[at], self.arrived_h[at], self.surge[at])
-        return Part(self.process, sites, self.numbers[at], lots, *arrays)
-
-    def earliest(self, count: int) -> Part:
-        """So many batches: those that would begin first, in the order in which they stand."""
-        return self if count >= len(self) else self.cut(np.sort(np.argsort(self.start_h, kind="stable")[:count]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +74,7 @@ def plan_of(scenario: Scenario, *, batches: int | None = None) -> Plan:
     whole = [part for product in scenario.products if (part := _product(scenario, product, limits)) is not None]
     if not whole:
         raise NotValid("cannot run the study", why="no site makes a batch", possible="a longer period, or suites")
+    whole = in_line(scenario, whole)
     planned = {part.process: len(part) for part in whole}
     kept = _cut(planned, count) if sum(planned.values()) > count else planned
     size = WITH_SPECTRA if scenario.spectra else CHUNK
@@ -145,92 +110,26 @@ def _shared(scenario: Scenario, count: int) -> dict[tuple[str, str], int]:
     return _largest_remainders(weights, count)
 
 
-@dataclass(slots=True)
-class _Slot:
-    """One batch to be."""
-
-    site: Site
-    number: int
-    ordered_h: float
-    start_h: float
-    material_h: float
-    expired: bool
-    arrived_h: float
-    surge: float
-    lot: str = ""
-
-
 def _product(scenario: Scenario, product: Product, limits: dict[tuple[str, str], int]) -> Part | None:
-    slots = [slot for site in scenario.sites for slot in _site(scenario, product, site, limits.get((site.name, product.process), 0))]
+    slots = [slot for site in scenario.sites for slot in slots_of(scenario, product, site, limit=limits.get((site.name, product.process), 0))]
     if not slots:
         return None
     _give_lots(scenario, product, slots)
+    hours = ("ordered_h", "surge", "left_h", "arrived_h", "warmed_h", "excursion_h", "start_h", "culture_h", "harvest_h")
     return Part(
         product.process,
         tuple(each.site.name for each in slots),
         np.array([each.number for each in slots], dtype=np.int64),
         tuple(each.lot for each in slots),
-        np.array([each.ordered_h for each in slots]),
-        np.array([each.start_h for each in slots]),
-        np.array([each.material_h for each in slots]),
-        np.array([each.expired for each in slots], dtype=bool),
-        np.array([each.arrived_h for each in slots]),
-        np.array([each.surge for each in slots]),
+        **{name: np.array([getattr(each, name) for each in slots], dtype=np.float64) for name in hours},
+        expired=np.array([each.expired for each in slots], dtype=bool),
+        spoiled=np.array([each.spoiled for each in slots], dtype=bool),
+        finish_h=np.full(len(slots), np.nan),
+        tests_h=np.full((len(route_of(product.process, finish=product.finish, rapid=product.rapid).laboratory), len(slots)), np.nan),
     )
 
 
-def _site(scenario: Scenario, product: Product, site: Site, limit: int) -> Iterator[_Slot]:
-    """The batches of one process at one site, in their order."""
-    suites = site.suites.get(product.process, 0)
-    if not suites:
-        return
-    busy_h = process_of(product.process).duration_h + product.turnaround_h
-    late = [each for each in scenario.faults if each.name == "courier_is_late" and _strikes(each, product, site)]
-    free = [0.0] * suites  # when each suite is next free
-    orders = _orders(scenario, product, site) if product.orders_per_day else None
-    number = 0
-    while True:
-        surge = 1.0
-        if orders is None:
-            if number >= (limit or (BATCHES_MAX if scenario.period_h else 0)):
-                return
-            ordered = max(0.0, free[0] - product.travel_h)
-        else:
-            ordered, surge = next(orders, (math.inf, 1.0))
-        if scenario.period_h and ordered >= scenario.period_h:
-            return
-        delay = max((each.size for each in late if each.start_h <= ordered < each.start_h + each.duration_h), default=0.0)
-        arrived = ordered + product.travel_h + delay
-        start = max(arrived, free[0])
-        if scenario.period_h and orders is None and start >= scenario.period_h:
-            return
-        number += 1
-        expired = start - ordered > product.expires_h
-        if not expired:
-            heapq.heapreplace(free, start + busy_h)
-        yield _Slot(site, number, ordered, start, start - ordered, expired, arrived, surge)
-
-
-def _orders(scenario: Scenario, product: Product, site: Site) -> Iterator[tuple[float, float]]:
-    """When each order comes in, by thinning of a Poisson process at its highest rate; and how many times the usual rate there is."""
-    surges = [each for each in scenario.faults if each.name == "demand_surges" and _strikes(each, product, site)]
-    highest = max([1.0, *(each.size for each in surges)])
-    stream, now = Stream(scenario.seed, "orders", site.name, product.process), 0.0
-    for at in range(ORDERS_MAX):
-        waits, keeps = (0.5 * math.erfc(-stream.normal(2 * at + each) / math.sqrt(2.0)) for each in (0, 1))
-        now -= math.log(max(waits, 1e-300)) * 24.0 / (product.orders_per_day * highest)
-        surge = max([1.0, *(each.size for each in surges if each.start_h <= now < each.start_h + each.duration_h)])
-        if now >= scenario.period_h:
-            return
-        if keeps * highest < surge:
-            yield now, surge
-
-
-def _strikes(fault: ScenarioFault, product: Product, site: Site) -> bool:
-    return (not fault.sites or site.name in fault.sites) and fault.process in ("", product.process)
-
-
-def _give_lots(scenario: Scenario, product: Product, slots: list[_Slot]) -> None:
+def _give_lots(scenario: Scenario, product: Product, slots: list[Slot]) -> None:
     """A lot lasts for so many batches of the network, in the order of their starts; a site with lots of its own uses them one after another."""
     here = [slot for slot in slots if not slot.site.lots]
     for at, slot in enumerate(sorted(here, key=lambda slot: (slot.start_h, slot.site.name, slot.number))):

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from isogenic.sim.scenarios.model import Scenario
 from isogenic.sim.scenarios.pages import plan_remarks
-from isogenic.sim.studies.chunk import standards_table
+from isogenic.sim.studies.chunk import standards_table, surges_table
 from isogenic.sim.studies.files import Files, check_out, path_of
 from isogenic.sim.studies.plan import plan_of
 from isogenic.sim.studies.tables import schemas_of
@@ -64,12 +65,12 @@ def run_study(
         else:
             chunks = in_turn(scenario, parts) if workers == 1 else by_processes(scenario, parts, workers=workers)
         try:
+            files.write({"events": _counted(surges_table(scenario, schemas["events"]), events)})
             for part, tables in zip(parts, chunks, strict=True):
                 files.write(tables)
                 done += len(part)
                 rows += tables["trajectories"].num_rows
-                for each in pc.value_counts(tables["events"]["event"].cast("string")).to_pylist():
-                    events[each["values"]] = events.get(each["values"], 0) + each["counts"]
+                _counted(tables["events"], events)
                 if tell:
                     tell(done, total)
             if "standards" in schemas:
@@ -77,3 +78,9 @@ def run_study(
         finally:
             chunks.close()
     return Study(scenario.title, out, tuple(schemas), total, rows, events, remarks)
+
+
+def _counted(table: pa.Table, events: dict[str, int]) -> pa.Table:
+    for each in pc.value_counts(table["event"].cast("string")).to_pylist():
+        events[each["values"]] = events.get(each["values"], 0) + each["counts"]
+    return table

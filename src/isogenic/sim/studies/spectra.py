@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from isogenic.sim.instruments.raman import CHANNELS, spectra, spectrometer_of
 from isogenic.sim.processes.process import Floats, Outcome
 from isogenic.sim.samples import ANALYSERS, analysed, sampled_at
-from isogenic.sim.studies.plan import Part
+from isogenic.sim.studies.part import Part
 
 __all__ = ["SEEN", "STANDARDS", "samples_of", "spectra_of", "standards_at"]
 

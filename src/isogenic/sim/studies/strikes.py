@@ -7,7 +7,6 @@ Leaves to others: what a fault does (process models, instruments, operations, la
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isogenic.sim.faults.catalogue import Entry, Place, catalogue
-from isogenic.sim.processes import Process, process_of
+from isogenic.sim.processes import Process
 from isogenic.sim.processes.process import Fault
+from isogenic.sim.routes import route_of
 from isogenic.sim.scenarios.model import Scenario, ScenarioFault
-from isogenic.sim.streams import Stream
-from isogenic.sim.studies.plan import Part
+from isogenic.sim.studies.aims import aimed_at
+from isogenic.sim.studies.part import Part
 
 __all__ = ["Struck", "process_faults", "strikes", "unstruck"]
 
@@ -49,31 +49,34 @@ def unstruck(scenario: Scenario, parts: Iterable[Part]) -> list[ScenarioFault]:
 
 def strikes(scenario: Scenario, part: Part) -> list[Struck]:
     """The faults that strike any batch of the chunk."""
-    known = catalogue()
+    known, names = catalogue(), part.names
     out = []
     for number, fault in enumerate(scenario.faults):
         entry = known[fault.name]
         if fault.process not in ("", part.process) or entry.size_for(part.process) is None:
             continue
-        hit = np.ones(len(part), dtype=bool)
-        if fault.sites:
-            hit &= np.isin(part.sites, fault.sites)
+        if not _finds(scenario, part.process, fault, entry):
+            continue
+        hit = aimed_at((number, fault), seed=scenario.seed, sites=part.sites, names=names, numbers=part.numbers)
         if fault.lots:
             hit &= np.isin(part.lots, fault.lots)
-        if fault.batches:
-            hit &= np.any([(part.numbers >= first) & (part.numbers <= last) for first, last in fault.batches], axis=0)
-        if fault.share < 1.0:
-            dice = [Stream(scenario.seed, "strikes", number, site, name).normals(0, 1)[0] for site, name in zip(part.sites, part.names, strict=True)]
-            hit &= np.array([0.5 * math.erfc(-each / math.sqrt(2.0)) for each in dice]) < fault.share
-        hit &= ~part.expired
-        if entry.place is Place.NODE:
-            end = part.start_h + process_of(part.process).duration_h
-            hit &= (part.start_h < fault.start_h + fault.duration_h) & (end > fault.start_h)
-        elif entry.place.by_calendar:
+        if entry.place in (Place.NETWORK, Place.COURIER):  # whatever became of the batch: it may be why
             hit &= (part.ordered_h >= fault.start_h) & (part.ordered_h < fault.start_h + fault.duration_h)
+        else:
+            hit &= part.grown
+        if entry.place is Place.NODE:
+            hit &= (part.culture_h < fault.start_h + fault.duration_h) & (part.harvest_h > fault.start_h)
         if hit.any():
             out.append(Struck(fault, entry, hit))
     return out
+
+
+def _finds(scenario: Scenario, process: str, fault: ScenarioFault, entry: Entry) -> bool:
+    """Whether the fault finds anything in this process: something that is filled, orders that can surge."""
+    product = scenario.product(process)
+    if entry.place is Place.FILLING:
+        return route_of(process, finish=product.finish).struck_by(fault.name)
+    return entry.place is not Place.NETWORK or product.orders_per_day > 0
 
 
 def process_faults(struck: Sequence[Struck], part: Part, model: Process) -> list[Fault]:
@@ -87,8 +90,8 @@ def process_faults(struck: Sequence[Struck], part: Part, model: Process) -> list
         elif fault.name == "power_fails":
             for name in (name for name in WITHOUT_POWER if name in model.faults):
                 for at in np.flatnonzero(each.batches):  # each batch has another age when the lights go out
-                    start = max(0.0, fault.start_h - float(part.start_h[at]))
-                    end = min(model.duration_h, fault.start_h + fault.duration_h - float(part.start_h[at]))
+                    start = max(0.0, fault.start_h - float(part.culture_h[at]))
+                    end = min(model.duration_h, fault.start_h + fault.duration_h - float(part.culture_h[at]))
                     mask = np.arange(len(part)) == at
                     out.append(Fault(name, model.faults[name].high, start, end - start, mask))
     return out

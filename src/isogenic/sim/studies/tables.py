@@ -6,8 +6,8 @@ Guarantees: every column of numbers has its unit, its mark and a description in 
     FILE.parquet             trajectories: one row for each batch and age; the truth, and what instruments `_read`
     FILE.batches.parquet     one row for each batch: site, lot, times, what scattered, why it stopped
     FILE.results.parquet     one row for each batch and attribute: the truth and what the laboratory reported
-    FILE.operations.parquet  one row for each batch and timed operation
-    FILE.events.parquet      one row for each thing that happened: faults, stops, failures
+    FILE.operations.parquet  one row for each batch and timed operation, before, during and after its culture, and in the laboratory
+    FILE.events.parquet      one row for each thing that happened: faults, stops, failures; a surge is the site's, of no batch
     FILE.spectra.parquet     one row for each batch and age, where spectra are on; with the results of daily samples
     FILE.standards.parquet   one row for each site and standard, where spectra are on
 """
@@ -32,6 +32,7 @@ STUDY = "study/1"  # what the files are, in their metadata
 MAIN = "trajectories"
 TABLES = (MAIN, "batches", "results", "operations", "events", "spectra", "standards")
 READ = "_read"
+SINCE = "hours since the study began"
 SAME = {"percent": "%", "mmol/L": "mM", "pH": "1"}  # two ways to write a unit
 WORD = pa.dictionary(pa.int32(), pa.string())
 _KEY = (("process", "the process model"), ("site", "where"), ("batch", "its name, once in a study"))
@@ -92,7 +93,7 @@ def schemas_of(scenario: Scenario, *, batches: int) -> dict[str, pa.Schema]:
         ],
         "events": [
             *_key(),
-            _number("age_h", "h", "the batch's age"),
+            _number("age_h", "h", "the batch's age; negative before its culture, nothing where it is the site's"),
             _number("study_h", "h", "hours since the study began"),
             _word("event", "fault begins, fault ends, stopped, failed, lost, expired"),
             _word("what", "which fault or operation, and the reason"),
@@ -102,10 +103,12 @@ def schemas_of(scenario: Scenario, *, batches: int) -> dict[str, pa.Schema]:
         fields["operations"] = [
             *_key(),
             _word("operation", "its name"),
+            _word("stage", "before, during or after the culture, or laboratory"),
             _number("start_h", "h", "hours since the study began"),
             _number("end_h", "h", "hours since the study began"),
-            _number("recovery", "1", "share that was kept"),
+            _number("waited_h", "h", "for a crew, a shift or a place in the laboratory, before it began"),
             _number("stopped_h", "h", "stood still"),
+            _number("recovery", "1", "share that was kept"),
             pa.field("failed", pa.bool_(), metadata=_meta("", "whether it failed")),
         ]
     if scenario.spectra:
@@ -152,17 +155,21 @@ def _batches(scenario: Scenario) -> list[pa.Field]:
         *_key(),
         pa.field("number", pa.int64(), metadata=_meta("", "at its site, from 1")),
         _word("lot", "lot of medium or of starting material"),
-        _number("ordered_h", "h", "hours since the study began"),
-        _number("received_h", "h", "hours since the study began, when what it is made of was there"),
-        _number("start_h", "h", "hours since the study began"),
-        _number("waited_h", "h", "between arrival of what it is made of and its start"),
+        _number("ordered_h", "h", f"{SINCE}, when it was ordered"),
+        _number("left_h", "h", f"{SINCE}, when a courier took what it is made of"),
+        _number("received_h", "h", f"{SINCE}, when that was there"),
+        _number("start_h", "h", f"{SINCE}, when a suite took it and its first operation began"),
+        _number("culture_h", "h", f"{SINCE}, at age 0 of its culture; nothing where it had none"),
+        _number("waited_h", "h", "from receipt to start, for a suite or a shift"),
         _number("material_h", "h", "age of the starting material at the start"),
+        _number("excursion_h", "h", "the starting material was warmer on its way than its box allows"),
         _number("surge", "1", "orders at that time, in multiples of the usual"),
         _word("faults", "what struck it"),
         _number("stopped_h", "h", "age at which it stopped; nothing where it ran to its end"),
-        _word("why", "why it stopped, or was lost"),
-        _number("kept", "1", "share left after all operations; 0 where it was lost"),
-        _number("ready_h", "h", "hours since the study began, when the last operation was done"),
+        _word("why", "why it stopped, expired or was lost"),
+        _number("kept", "1", "share of the harvest left after all operations; 0 where there is none"),
+        _number("ready_h", "h", f"{SINCE}, when the last operation after its culture was done"),
+        _number("tested_h", "h", f"{SINCE}, when the last result was there"),
         *varied.values(),
     ]
 

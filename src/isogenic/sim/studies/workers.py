@@ -23,7 +23,7 @@ import pyarrow as pa
 from isogenic.errors import NotFound, NotReachable, NotValid
 from isogenic.sim.scenarios.model import Scenario
 from isogenic.sim.studies.chunk import run_chunk
-from isogenic.sim.studies.plan import Part
+from isogenic.sim.studies.part import Part
 
 __all__ = ["WORKERS_MAX", "by_processes", "in_turn", "on_cluster"]
 
