@@ -179,7 +179,7 @@ def test_a_local_soft_sensor_errs_as_local_ones_do(
     assert 0.6 * local < error < 1.4 * local
     assert sensor.error == pytest.approx(error, rel=0.35)  # batches that were left out had said so
     inside = (said.low <= fresh[1][quantity]) & (fresh[1][quantity] <= said.high)
-    assert inside.mean() > 0.92 and said.applicable.mean() > 0.97
+    assert 0.88 < inside.mean() < 0.995 and said.applicable.mean() > 0.97
     assert sensor.validation.groups == 10 and 1 < sensor.regression.latent < 15
 
 
@@ -199,6 +199,31 @@ def test_what_is_stated_to_hold_95_of_100_holds_them() -> None:
             kept.append(((said.low <= truth[~learn, 0]) & (truth[~learn, 0] <= said.high)).mean())
     assert 0.93 < np.mean(hits) < 0.995
     assert 0.45 < np.mean(wide) < 0.68
+
+
+def test_few_samples_of_another_instrument_widen_the_interval_as_they_should() -> None:
+    """Four samples of one batch make a slope and a bias: what they leave open is in the interval, and old sensors keep their bytes."""
+    dice, hits, bare = np.random.default_rng(9), [], []
+    shape = dice.normal(size=(3, 60))
+    for _ in range(40):
+        batch = np.repeat(np.arange(15), 8)
+        truth = dice.normal(size=(120, 3))
+        rows = truth @ shape + 0.3 * dice.normal(size=(15, 60))[batch] + 0.2 * dice.normal(size=(120, 60))
+        here = batch < 8
+        rows[~here] = 0.8 * rows[~here] + 0.3 * shape[0]  # another instrument: a gain and a level
+        few = np.flatnonzero(batch == 8)[:4]
+        names = tuple(f"B{each}" for each in batch)
+        given = Spectra(names[: here.sum()], tuple(np.arange(60.0)), rows[here], truth[here, 0])
+        sensor = fit_soft_sensor(given, name="S", quantity="x", unit="1", preprocessing=Preprocessing(window=0, snv=False, rays=False), latent_max=8)
+        there = corrected(sensor, Spectra(tuple(names[at] for at in few), given.channels, rows[few], truth[few, 0]), site="PORTO")
+        old = replace(there, transfer=replace(there.transfer, line=()))
+        for each, kept in ((there, hits), (old, bare)):
+            said = each.predict(rows[batch > 8])
+            kept.append(((said.low <= truth[batch > 8, 0]) & (truth[batch > 8, 0] <= said.high)).mean())
+    assert 0.92 < np.mean(hits) < 0.985
+    assert np.mean(bare) < np.mean(hits) - 0.04
+    assert b"line" in there.to_bytes() and b"line" not in old.to_bytes()
+    assert SoftSensor.from_bytes(old.to_bytes()).digest == old.digest and SoftSensor.from_bytes(there.to_bytes()).digest == there.digest
 
 
 def test_what_it_never_saw_is_said_to_be_outside(glucose: SoftSensor, fresh: tuple[list[str], dict[str, np.ndarray], np.ndarray]) -> None:
@@ -259,6 +284,42 @@ def test_a_sensor_goes_to_another_site_and_is_watched_there(glucose: SoftSensor)
     for _ in range(8):
         watch = watch.after(watch.centre + 2.0 * watch.spread)
     assert watch.alarm == "reads too much"
+
+
+def standards(instrument: Spectrometer, *, name: str) -> np.ndarray:
+    """Twelve culture samples, frozen and sent, with long exposures."""
+    dice = np.random.default_rng(6)
+    made = {each: most * dice.random(12) for each, most in (("glucose", 9.0), ("lactate", 4.0), ("product", 5.0), ("cells", 20.0))}
+    return spectra(made, instrument=instrument, seed=7, batches=[name] * 12, index=np.arange(12), age_h=np.full(12, 150.0), exposure=4.0)
+
+
+def covered(count: int, learned: tuple[list[str], dict[str, np.ndarray], np.ndarray], *, batches: int) -> dict[tuple[str, str], float]:
+    """How often 95 % intervals hold the truth at new sites whose batches have new lots: by quantity and way of carrying the sensor."""
+    held: dict[tuple[str, str], list[float]] = {}
+    first = standards(HERE, name="STANDARD-0")
+    for quantity in REFERENCE_SD:
+        sensor = fit_soft_sensor(sampled(*learned, quantity=quantity), name="S", quantity=quantity, unit="g/L")
+        for at in range(count):
+            site = f"SITE-{at}"
+            names, truth, values = campaign(batches + 3, instrument=spectrometer_of(site), seed=20 + at, lots=batches + 3)
+            moved = standardise(sensor, first, standards(spectrometer_of(site), name=site), site=site)
+            few = slice(0, 3 * 14)
+            tuned = corrected(moved, sampled(names[few], {quantity: truth[quantity][few]}, values[few], quantity=quantity), site=site)
+            for way, each in (("standards", moved), ("standards and samples", tuned)):
+                said, true = each.predict(values[3 * 14 :]), truth[quantity][3 * 14 :]
+                held.setdefault((quantity, way), []).append(float(((said.low <= true) & (true <= said.high)).mean()))
+    return {key: float(np.mean(each)) for key, each in held.items()}
+
+
+def test_intervals_hold_at_a_new_site_with_new_lots_of_medium(learned: tuple[list[str], dict[str, np.ndarray], np.ndarray]) -> None:
+    found = covered(1, learned, batches=4)
+    assert 0.88 < np.mean(list(found.values())) < 0.995
+
+
+@pytest.mark.nightly
+def test_intervals_hold_at_many_sites_with_new_lots_of_medium(learned: tuple[list[str], dict[str, np.ndarray], np.ndarray]) -> None:
+    found = covered(15, learned, batches=8)
+    assert all(0.88 <= each <= 0.99 for each in found.values()), found
 
 
 def test_a_slope_and_a_bias_are_found_again(glucose: SoftSensor, fresh: tuple[list[str], dict[str, np.ndarray], np.ndarray]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,10 @@ def test_what_cannot_be_followed_says_why(running: tuple[Path, str], tmp_path: P
 @pytest.mark.browser
 def test_a_browser_shows_batch_and_twin_side_by_side(running: tuple[Path, str], chromium: Any, tmp_path: Path) -> None:  # noqa: F811
     folder, batch = running
-    served = Served(follow_app(Follower(folder, PLANT, ANTIBODY, constants=CONSTANTS)))
+    follower = Follower(folder, PLANT, ANTIBODY, constants=CONSTANTS)
+    long = "The twin follows badly: vessel weight is 6 standard deviations below it at 168 h. Something happens that its constants do not describe."
+    follower._last = replace(follower.look(), cautions=(long,))
+    served = Served(follow_app(follower))
     try:
         for viewport in ({"width": 1280, "height": 900}, {"width": 820, "height": 1180}):
             page = chromium.new_context(viewport=viewport).new_page()
@@ -75,6 +80,8 @@ def test_a_browser_shows_batch_and_twin_side_by_side(running: tuple[Path, str], 
             assert batch in page.inner_text("main")
             assert "Largest residual" in page.inner_text("main")
             assert "illustrative" in page.inner_text("main")
+            assert long in page.inner_text("main")
+            assert re.search(r"temperature 3[67]\.\d+ ± 0\.1 degC, ph [67][.\d]* ± 0\.0\d", page.inner_text("main"))
             assert page.locator("figure svg").count() >= 4
             assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
             page.screenshot(path=str(tmp_path / f"follow-{viewport['width']}.png"), full_page=True)

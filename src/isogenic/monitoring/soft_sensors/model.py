@@ -8,8 +8,11 @@ or that make no sense are `NotValid`. A prediction says how far it can be believ
 and whether the spectrum is one of the kind that the sensor was calibrated on.
 Leaves to others: fitting, transfer, drift (their modules), who may release it.
 
-The interval is `t * rmse * sqrt(1 + leverage)`: the error of batches that were left out of the calibration, with as many
-degrees of freedom as there were batches less one, because the errors of one batch go together.
+The interval is `t * sqrt(rmse^2 * (1 + leverage) + line^2)`: `rmse` is the error of batches that were left out of the
+calibration, `line` what is not known of the slope and bias by which the answer was corrected on another instrument. The
+errors of one batch go together, so what differs between batches has as many degrees of freedom as there were batches
+less one, what differs within them as many as there were rows besides (Satterthwaite 1946, Biometrics Bull. 2:110).
+It is the interval of a sample's result: samples have errors of their own, and of the truth it holds somewhat more.
 """
 
 from __future__ import annotations
@@ -57,7 +60,15 @@ class Transfer:
     offset: Floats  # (p,) or empty
     slope: float = 1.0
     bias: float = 0.0
-    error: float = 0.0  # of the standards, after; 0: too few to tell
+    error: float = 0.0  # after, by standards that were left out or by samples; 0: too few to tell
+    line: tuple[float, ...] = ()  # SD of the corrected answer at its centre, SD of its slope, and that centre, before correction
+
+    def doubt(self, said: Floats) -> Floats:
+        """The variance of what slope and bias make of an answer."""
+        if not self.line:
+            return np.zeros(len(said))
+        level, slope, centre = self.line
+        return np.asarray(level**2 + np.square(slope * (said - centre)))
 
     @property
     def half(self) -> int:
@@ -119,8 +130,17 @@ class SoftSensor:
 
     @property
     def error(self) -> float:
-        """Root mean square error on batches that were left out, or on the other instrument's standards where it is larger."""
+        """Root mean square error on batches that were left out; on the other instrument, where it is larger there."""
         return max(self.validation.error, self.transfer.error if self.transfer else 0.0)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the error: one less than there were batches where batches differ, more where rows of a batch do."""
+        found, rows = self.validation, self.regression.rows
+        between = min(found.batch_error**2, found.error**2)
+        batches = len(found.batches)
+        spread = between**2 / max(batches - 1, 1) + (found.error**2 - between) ** 2 / max(rows - batches, 1)
+        return max(1.0, float(found.error**4 / spread))
 
     def predict(self, spectra: Floats, *, coverage: float = 0.95) -> Prediction:
         """The quantity in rows of spectra over this sensor's channels; NaN where a spectrum has gaps."""
@@ -133,11 +153,11 @@ class SoftSensor:
             rows = self.transfer(rows)
         scores = self.regression.scores(rows)
         value = self.regression.level + scores @ self.regression.answers
+        variance = self.error**2 * (1.0 + 1.0 / self.regression.rows + np.square(scores).sum(axis=1))
         if self.transfer is not None:
+            variance = variance + self.transfer.doubt(value)
             value = self.transfer.slope * value + self.transfer.bias
-        leverage = 1.0 / self.regression.rows + np.square(scores).sum(axis=1)
-        freedom = max(1, len(self.validation.batches) - 1)
-        half = float(student.ppf(0.5 + coverage / 2.0, freedom)) * self.error * np.sqrt(1.0 + leverage)
+        half = float(student.ppf(0.5 + coverage / 2.0, self.freedom)) * np.sqrt(variance)
         t2 = (self.regression.rows - 1) * np.square(scores).sum(axis=1) / self.t2_limit
         q = residual(self.regression, rows, scores) / self.q_limit
         return Prediction(value, value - half, value + half, t2, q, self.digest, coverage)
@@ -156,12 +176,17 @@ class SoftSensor:
             self.regression.level,
             self.validation,
             (self.t2_limit, self.q_limit, self.low, self.high),
-            _Moved(moved.parent, moved.site, moved.standards, moved.half if moved.channels.size else -1, moved.slope, moved.bias, moved.error)
+            _Moved(
+                moved.parent, moved.site, moved.standards, moved.half if moved.channels.size else -1, moved.slope, moved.bias, moved.error, moved.line
+            )
             if moved
             else None,
         )
+        content = codec.plain(header)
+        if moved and not moved.line:  # as it was written before there was one: the same sensor gives the same bytes
+            del content["moved"]["line"]
         body = b"".join(np.ascontiguousarray(array, dtype="<f8").tobytes() for array in _arrays(self))
-        data = FORMAT + str(VERSION).encode() + b"\n" + codec.dumps(codec.plain(header)) + b"\n" + body
+        data = FORMAT + str(VERSION).encode() + b"\n" + codec.dumps(content) + b"\n" + body
         return data + hashlib.sha256(data).digest()
 
     @classmethod
@@ -193,6 +218,7 @@ class _Moved:
     slope: float
     bias: float
     error: float
+    line: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +254,7 @@ def _parsed(data: bytes) -> SoftSensor:
     p, a, moved = len(header.channels), header.latent, header.moved
     if not (5 <= p <= CHANNELS_MAX and 1 <= a <= LATENT_MAX and header.rows > a and len(header.limits) == 4 and header.validation.batches):
         raise NotValid(what, why="its sizes make no sense")
-    if moved and not (-1 <= moved.half <= WINDOW_MAX // 2 and moved.standards >= 1):
+    if moved and not (-1 <= moved.half <= WINDOW_MAX // 2 and moved.standards >= 1 and len(moved.line) in (0, 3)):
         raise NotValid(what, why="its transfer makes no sense")
     shapes: list[tuple[int, ...]] = [(p,), (p, a), (p, a), (a,)]
     if moved:
@@ -236,7 +262,7 @@ def _parsed(data: bytes) -> SoftSensor:
     if len(body) != 8 * sum(math.prod(shape) for shape in shapes):
         raise NotValid(what, why="its arrays are of another size than it says")
     flat = np.frombuffer(body, dtype="<f8").astype(np.float64)
-    numbers = (header.level, *header.limits, header.validation.error, *((moved.slope, moved.bias, moved.error) if moved else ()))
+    numbers = (header.level, *header.limits, header.validation.error, *((moved.slope, moved.bias, moved.error, *moved.line) if moved else ()))
     if not (np.isfinite(flat).all() and all(map(math.isfinite, numbers)) and min(header.limits[0], header.limits[1], header.validation.error) > 0):
         raise NotValid(what, why="a limit is not above 0, or a number is not finite")
     arrays, start = [], 0
@@ -244,7 +270,9 @@ def _parsed(data: bytes) -> SoftSensor:
         arrays.append(flat[start : start + math.prod(shape)].reshape(shape).copy())
         start += math.prod(shape)
     regression = Regression(arrays[0], header.level, arrays[1], arrays[2], arrays[3], header.rows)
-    transfer = Transfer(moved.parent, moved.site, moved.standards, arrays[4], arrays[5], moved.slope, moved.bias, moved.error) if moved else None
+    transfer = None
+    if moved:
+        transfer = Transfer(moved.parent, moved.site, moved.standards, arrays[4], arrays[5], moved.slope, moved.bias, moved.error, moved.line)
     return SoftSensor(
         header.name,
         header.quantity,

@@ -8,9 +8,11 @@ Kowalski 1991, Anal. Chem. 63, 2750): each channel of the first instrument is re
 Shift, gain and resolution all fit into a window. Few standards hold few directions: what is regressed is the difference
 from a common gain, on the principal components of the window that stand out of the noise, so that where the standards
 say nothing a channel stays what it is. It is done on spectra as they are regressed (derivative, SNV): on raw ones the
-background, a hundred times a band, would carry every small error of a channel's window into the answer.
+background, a hundred times a band, would carry every small error of a channel's window into the answer. What is left is
+told by standards left out in turn, and widens the interval.
 `corrected` needs reference values only: a slope and a bias of the answer, or the bias alone where fewer than four
-samples cannot tell a slope.
+samples cannot tell a slope. What so few samples leave open of both widens the interval: the error of batches left out (or
+of these samples, where it is larger) over their number, and what differs between batches over the number of theirs.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from isogenic.monitoring.tables import Floats, present
 __all__ = ["STANDARDS_MIN", "corrected", "standardise"]
 
 STANDARDS_MIN = 3
+FOLDS = 4  # in which standards are left out in turn
 SLOPE_SAMPLES_MIN = 4
 SLOPES = (0.5, 2.0)  # beyond, the instrument is broken, not different
 ABOVE_NOISE = 4.0  # times the largest variance that noise alone would give a window
@@ -51,6 +54,14 @@ def standardise(sensor: SoftSensor, first: Floats, second: Floats, *, site: str,
         raise NotValid(f"cannot transfer {sensor.name}", why="it is a transferred one", possible="transfer the sensor that it came from")
     noise = _noise(second, sensor.preprocessing)
     first, second = sensor.preprocessing(first), sensor.preprocessing(second)
+    channels, offset = _bridge(first, second, half=half, noise=noise)
+    moved = Transfer(sensor.digest, site, len(first), channels, offset)
+    return replace(sensor, transfer=replace(moved, error=_left_out(sensor, first, second, moved, noise=noise)))
+
+
+def _bridge(first: Floats, second: Floats, *, half: int, noise: Floats) -> tuple[Floats, Floats]:
+    """Each channel of the first, from a window of the second: weights and offsets."""
+    p = first.shape[1]
     centre_first, centre_second = first.mean(axis=0), second.mean(axis=0)
     one, two = first - centre_first, np.pad(second - centre_second, ((0, 0), (half, half)), mode="edge")
     width = 2 * half + 1
@@ -65,8 +76,20 @@ def standardise(sensor: SoftSensor, first: Floats, second: Floats, *, site: str,
     channels = np.einsum("pkw,pk->pw", right, inverse * projected)
     channels[:, half] += gain
     at = np.clip(np.arange(p)[:, None] + np.arange(-half, half + 1), 0, p - 1)
-    offset = centre_first - np.sum(channels * centre_second[at], axis=1)
-    return replace(sensor, transfer=Transfer(sensor.digest, site, len(first), channels, offset))
+    return channels, centre_first - np.sum(channels * centre_second[at], axis=1)
+
+
+def _left_out(sensor: SoftSensor, first: Floats, second: Floats, moved: Transfer, *, noise: Floats) -> float:
+    """The sensor's error with what standards that were left out differ by; 0 where they are too few to tell."""
+    fold = np.arange(len(first)) % FOLDS
+    if len(first) - np.bincount(fold).max() < STANDARDS_MIN:
+        return 0.0
+    off = []
+    for at in range(FOLDS):
+        channels, offset = _bridge(first[fold != at], second[fold != at], half=moved.half, noise=noise)
+        said = sensor.regression.predict(replace(moved, channels=channels, offset=offset)(second[fold == at]))
+        off.append(said - sensor.regression.predict(first[fold == at]))
+    return float(np.hypot(sensor.validation.error, np.sqrt(np.mean(np.square(np.concatenate(off))))))
 
 
 def _noise(rows: Floats, preprocessing: Preprocessing) -> Floats:
@@ -92,7 +115,7 @@ def corrected(sensor: SoftSensor, samples: Spectra, *, site: str) -> SoftSensor:
     if n < 2:
         raise NotValid(f"cannot correct {sensor.name}", why=f"{n} samples are too few", possible="at least 2")
     before = sensor.transfer or Transfer(sensor.digest, site, n, np.empty((0, 1)), np.empty(0))
-    plain = replace(sensor, transfer=replace(before, slope=1.0, bias=0.0, error=0.0))
+    plain = replace(sensor, transfer=replace(before, slope=1.0, bias=0.0, line=()))
     said = plain.predict(rows.values).value
     slope = 1.0
     varies = float(np.square(said - said.mean()).sum())
@@ -105,5 +128,8 @@ def corrected(sensor: SoftSensor, samples: Spectra, *, site: str) -> SoftSensor:
     bias = float(rows.reference.mean() - slope * said.mean())
     off = slope * said + bias - rows.reference
     freedom = n - (2 if slope != 1.0 else 1)
-    error = float(np.sqrt(np.square(off).sum() / freedom)) if freedom >= SLOPE_SAMPLES_MIN else 0.0
-    return replace(sensor, transfer=replace(before, slope=slope, bias=bias, error=error))
+    error = float(np.sqrt(np.square(off).sum() / freedom)) if freedom >= SLOPE_SAMPLES_MIN else before.error
+    own = max(sensor.validation.error, error)
+    level = float(np.hypot(own / np.sqrt(n), sensor.validation.batch_error / np.sqrt(len(set(rows.batches)))))
+    line = (level, own / float(np.sqrt(varies)) if slope != 1.0 else 0.0, float(said.mean()))
+    return replace(sensor, transfer=replace(before, slope=slope, bias=bias, error=error, line=line))

@@ -14,7 +14,7 @@ Ages count from the first reading with cells in it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,8 @@ class Followed:
     why: str = ""
     fit: Fit | None = None
     comparison: Comparison | None = None
-    settings: Mapping[str, float] | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
+    unsure: Mapping[str, float] = field(default_factory=dict)  # by setting that a probe has read: SD of its error
     cautions: tuple[str, ...] = ()
 
 
@@ -109,7 +110,7 @@ class Follower:
         unit = next(each for each in self.plant.units.values() if str(each.id) == recorded.unit)
         try:
             start = inoculated_at(recorded)
-            batch, settings, age = _batch(recorded, unit, self.process, start=start)
+            batch, age = _batch(recorded, unit, self.process, start=start)
             variables = [name for name in batch.values if name not in SETPOINTS and not name.startswith(("feed_", "agitation"))]
             others = {name: cv for name, cv in scatter_of(self.process).items() if name not in self.constants}
             priors = priors_of(self.process, self.constants, batch=True)
@@ -120,7 +121,17 @@ class Follower:
         self._begin = None if found.doubt else found.solution.theta  # nothing begins at what means nothing
         beside = compared(found)[0]
         cautions = cautions_of(found, beside)
-        return Followed(recorded.batch, recorded.unit, age, len(recorded.at), fit=found, comparison=beside, settings=settings, cautions=cautions)
+        return Followed(
+            recorded.batch,
+            recorded.unit,
+            age,
+            len(recorded.at),
+            fit=found,
+            comparison=beside,
+            settings=batch.settings,
+            unsure=batch.unsure,
+            cautions=cautions,
+        )
 
     def _recorded(self) -> Recorded:
         """Everything that is kept of the batch: sealed blocks, then what is not sealed yet."""
@@ -159,8 +170,8 @@ def inoculated_at(recorded: Recorded) -> float:
     return float(recorded.at[there[int(np.argmax(runs))]])
 
 
-def _batch(recorded: Recorded, unit: Unit, process: Process, *, start: float) -> tuple[Batch, dict[str, float], float]:
-    """The batch as a problem has it, the settings it was run with, and its age."""
+def _batch(recorded: Recorded, unit: Unit, process: Process, *, start: float) -> tuple[Batch, float]:
+    """The batch as a problem has it, and its age."""
     since = recorded.at >= start
     age = (recorded.at[since] - start) / HOUR_MS
     values = {name: each[since] for name, each in recorded.values.items() if name in process.variables}
@@ -176,7 +187,7 @@ def _batch(recorded: Recorded, unit: Unit, process: Process, *, start: float) ->
     if len(kept) < AGES_MIN:
         raise NotValid(f"cannot follow {recorded.batch} yet", why=f"it has {len(kept)} readings at whole hours", possible=f"wait for {AGES_MIN}")
     read = {name: each[kept] for name, each in values.items() if np.isfinite(each[kept]).any()}
-    return Batch(recorded.batch, recorded.unit, np.array(hours), read, settings, unsure=unsure), settings, float(age[-1])
+    return Batch(recorded.batch, recorded.unit, np.array(hours), read, settings, unsure=unsure), float(age[-1])
 
 
 def _columns(data: bytes) -> tuple[Floats, dict[str, Floats]]:

@@ -35,6 +35,7 @@ from isogenic.web.screens.parts import empty, head, mark, pairs, panel
 
 __all__ = ["follow_app", "serve_follower"]
 
+UNSAID = ("shift_at",)  # beyond the batch's end: no shift was seen
 FOLLOW = """<script>setInterval(async()=>{if(document.hidden)return;try{const r=await fetch('/live');
 if(r.ok)document.getElementById('live').innerHTML=await r.text()}catch(e){}},3000)</script>"""
 
@@ -91,19 +92,32 @@ def _live(now: Followed) -> Markup:
     name, age, size = now.comparison.worst
     words = f"{name.replace('_', ' ')} at {age:g} h: {size:+.1f} standard deviations of its instrument"
     worst = mark("major", words) if abs(size) > FAR else mark("good", words)
-    settings = ", ".join(f"{key.replace('_', ' ')} {number(value)}" for key, value in (now.settings or {}).items())
     cautions = h("div", *(h("p.caution", mark("major", each)) for each in now.cautions)) if now.cautions else None
     return join(
         panel(
             f"{now.batch} on {now.unit}",
             cautions,
-            pairs(("Age", f"{now.age_h:.1f} h, day {now.age_h / 24.0:.1f}"), ("Largest residual", worst), ("Run with, as it was read", settings)),
+            pairs(
+                ("Age", f"{now.age_h:.1f} h, day {now.age_h / 24.0:.1f}"), ("Largest residual", worst), ("Run with, as it was read", _run_with(now))
+            ),
             aside=f"{now.rows} scans kept",
         ),
         panel("Batch and twin", legend("the twin"), batch_panel(now.comparison)),
         panel("Constants of this batch", constants_table(now.fit, whose="This batch"), aside="with the process's own spreads as priors"),
         panel("What can be told so far", sentences_list(now.fit)),
     )
+
+
+def _run_with(now: Followed) -> str:
+    """The settings with their units, and how far their probes are good (95 %); not what is only there for the twin."""
+    known = now.fit.solution.problem.process.settings if now.fit else {}
+    out = []
+    for name, value in now.settings.items():
+        if name in known and name not in UNSAID:
+            sd = now.unsure.get(name, 0.0)
+            unit = "" if known[name].unit == "1" else f" {known[name].unit}"
+            out.append(f"{name.replace('_', ' ')} {number(value)}{f' ± {1.96 * sd:.1g}' if sd else ''}{unit}")
+    return ", ".join(out)
 
 
 def _plain(now: Followed) -> dict[str, Any]:
@@ -114,7 +128,13 @@ def _plain(now: Followed) -> dict[str, Any]:
     constants = {
         each.name: {"value": each.value, "unit": each.unit, "nominal": each.nominal, "low": each.low, "high": each.high} for each in now.fit.estimates
     }
-    out |= {"settings": dict(now.settings or {}), "constants": constants, "converged": now.fit.converged, "cautions": list(now.cautions)}
+    out |= {
+        "settings": dict(now.settings),
+        "settings_sd": dict(now.unsure),
+        "constants": constants,
+        "converged": now.fit.converged,
+        "cautions": list(now.cautions),
+    }
     out["largest_residual"] = {"variable": variable, "age_h": age, "standard_deviations": size if math.isfinite(size) else None}
     return out
 

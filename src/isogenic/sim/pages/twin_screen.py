@@ -82,9 +82,9 @@ STYLE = """
 @media (max-width: 1000px) { .beside text { font-size: 17px; } }
 .marks { display: flex; gap: 18px; flex-wrap: wrap; }
 .key-line { color: var(--ink-2); font-size: 12.5px; margin: 0 0 10px; }
-.beside { display: block; width: 100%; min-width: 160px; } .beside text { font: 11px var(--sans); fill: var(--ink-3); }
+.beside { display: block; width: 100%; min-width: 160px; max-width: 300px; } .beside text { font: 11px var(--sans); fill: var(--ink-3); }
 details > summary small { color: var(--ink-2); margin-left: 10px; }
-.caution { margin: 0 0 10px; max-width: 110ch; }
+.caution { margin: 0 0 10px; max-width: 110ch; } .caution .mark { white-space: normal; align-items: baseline; }
 .told li { margin: 0 0 6px 18px; max-width: 110ch; }
 """
 
@@ -95,7 +95,7 @@ def legend(whose: str) -> Markup:
         "div.twin-key",
         h("span", raw('<svg viewBox="0 0 34 12"><circle cx="17" cy="6" r="2.6" fill="none" stroke="#1f2528"/></svg>'), "a reading"),
         h("span", raw('<svg viewBox="0 0 34 12"><path d="M0 6h34" stroke="#1f2528" stroke-width="1.8"/></svg>'), whose),
-        h("span", raw('<svg viewBox="0 0 34 12"><path d="M0 0h34v12H0z" fill="#cdd5d9"/></svg>'), "95 % band"),
+        h("span", raw('<svg viewBox="0 0 34 12"><path d="M0 0h34v12H0z" fill="#cdd5d9"/></svg>'), "95 % of such batches"),
     )
 
 
