@@ -38,8 +38,8 @@ def test_every_complaint_is_listed_with_its_line():
     with pytest.raises(NotValid) as refused:
         document.done()
     assert str(refused.value) == (
-        "cannot use test document: line 1: title is missing; line 2: speed: 45 degC does not measure the same as mL/h; "
-        "line 3: count: 'many' is not a whole number; line 4: unknown key 'titel'; did you mean title?"
+        "cannot use test document:\n  line 1: title is missing;\n  line 2: speed: 45 degC does not measure the same as mL/h;\n"
+        "  line 3: count: 'many' is not a whole number;\n  line 4: unknown key 'titel'; did you mean title?"
     )
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -32,7 +32,7 @@ from isogenic.errors import NotValid
 from isogenic.ids import Id
 from isogenic.units import Quantity, same_dimension
 
-__all__ = ["BYTES_MAX", "DEPTH_MAX", "NODES_MAX", "Complaint", "Document", "Node", "Plain", "Table", "Value", "complain_of_direction"]
+__all__ = ["BYTES_MAX", "DEPTH_MAX", "NODES_MAX", "Complaint", "Document", "Node", "Plain", "Table", "Value", "complain_of_direction", "meant"]
 
 BYTES_MAX = 262_144  # a master recipe has about 10 kB; 256 KiB is read in seconds even on a small machine
 DEPTH_MAX = 16  # people stop reading at 6
@@ -91,6 +91,13 @@ def _plain(node: Node) -> Plain:
 def shown(text: str) -> str:
     """At most `SHOWN` characters of what was given."""
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+def meant(name: str, known: Iterable[str], *, there: str = "there") -> str:
+    """What stands behind a name that is not known: the nearest that is, else all of them."""
+    names = list(known)
+    near = get_close_matches(name[:SHOWN], names, n=1)
+    return f"did you mean {near[0]}?" if near else f"{there} are {', '.join(names) or 'none'}"
 
 
 class Document:
@@ -153,8 +160,9 @@ class Document:
         if not self.complaints:
             return
         lines = [str(each) for each in sorted(set(self.complaints))]
-        more = f"; and {len(lines) - COMPLAINTS_SHOWN} more" if len(lines) > COMPLAINTS_SHOWN else ""
-        raise NotValid(f"cannot use {self.what}", why="; ".join(lines[:COMPLAINTS_SHOWN]) + more)
+        if len(lines) > COMPLAINTS_SHOWN:
+            lines[COMPLAINTS_SHOWN:] = [f"and {len(lines) - COMPLAINTS_SHOWN} more"]
+        raise NotValid(f"cannot use {self.what}", why=lines[0] if len(lines) == 1 else "".join(f"\n  {each};" for each in lines)[:-1])
 
     def _table(self, node: Node, path: str) -> Table:
         table = Table(self, node, path)
@@ -222,9 +230,7 @@ class Table:
         """Complain about every key that nobody asked for."""
         for key, node in self._entries.items():
             if key not in self._asked:
-                near = get_close_matches(key, self._asked, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(self._asked)) or 'none'}"
-                self.document.complain(node.line, f"unknown key {shown(self.name_of(key))!r}; {hint}")
+                self.document.complain(node.line, f"unknown key {shown(self.name_of(key))!r}; {meant(key, sorted(self._asked), there='known')}")
 
     # --- single values --------------------------------------------------------------------------
 

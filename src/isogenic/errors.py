@@ -19,7 +19,10 @@ class Refusal(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, *, why: str = "", possible: str = "") -> None:
-        """`what` was refused, `why`, and what is `possible` instead, each a clause without a full stop."""
+        """`what` was refused, `why`, and what is `possible` instead, each a clause without a full stop.
+
+        Where there are many reasons, each stands on a line of its own, and the first as well.
+        """
         super().__init__(what, why, possible)
         self.what = what
         self.why = why
@@ -28,7 +31,7 @@ class Refusal(Exception):
     def __str__(self) -> str:
         text = self.what
         if self.why:
-            text += f": {self.why}"
+            text += f":{'' if self.why.startswith(chr(10)) else ' '}{self.why}"
         if self.possible:
             text += f"; possible now: {self.possible}"
         return text

@@ -93,8 +93,8 @@ def test_all_faults_are_listed_at_once():
         load_general(text, name="mab-fb.general.yaml")
     assert refused.value.what == "cannot use mab-fb.general.yaml"
     assert refused.value.why == (
-        f"line {line_of('version')}: version: 'x' is not a whole number; "
-        f"line {line_of('feed_rate')}: formula.feed_rate: 0.95 mL/h is above its highest 0.9 mL/h"
+        f"\n  line {line_of('version')}: version: 'x' is not a whole number;"
+        f"\n  line {line_of('feed_rate')}: formula.feed_rate: 0.95 mL/h is above its highest 0.9 mL/h"
     )
 
 

@@ -109,7 +109,7 @@ def test_a_document_of_no_known_kind_is_told_the_kinds(document, why):
 
 
 def test_a_plant_that_is_not_in_order_is_refused_by_its_line():
-    with pytest.raises(NotValid, match=r"leeds.plant.yaml: line 2: title is missing"):
+    with pytest.raises(NotValid, match=r"leeds.plant.yaml:\s+line 2: title is missing"):
         check(text("leeds.plant.yaml").replace("title:", "titel:", 1), name="leeds.plant.yaml")
 
 

@@ -86,7 +86,7 @@ def test_every_failing_probe_of_the_shipped_scenario_is_live(porto: SitePlant) -
 
 def test_the_commands_refuse_a_scenario_that_is_not_live_before_anything_starts(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "isogenic.cli", "demo", "--exit", "--out", str(tmp_path / "out"), "--scenario", "assay-shift"]
-    ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 2 and "assay_shifts: a laboratory fault that studies alone act out" in ended.stderr
     assert not (tmp_path / "out").exists()
 
@@ -98,7 +98,7 @@ def test_a_facility_started_with_a_scenario_has_its_faults(porto: SitePlant, tmp
     words = [sys.executable, "-m", "isogenic.cli", "facility", str(tmp_path), "--scenario", str(tmp_path / "s.yaml")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
         try:
-            end = time.monotonic() + 60.0
+            end = time.monotonic() + 300.0
             while not (tmp_path / "equipment.json").exists():
                 assert running.poll() is None and time.monotonic() < end
                 time.sleep(0.05)

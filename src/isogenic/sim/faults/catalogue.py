@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from isogenic.errors import NotFound
-from isogenic.sim.instruments.failures import FAILURES, Failure
+from isogenic.sim.instruments.failures import FAILURES, MOST, Failure
 from isogenic.sim.processes import PROCESSES, process_of
 from isogenic.sim.processes.process import Mark
 
@@ -74,7 +74,7 @@ class Entry:
 
 
 STUDIES = "tests/sim/test_fault_catalogue.py"
-OWN = Size("own", -1e6, 1e6)
+OWN = Size("own", -MOST, MOST)
 NONE = Size("", 0.0, 0.0)
 SHARE = Size("1", 0.0, 1.0)
 

@@ -48,6 +48,8 @@ from isogenic.errors import NotValid, Refusal
 from isogenic.ids import UnitId
 from isogenic.plant.model import Role, SitePlant
 from isogenic.sim.faults.modules import parse_module_fault
+from isogenic.sim.instruments.failures import FAILURES, MOST, Failure
+from isogenic.sim.processes.antibody_tables import FAULTS as ANTIBODY_FAULTS
 
 __all__ = ["SIZES", "Fault", "FaultKind", "check_faults", "parse_fault", "read_faults", "text_of_fault"]
 
@@ -233,29 +235,19 @@ def _hours(text: str, what: str, *, above: float = -1.0) -> float:
     return value
 
 
-# Least and greatest sizes; what is not here may be any finite number.
-SIZES: dict[FaultKind, tuple[float, float]] = {
-    FaultKind.SPARGER_FOULS: (0.0, 0.999),
-    FaultKind.FEED_PUMP_FOULS: (0.0, 0.999),
-    FaultKind.FEED_PUMP_STOPS: (0.0, 1.0),
-    FaultKind.FEED_PUMP_RUNS_HIGH: (0.0, 3.0),
-    FaultKind.TEMPERATURE_EXCURSION: (-10.0, 5.0),
-    FaultKind.PH_SENSOR_DRIFTS: (-1.0, 1.0),
-    FaultKind.CULTURE_IS_CONTAMINATED: (1e-9, 1.0),
-    FaultKind.LACTATE_IS_HIGH: (-0.9, 3.0),
-    FaultKind.PRODUCT_RATE_IS_LOW: (0.0, 1.0),
-    FaultKind.MEDIUM_IS_WEAK: (0.0, 0.33),
-    FaultKind.SENSOR_SPIKES: (0.0, 1e6),
-    FaultKind.SENSOR_IS_NOISY: (1.0, 1000.0),
-    FaultKind.SENSOR_IS_LATE: (0.0, 72.0),
-    FaultKind.SENSOR_IS_FOULED: (0.0, 0.99),
-    FaultKind.SENSOR_IN_WRONG_UNIT: (0.0, 1e6),
-}
+def _sizes(kind: FaultKind) -> tuple[float, float]:
+    if kind in ANTIBODY_FAULTS:
+        return ANTIBODY_FAULTS[kind].low, ANTIBODY_FAULTS[kind].high
+    return FAILURES[Failure(kind)][1:3] if kind.of_sensor else (-MOST, MOST)
+
+
+# Least and greatest sizes: those of a study.
+SIZES: dict[FaultKind, tuple[float, float]] = {kind: _sizes(kind) for kind in FaultKind}
 
 
 def _size(kind: FaultKind, text: str) -> float:
     value = _number(text, "size")
-    low, high = SIZES.get(kind, (-1e6, 1e6))
+    low, high = SIZES[kind]
     if not low <= value <= high:
         raise NotValid(f"cannot use size={text!r}", why=f"the size of {kind} lies between {low:g} and {high:g}", possible=f"{low:g} to {high:g}")
     return value

@@ -30,7 +30,7 @@ from isogenic.errors import NotFound, NotValid
 from isogenic.sim.instruments.instrument import Instrument
 from isogenic.sim.processes.process import Floats
 
-__all__ = ["FAILURES", "Failure", "SensorFault", "check_failures"]
+__all__ = ["FAILURES", "MOST", "Failure", "SensorFault", "check_failures"]
 
 FOULS_H = 24.0
 FOULED_SLOWER = 3.0
@@ -52,17 +52,19 @@ class Failure(StrEnum):
     WRONG_UNIT = "sensor_in_wrong_unit"
 
 
+MOST = 1e6  # in a signal's own unit: far beyond any scale, and no reading ever becomes infinite
+
 # failure -> unit of its size ("" is the signal's own), least and greatest size, what is seen of it
 FAILURES: Mapping[Failure, tuple[str, float, float, str]] = {
-    Failure.BIASED: ("", -math.inf, math.inf, "a step, at once; the offline sample and the balance disagree with it from then on"),
-    Failure.DRIFTS: ("/d", -math.inf, math.inf, "the gap to the offline sample grows with time"),
-    Failure.FREEZES: ("1", -math.inf, math.inf, "the noise is gone: one value, again and again"),
-    Failure.SPIKES: ("", 0.0, math.inf, "single readings far off on either side, the ones beside them sound"),
-    Failure.DROPS: ("1", -math.inf, math.inf, "no value"),
+    Failure.BIASED: ("", -MOST, MOST, "a step, at once; the offline sample and the balance disagree with it from then on"),
+    Failure.DRIFTS: ("/d", -MOST, MOST, "the gap to the offline sample grows with time"),
+    Failure.FREEZES: ("1", 0.0, 1.0, "the noise is gone: one value, again and again"),
+    Failure.SPIKES: ("", 0.0, MOST, "single readings far off on either side, the ones beside them sound"),
+    Failure.DROPS: ("1", 0.0, 1.0, "no value"),
     Failure.NOISY: ("1", 1.0, 1000.0, "the spread around the trend is larger, the trend itself is right"),
     Failure.LATE: ("h", 0.0, LATE_H_MAX, "the curve is right but moved: what follows fast shows a lag to its neighbours"),
     Failure.FOULED: ("1", 0.0, 0.99, "the reading sinks towards nothing over a day or two, and answers steps slower"),
-    Failure.WRONG_UNIT: ("1", 0.0, 1e6, "a step by a factor at once, the relative noise as before"),
+    Failure.WRONG_UNIT: ("1", 0.0, MOST, "a step by a factor at once, the relative noise as before"),
 }
 
 

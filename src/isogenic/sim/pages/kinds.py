@@ -61,7 +61,7 @@ def bioreactor_kinds() -> list[dict[str, Any]]:
             entry = entry_of(str(kind))
             size = entry.size_for(PROCESS)
             what, seen, unit = entry.what, entry.signature, size.unit if size else ""
-        low, high = SIZES.get(kind, (-1e6, 1e6))
+        low, high = SIZES[kind]
         found.append(
             {
                 "name": str(kind),

@@ -11,7 +11,7 @@ import math
 import re
 from hashlib import sha256
 
-from isogenic.documents import Document, Table
+from isogenic.documents import Document, Table, meant
 from isogenic.errors import NotFound, NotValid, Refusal
 from isogenic.sim.faults.catalogue import Entry, Place, catalogue
 from isogenic.sim.processes import PROCESSES, Process, process_of
@@ -28,6 +28,7 @@ FAULTS_MAX = 500
 POINTS_MAX = 20_000  # of one trajectory
 PERIOD_MAX_H = 20 * 365.25 * 24.0
 SUITES_MAX = 1_000
+TIMES_MAX = 1_000.0  # what it is usually: a constant beyond is a slip of the pen
 SITE_NAME = re.compile("[A-Z][A-Z0-9-]{0,29}")
 LOT_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 RANGE = re.compile(r"([0-9]{1,7})(?:\s*-\s*([0-9]{1,7}))?")
@@ -93,14 +94,16 @@ class _Reader:
             if default is None:
                 table.complain(key, f"is missing; a number in {unit or 'no unit'}")
             return default if default is not None else 0.0
-        text = table.text(key)
+        text, own = table.text(key), "" if unit == "1" else f" {unit}"
+        possible = f"{low:g} to {high:g}{own}"
         try:
-            value = _in(text, unit)
+            value = _in(text, unit, possible="a number with its unit" if math.isinf(high - low) else possible)
         except Refusal as trouble:
             table.complain(key, str(trouble))
             return default if default is not None else 0.0
         if not low <= value <= high:
-            table.complain(key, f"{text} is {value:g} {unit}, which is not within {low:g} to {high:g} {unit}".replace(" 1,", ","))
+            told = "" if text.removesuffix(own) == f"{value:g}" else f" is {value:g}{own}, which"
+            table.complain(key, f"{text}{told} is not within {possible}")
         return value
 
     # --- processes --------------------------------------------------------------------------------
@@ -167,11 +170,10 @@ class _Reader:
         for name in inner.names():
             constant = model.constants.get(name)
             if constant is None:
-                inner.complain(name, f"{model.name} has no such constant; it has {', '.join(model.constants)}")
+                inner.complain(name, f"{model.name} has no such constant; {meant(name, model.constants)}")
                 continue
-            out[name] = self.number(inner, name, unit=constant.unit)
-            if out[name] < 0 <= constant.value:
-                inner.complain(name, f"{out[name]:g} is negative")
+            most = TIMES_MAX * abs(constant.value) or TIMES_MAX
+            out[name] = self.number(inner, name, unit=constant.unit, low=0.0 if constant.value >= 0 else -most, high=most)
         return out
 
     def _set(self, table: Table, models: dict[str, Process]) -> dict[tuple[str, str], float]:
@@ -190,7 +192,7 @@ class _Reader:
         found = [each for each, names in known.items() if name in names and (not dot or each == process)]
         if not found:
             there = sorted({f"{each}.{one}" if len(known) > 1 else one for each, names in known.items() for one in names})
-            table.complain(key, f"no process of the scenario has this {what}; there are {', '.join(there) or 'none'}")
+            table.complain(key, f"no process of the scenario has this {what}; {meant(key, there)}")
         return found
 
     # --- sites ------------------------------------------------------------------------------------
@@ -232,7 +234,7 @@ class _Reader:
 
     def _known(self, table: Table, name: str) -> bool:
         if name not in self.models:
-            table.complain(name, f"no process of the scenario; it has {', '.join(self.models)}")
+            table.complain(name, f"no process of the scenario; {meant(name, self.models)}")
         return name in self.models
 
     def _offsets(self, table: Table) -> dict[tuple[str, str], float]:
@@ -248,7 +250,9 @@ class _Reader:
         for key in inner.names():
             having = self._having(inner, key, {name: set(each.qualities) for name, each in self.models.items()}, what="attribute")
             for model in having[:1]:
-                out[key] = self.number(inner, key, unit=self.models[model].qualities[key.rpartition(".")[2]].unit)
+                quality = self.models[model].qualities[key.rpartition(".")[2]]
+                width = quality.high - quality.low
+                out[key] = self.number(inner, key, unit=quality.unit, low=-width, high=width)
         return out
 
     # --- faults -----------------------------------------------------------------------------------
@@ -269,16 +273,17 @@ class _Reader:
             table.asked(key)
         entry = self.catalogue.get(name)
         if entry is None:
-            table.complain("fault", f"the catalogue has no {name[:60]!r}; there are {', '.join(self.catalogue)}")
+            table.complain("fault", f"the catalogue has no {name[:60]!r}; {meant(name, self.catalogue)}")
             return None
         process = table.text("process", default="")
         if process and process not in self.models:
-            table.complain("process", f"{process[:60]!r} is not in the scenario; it has {', '.join(self.models)}")
+            table.complain("process", f"{process[:60]!r} is not in the scenario; {meant(process, self.models)}")
             return None
         struck = [each for each in self.models if (not process or each == process) and entry.size_for(each)]
         if not struck:
-            having = ", ".join(each for each in entry.processes)
-            table.complain("fault", f"no model of the scenario has {name}; it acts in {having}; possible here: {self._possible(process)}")
+            if self.models:  # else that is the complaint
+                having, one = ", ".join(entry.processes), next(iter(self.models))
+                table.complain("fault", f"no model of the scenario has {name}; it acts in {having}; see isogenic sim faults {one}")
             return None
         unit = self._strikes(table, entry, struck, switches)
         if unit is None:
@@ -296,11 +301,6 @@ class _Reader:
             share=self.number(table, "share", unit="1", default=1.0, low=0.0, high=1.0),
             sensor=table.text("sensor", default=""),
             attribute=table.text("attribute", default=""),
-        )
-
-    def _possible(self, process: str) -> str:
-        return ", ".join(
-            name for name, each in self.catalogue.items() if any(each.size_for(model) for model in self.models if process in ("", model))
         )
 
     def _strikes(self, table: Table, entry: Entry, struck: list[str], switches: dict[str, bool]) -> str | None:
@@ -334,7 +334,7 @@ class _Reader:
             name = table.text(key)
             having = [model for model, each in known.items() if name in each]
             if not having:
-                table.complain(key, f"no {key} {name[:40]!r}; there are {', '.join(sorted({one for each in known.values() for one in each}))}")
+                table.complain(key, f"no {key} {name[:40]!r}; {meant(name, sorted({one for each in known.values() for one in each}))}")
                 return None
             return known[having[0]][name].unit
         return ""
@@ -379,7 +379,7 @@ class _Reader:
         found = table.texts(key, needed=False)
         for each in found:
             if each not in known:
-                table.complain(key, f"no {each[:40]!r} in the scenario; there are {', '.join(sorted(known))}")
+                table.complain(key, f"no {each[:40]!r} in the scenario; {meant(each, sorted(known))}")
         return found
 
     def _numbers(self, table: Table) -> tuple[tuple[int, int], ...]:
@@ -403,15 +403,15 @@ class _Reader:
             root.complain("spectra", "a spectrometer stands on the antibody's vessels only")
 
 
-def _in(text: str, unit: str) -> float:
-    """The number in `unit`."""
+def _in(text: str, unit: str, *, possible: str) -> float:
+    """The number in `unit`; `possible` says which there may be."""
     if _BARE.fullmatch(text):
         if unit in ("1", ""):
             value = float(text)
             if not math.isfinite(value):
                 raise NotValid(f"cannot use {text[:40]!r}", why="it is not a finite number")
             return value
-        raise NotValid(f"{text.strip()[:40]} has no unit", possible=f"{text.strip()[:40]} {unit}")
+        raise NotValid(f"{text.strip()[:40]} has no unit", possible=possible)
     quantity = Quantity.parse(text)
     if unit == "K" and "degC" in quantity.unit:
         raise NotValid(f"cannot use {quantity}", why="a difference of temperatures is in K", possible=f"{quantity.value:g} K")

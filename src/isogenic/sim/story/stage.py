@@ -48,7 +48,7 @@ BATCH_DAYS = 14.0
 FOUL_SITE = SITES[2]  # PORTO
 FAULT = "feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6,run=1"
 POLL_S = 0.25  # wall seconds between a simulated person's looks at the screen
-READY_S = 60.0  # wall seconds within which a process must answer
+READY_S = 300.0  # wall seconds within which a process must answer; one that ends is noticed at once
 
 
 class NotTold(Exception):

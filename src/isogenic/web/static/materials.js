@@ -34,7 +34,7 @@
       const answer = await fetch(form.dataset.materials, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(bodyOf(form)) });
       if (answer.ok) { location.reload(); return; }
       const said = await answer.json();
-      const lines = [said.what || "It was refused", ...String(said.why || "").split("; ")].filter(Boolean);
+      const lines = [said.what || "It was refused", ...String(said.why || "").split(/;\s+/)].filter(Boolean);
       refusal.replaceChildren(...lines.map((text, at) => { const made = document.createElement(at ? "p" : "b"); made.textContent = text; return made; }));
       refusal.classList.add("shown");
       const scan = form.querySelector("[data-scan]");
