@@ -70,6 +70,13 @@ def test_numbers_come_in_the_units_of_the_process() -> None:
         ("sparger_fouls, start: 6 d, duration: 2 d, size: 50 %", "sensor_drifts, sensor: ph, size: 1e300 1/d", "not within -1e+06 to 1e+06 1/d"),
         ("100 mg/L", "1e30 mg/L", "line 8: sites.GHENT.laboratory.titre: 1e30 mg/L is 1e+27 g/L, which is not within"),
         ("every: 360 min", "constants: {growth: 1e9 1/h}", "line 5: constants.growth: 1e9 1/h is 1e+09 1/h, which is not within 0 to 37.2 1/h"),
+        ("offsets: {growth: 3 %}", "crews: 0", "line 7: sites.PORTO.crews: "),
+        ("offsets: {growth: 3 %}", "shifts: 4", "line 7: sites.PORTO.shifts: "),
+        (
+            "sparger_fouls, start: 6 d, duration: 2 d, size: 50 %",
+            "courier_is_late, size: 3 h, lots: [M-1]",
+            "line 10: faults[1].lots: courier_is_late strikes whatever is ordered in its time; of lots nothing is known then",
+        ),
         ("title: Good", "title: Good\ninstruments: false\nfaluts: []", "line 4: unknown key 'faluts'; did you mean faults?"),
         ("  PORTO:", "  porto:", "line 7: sites.porto: a site's name is capitals, digits and dashes"),
     ],

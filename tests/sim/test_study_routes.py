@@ -74,3 +74,14 @@ def test_faults_of_filling_strike_vials_and_bags() -> None:
     assert fills == [True] * 2
     said = [row for row in broken["events"] if row["event"] == "failed" and row["what"] == "harvest_and_cryofill"]
     assert len(said) == 2, "each is an event, and none loses its batch"
+    begun = {row["batch"]: row["start_h"] for row in broken["operations"] if row["operation"] in ("fill_and_stopper", "harvest_and_cryofill")}
+    began = {row["batch"]: row["study_h"] for row in broken["events"] if row["what"].startswith("needle_drifts")}
+    assert began == pytest.approx(begun), "it begins when something is filled"
+
+
+def test_a_batch_that_is_not_filled_is_not_struck_by_a_fault_of_filling() -> None:
+    text = "process: antibody\nevery: 168 h\nconstants: {growth: 37 1/h}\nfaults: [{fault: needle_drifts, size: 20 %}]\n"  # no culture that there could be
+    found = tables(text, batches=2)
+    assert [(row["faults"], row["kept"]) for row in found["batches"]] == [("", 0.0)] * 2
+    assert {row["event"] for row in found["events"]} == {"stopped"}
+    assert {row["stage"] for row in found["operations"]} == {"before"}

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from isogenic.sim.processes import process_of
-from isogenic.sim.scenarios.model import Product, Scenario, ScenarioFault
+from isogenic.sim.scenarios.model import Product, Scenario, ScenarioFault, Site
 
 if TYPE_CHECKING:
     from isogenic.sim.studies.plan import Plan
@@ -22,7 +22,7 @@ def scenario_page(scenario: Scenario) -> str:
     counts = plan.counts()
     lines = [scenario.title, *([scenario.what] if scenario.what else [])]
     lines += [f"  {_product(each, counts.get(each.process, 0))}" for each in scenario.products]
-    lines.append(f"  sites: {', '.join(each.name for each in scenario.sites)}")
+    lines.append(f"  sites: {', '.join(_site(each) for each in scenario.sites)}")
     lines.append(f"  seed {scenario.seed}, scenario {scenario.digest[:12]}; all numbers are illustrative unless a model says otherwise")
     lines += [f"  fault: {_fault(each)}" for each in scenario.faults] or ["  no faults"]
     lines += [f"  {each}" for each in plan_remarks(scenario, plan)]
@@ -41,6 +41,18 @@ def plan_remarks(scenario: Scenario, plan: Plan) -> list[str]:
     none = [each.process for each in scenario.products if each.process not in counts and each.process not in plan.left_out]
     said += [f"no batch of {name}: no suite, no share, or too few batches" for name in none]
     return said + [f"strikes no batch: {_fault(each)}" for each in unstruck(scenario, plan)]
+
+
+def _site(site: Site) -> str:
+    counts = {
+        "crews": site.crews,
+        "shifts": site.shifts % 3,
+        "in a surge": site.shifts_in_surge,
+        "assays at once": site.assays,
+        "couriers": site.couriers,
+    }
+    said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    return f"{site.name} ({said})" if said else site.name
 
 
 def _product(product: Product, count: int) -> str:

@@ -74,6 +74,8 @@ _PEOPLE = {
     "assays": (0, 1, SUITES_MAX),
     "couriers": (0, 1, SUITES_MAX),
 }
+# What a fault of orders or of the way cannot be aimed at.
+_UNKNOWN_TO = {Place.NETWORK: ("batches", "lots", "share"), Place.COURIER: ("lots",)}
 _SWITCHES = {"instruments": True, "spectra": False, "laboratory": True, "operations": True}
 
 
@@ -285,6 +287,9 @@ class _Reader:
                 having, one = ", ".join(entry.processes), next(iter(self.models))
                 table.complain("fault", f"no model of the scenario has {name}; it acts in {having}; see isogenic sim faults {one}")
             return None
+        for key in _UNKNOWN_TO.get(entry.place, ()):
+            if table.has(key):
+                table.complain(key, f"{name} strikes whatever is ordered in its time; of {key} nothing is known then")
         unit = self._strikes(table, entry, struck, switches)
         if unit is None:
             return None

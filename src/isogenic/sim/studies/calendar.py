@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isogenic.sim.couriers import ship, warmed_h
 from isogenic.sim.operations import Drawn, drawn
@@ -28,7 +29,7 @@ from isogenic.sim.scenarios.reading import BATCHES_MAX
 from isogenic.sim.streams import Stream
 from isogenic.sim.studies.aims import Aimed, aimed_at, faults_named
 from isogenic.sim.studies.part import name_of
-from isogenic.sim.studies.shifts import shifts_of
+from isogenic.sim.studies.shifts import Shifts, shifts_of
 
 __all__ = ["Slot", "slots_of"]
 
@@ -147,11 +148,13 @@ class _Suites:
         usual = product.settings.get("duration", process_of(product.process).duration_h)
         self.lasts_h = site.settings.get((product.process, "duration"), usual)
         self.before = route_of(product.process).before if scenario.operations else ()
-        self._dice: dict[tuple[int, float], Drawn] = {}
+        self._blocks: dict[tuple[int, float], _Block] = {}
 
     def begin(self, slot: Slot) -> None:
         """In the suite that is free first, when a shift is there; unless what it is made of has died by then."""
-        slot.start_h = float(self.shifts.opens(np.float64(max(slot.arrived_h, self.free[0]))))
+        slot.start_h = max(slot.arrived_h, self.free[0])
+        if not self.shifts.always:
+            slot.start_h = float(self.shifts.opens(np.float64(slot.start_h)))
         slot.expired = slot.start_h - slot.ordered_h > self.product.expires_h
         slot.culture_h = slot.harvest_h = slot.start_h
         if slot.expired:
@@ -164,13 +167,26 @@ class _Suites:
     def _prepare(self, slot: Slot) -> None:
         """The operations before the culture."""
         block, at = divmod(slot.number - 1, BLOCK)
-        if (block, slot.surge) not in self._dice:
+        if (block, slot.surge) not in self._blocks:
             names = [name_of(self.site.name, self.product.process, 1 + BLOCK * block + each) for each in range(BLOCK)]
-            self._dice[block, slot.surge] = drawn(
-                hurried(self.before, slot.surge), seed=self.scenario.seed, sites=[self.site.name] * BLOCK, batches=names
+            self._blocks[block, slot.surge] = _Block(
+                drawn(hurried(self.before, slot.surge), seed=self.scenario.seed, sites=[self.site.name] * BLOCK, batches=names)
             )
-        dice = self._dice[block, slot.surge]
+        dice = self._blocks[block, slot.surge]
+        slot.spoiled = dice.spoiled[at]
+        slot.culture_h = slot.start_h + dice.takes_h[at] if self.shifts.always else dice.done(at, slot.start_h, self.shifts)
+
+
+class _Block:
+    """The dice of some batches' operations before their cultures."""
+
+    def __init__(self, dice: Drawn) -> None:
+        self.dice = dice
+        self.spoiled = [bool(each) for each in dice.ends.any(axis=0)]
+        there: NDArray[np.bool_] = np.asarray(np.cumsum(dice.ends, axis=0) - dice.ends == 0)  # whoever is lost in an operation still has it
+        self.takes_h: list[float] = np.sum(dice.hours * there, axis=0).tolist()  # of people who are always there
+
+    def done(self, at: int, begins_h: float, shifts: Shifts) -> float:
+        """When the last of one batch is done."""
         mine = slice(at, at + 1)
-        slot.spoiled = bool(dice.ends[:, mine].any())
-        done = self.shifts.one_after_another(np.array([slot.start_h]), dice.hours[:, mine], dice.ends[:, mine])[1]
-        slot.culture_h = float(done[0])
+        return float(shifts.one_after_another(np.array([begins_h]), self.dice.hours[:, mine], self.dice.ends[:, mine])[1][0])

@@ -19,6 +19,7 @@ from isogenic.sim.faults.catalogue import Place
 from isogenic.sim.instruments import INSTRUMENTS, SensorFault, measured
 from isogenic.sim.processes import Process, process_of
 from isogenic.sim.processes.process import Floats, Outcome
+from isogenic.sim.routes import FILLED_BY
 from isogenic.sim.scenarios.model import Scenario, ScenarioFault
 from isogenic.sim.studies.aims import faults_named
 from isogenic.sim.studies.material import weakened
@@ -57,18 +58,29 @@ def run_chunk(scenario: Scenario, part: Part) -> dict[str, pa.Table]:
     outcome = _whole(model.run(len(part), constants=constants, settings=settings, faults=faults, every_h=product.every_h), part)
     stopped = {at: float(part.culture_h[at]) + stop.age_h for at, stop in outcome.stopped.items()}
     work = work_of(scenario, part).without(stopped) if scenario.operations else None
-    made = _Tables(scenario, part, part_names, model, outcome, struck)
+    struck = _filled(struck, work)
+    made = _Tables(scenario, part, part_names, model, outcome, struck, work)
     out = {
         "trajectories": made.trajectories(),
-        "batches": made.batches(constants, work),
+        "batches": made.batches(constants),
         "results": made.results(),
-        "events": made.events(work),
+        "events": made.events(),
     }
     if work is not None:
         out["operations"] = made.operations(work)
     if scenario.spectra:
         out["spectra"] = made.spectra()
     return out
+
+
+def _filled(struck: Sequence[Struck], work: Work | None) -> list[Struck]:
+    """A fault of filling strikes only what came to be filled."""
+    return [
+        replace(each, batches=each.batches & np.isfinite(work.begun_h(FILLED_BY[each.fault.name])))
+        if work is not None and each.entry.place is Place.FILLING
+        else each
+        for each in struck
+    ]
 
 
 def _whole(outcome: Outcome, part: Part) -> Outcome:
@@ -90,8 +102,10 @@ def _whole(outcome: Outcome, part: Part) -> Outcome:
 class _Tables:
     """The tables of one chunk."""
 
-    def __init__(self, scenario: Scenario, part: Part, names: list[str], model: Process, outcome: Outcome, struck: Sequence[Struck]) -> None:
-        self.scenario, self.part, self.names, self.model, self.outcome, self.struck = scenario, part, names, model, outcome, struck
+    def __init__(
+        self, scenario: Scenario, part: Part, names: list[str], model: Process, outcome: Outcome, struck: Sequence[Struck], work: Work | None
+    ) -> None:
+        self.scenario, self.part, self.names, self.model, self.outcome, self.struck, self.work = scenario, part, names, model, outcome, struck, work
         self.schemas = schemas_of(scenario, batches=0)
         self.columns = columns_of(scenario)
 
@@ -156,9 +170,9 @@ class _Tables:
                 arrived = np.where(there, np.maximum(arrived, min(end, self.scenario.period_h)), arrived)
         return {"stamp_h": stamp.T.ravel(), "arrived_h": arrived.T.ravel()}
 
-    def batches(self, constants: Mapping[str, Floats], work: Work | None) -> pa.Table:
+    def batches(self, constants: Mapping[str, Floats]) -> pa.Table:
         """One row each."""
-        part, n = self.part, len(self.part)
+        part, work, n = self.part, self.work, len(self.part)
         stopped, why = np.full(n, np.nan), [""] * n
         for at, stop in self.outcome.stopped.items():
             stopped[at], why[at] = stop.age_h, stop.why
@@ -227,7 +241,7 @@ class _Tables:
         out |= {name: getattr(work, name).T.ravel() for name in ("start_h", "end_h", "waited_h", "stopped_h", "recovery", "failed")}
         return self._table("operations", out, k * n, keep=np.isfinite(work.start_h).T.ravel())
 
-    def events(self, work: Work | None) -> pa.Table:
+    def events(self) -> pa.Table:
         """What happened, batch by batch and in the order of age. A surge is the site's, and told once (`surges_table`)."""
         part, found = self.part, []
         for each in (each for each in self.struck if each.entry.place is not Place.NETWORK):
@@ -240,7 +254,7 @@ class _Tables:
                     found.append((at, ends, "fault ends", said))
         found += [(at, stop.age_h, "stopped", stop.why) for at, stop in self.outcome.stopped.items()]
         found += [(at, 0.0, "expired", EXPIRED) for at in np.flatnonzero(part.expired).tolist()]
-        if work is not None:
+        if (work := self.work) is not None:
             for row, at in np.argwhere(work.failed).tolist():
                 end = float(work.end_h[row, at] - part.culture_h[at])
                 found.append((at, end, "lost" if work.ends[row, at] else "failed", work.names[row]))
@@ -262,6 +276,8 @@ class _Tables:
         if each.entry.place is Place.NODE:
             start = fault.start_h - float(self.part.culture_h[at])
             return max(0.0, start), start + fault.duration_h
+        if self.work is not None and each.entry.place is Place.FILLING:
+            return float(self.work.begun_h(FILLED_BY[fault.name])[at] - self.part.culture_h[at]), math.inf
         if each.entry.place is Place.COURIER:
             return float(self.part.left_h[at] - self.part.culture_h[at]), math.inf
         return fault.start_h, fault.start_h + fault.duration_h

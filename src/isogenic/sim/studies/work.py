@@ -87,6 +87,11 @@ class Work:
         results = self.end_h[_rows(self.counts)[3]]
         return np.max(results, axis=0) if len(results) else np.full(self.start_h.shape[1], np.nan)
 
+    def begun_h(self, names: Sequence[str]) -> Floats:
+        """When the first of these operations began; NaN where none did."""
+        rows = [row for row, each in enumerate(self.names) if each in names]
+        return np.asarray(np.fmin.reduce(self.start_h[rows], axis=0, initial=np.nan))
+
     def lost_in(self, at: int) -> str:
         """The operation in which a batch was lost; empty: in none."""
         rows = np.flatnonzero(self.ends[:, at])
