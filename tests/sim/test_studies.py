@@ -125,7 +125,7 @@ def test_columns_say_their_unit_and_that_they_are_illustrative(tmp_path: Path) -
 
 
 def test_a_batch_that_stops_is_an_event_with_its_reason(tmp_path: Path) -> None:
-    text = SMALL.replace("every: 112 h", "every: 112 h\nconstants: {growth: 50 1/h}")  # no culture that there could be
+    text = SMALL.replace("every: 112 h", "every: 112 h\nconstants: {growth: 37 1/h}")  # no culture that there could be
     study = run_study(read_scenario(text), tmp_path / "a.parquet", batches=3)
     events = [row for row in pq.read_table(path_of(study.out, "events")).to_pylist() if row["event"] == "stopped"]
     assert len(events) == 3

@@ -182,7 +182,7 @@ class _Block:
 
     def __init__(self, dice: Drawn) -> None:
         self.dice = dice
-        self.spoiled = [bool(each) for each in dice.ends.any(axis=0)]
+        self.spoiled: list[bool] = np.any(dice.ends, axis=0).tolist()
         there: NDArray[np.bool_] = np.asarray(np.cumsum(dice.ends, axis=0) - dice.ends == 0)  # whoever is lost in an operation still has it
         self.takes_h: list[float] = np.sum(dice.hours * there, axis=0).tolist()  # of people who are always there
 
