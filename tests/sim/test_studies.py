@@ -32,7 +32,7 @@ SMALL = """isogenic: scenario/1
 title: Small
 process: antibody
 every: 112 h
-sites: {PORTO: {}, GHENT: {share: 2}}
+sites: {PORTO: {crews: 2, shifts: 2, assays: 30}, GHENT: {share: 2}}
 """
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small_process import Small
 
+import isogenic.sim.processes.process as home
 from isogenic.errors import NotValid
+from isogenic.sim.filling import FILL
+from isogenic.sim.operations import Operation
+from isogenic.sim.processes import PROCESSES
 from isogenic.sim.routes import route_of
 from isogenic.sim.scenarios import read_scenario
 from isogenic.sim.studies import plan_of
@@ -80,8 +85,31 @@ def test_faults_of_filling_strike_vials_and_bags() -> None:
 
 
 def test_a_batch_that_is_not_filled_is_not_struck_by_a_fault_of_filling() -> None:
-    text = "process: antibody\nevery: 168 h\nconstants: {growth: 37 1/h}\nfaults: [{fault: needle_drifts, size: 20 %}]\n"  # no culture that there could be
-    found = tables(text, batches=2)
+    text = "process: antibody\nevery: 168 h\nconstants: {growth: 37 1/h}\nfaults: [{fault: needle_drifts, size: 20 %}]\n"
+    found = tables(text, batches=2)  # no culture that there could be
     assert [(row["faults"], row["kept"]) for row in found["batches"]] == [("", 0.0)] * 2
     assert {row["event"] for row in found["events"]} == {"stopped"}
     assert {row["stage"] for row in found["operations"]} == {"before"}
+
+
+def test_two_suites_one_crew_and_one_shift_are_known_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Small()
+    monkeypatch.setattr(model, "operations", (Operation(FILL, 4.0, recovery=0.9), Operation("pack", 5.0, recovery=0.5)), raising=False)
+    monkeypatch.setattr(home, "SMALL", model, raising=False)
+    monkeypatch.setitem(PROCESSES, "small", "process:SMALL")
+    found = tables("process: small\nturnaround: 0 h\nperiod: 150 h\nsites: {PORTO: {suites: 2, crews: 1, shifts: 1}}\n")
+    # People come at six; a culture of 96 h ends at six, too. From 102 h on the crew fills 1 until ten and packs until three in the
+    # afternoon; 2 waits until next morning, as nothing begins after two. 3 and 4 are begun when 1 and 2 are harvested.
+    names = ("start_h", "culture_h", "waited_h", "kept", "ready_h")
+    assert [[row[name] for name in names] for row in found["batches"]] == [
+        [6.0, 6.0, 6.0, 0.45, 111.0],
+        [6.0, 6.0, 6.0, 0.45, 135.0],
+        [102.0, 102.0, 0.0, 0.45, 207.0],
+        [102.0, 102.0, 0.0, 0.45, 231.0],
+    ]
+    assert [(row["operation"], row["start_h"], row["waited_h"]) for row in found["operations"][:4]] == [
+        (FILL, 102.0, 0.0),
+        ("pack", 106.0, 0.0),
+        (FILL, 126.0, 24.0),
+        ("pack", 130.0, 0.0),
+    ]

@@ -159,7 +159,7 @@ ENTRIES = (
         Place.NETWORK,
         "so many times as many orders come in",
         {"": Size("1", 1.0, 10.0)},
-        "batches wait for suites; lots of medium are used up sooner; starting material expires",
+        "batches wait for couriers, suites, crews and the laboratory; lots of medium are used up sooner; starting material expires",
         "delay, lot changes, lost starting material, operations in a hurry",
         shown_by=f"{STUDIES}::test_a_surge_makes_batches_wait_and_material_expire",
     ),

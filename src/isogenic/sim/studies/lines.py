@@ -33,8 +33,9 @@ def in_line(scenario: Scenario, parts: Sequence[Part]) -> list[Part]:
         return list(parts)
     out = [replace(each, finish_h=each.finish_h.copy(), tests_h=each.tests_h.copy()) for each in parts]
     for site in limited:
-        here = [(part, np.flatnonzero(np.array(part.sites, dtype=object) == site.name)) for part in out]
-        _serve_site(scenario, site, [(part, at) for part, at in here if len(at)])
+        here = [(part, at) for part in out if len(at := np.flatnonzero(np.array(part.sites, dtype=object) == site.name))]
+        if here:
+            _serve_site(scenario, site, here)
     return out
 
 
