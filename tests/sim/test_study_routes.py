@@ -11,6 +11,7 @@ from isogenic.errors import NotValid
 from isogenic.sim.filling import FILL
 from isogenic.sim.operations import Operation
 from isogenic.sim.processes import PROCESSES
+from isogenic.sim.processes.pages import process_page
 from isogenic.sim.routes import route_of
 from isogenic.sim.scenarios import read_scenario
 from isogenic.sim.studies import plan_of
@@ -113,3 +114,11 @@ def test_two_suites_one_crew_and_one_shift_are_known_by_hand(monkeypatch: pytest
         (FILL, 126.0, 24.0),
         ("pack", 130.0, 0.0),
     ]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_the_page_of_a_process_lists_its_route(process: str) -> None:
+    page = process_page(process).partition("\nroute ")[2]
+    at = [page.find(f"  {each.name} ") for each in route_of(process).operations]
+    assert at == sorted(at)
+    assert -1 not in at

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from isogenic.sim.processes import PROCESSES, process_of
 from isogenic.sim.processes.process import Spread
+from isogenic.sim.routes import route_of
 
 __all__ = ["process_page", "processes_page"]
 
@@ -30,8 +31,24 @@ def process_page(name: str) -> str:
             [(each.name, f"{each.value:.6g}", each.unit, str(each.mark), _spread(each.spread), each.source) for each in it.constants.values()],
         )
     )
+    parts.append(_table("route (stage, operation, median and spread of hours, recovery, failure; illustrative)", _route(name)))
     parts.append(_table("faults", [(each.name, each.what) for each in it.faults.values()]))
     return "\n\n".join(parts)
+
+
+def _route(name: str) -> list[tuple[str, ...]]:
+    """Every operation of a batch, in the order in which they are told."""
+    route = route_of(name)
+    stages = (
+        *(("before", each) for each in route.before),
+        *((f"at {age:g} h", each) for age, each in route.during),
+        *(("after", each) for each in route.after),
+        *((f"of {each.after}", each.assay) for each in route.laboratory),
+    )
+    return [
+        (stage, each.name, f"{each.hours:.3g} h", f"x {each.spread:g}", f"{100 * each.recovery:g}%", f"{100 * each.failure:g}%", each.what)
+        for stage, each in stages
+    ]
 
 
 def _short(name: str) -> str:

@@ -44,13 +44,8 @@ def plan_remarks(scenario: Scenario, plan: Plan) -> list[str]:
 
 
 def _site(site: Site) -> str:
-    counts = {
-        "crews": site.crews,
-        "shifts": site.shifts % 3,
-        "in a surge": site.shifts_in_surge,
-        "assays at once": site.assays,
-        "couriers": site.couriers,
-    }
+    counts = {"crews": site.crews, "assays at once": site.assays, "couriers": site.couriers, "shifts": site.shifts if site.shifts < 3 else 0}
+    counts["shifts in a surge"] = site.shifts_in_surge
     said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     return f"{site.name} ({said})" if said else site.name
 
