@@ -34,23 +34,19 @@ from isogenic.errors import NotFound, NotValid
 from isogenic.ids import UnitId
 from isogenic.plant.classes import DOSE_NUMBER
 from isogenic.plant.model import Role, Unit
+from isogenic.sim.drives import AMBIENT_C, GREATEST_RPM, LOOPS, Drives, Struck, broken_up, reaches, stepping
 from isogenic.sim.faults import Fault, FaultKind
 from isogenic.sim.instruments import Instrument, SensorFault, Sensors, instruments_of
 from isogenic.sim.live import Biology, Conditions, Run, Stand
 
 __all__ = ["BOTTLE_KG_PER_L", "DOSE_TOTALS", "Bank", "Harvest"]
 
-AMBIENT_C = 21.0
 SEED_C = 37.0
 WARM_C = 37.0  # above, heat is summed up
-ENOUGH_STIRRING_RPM = 40.0  # below, the sparger's bubbles are not broken up; illustrative
 BOTTLE_KG_PER_L = 0.5  # feed at the start, for each litre of working volume
 BRIM = 1.5  # of the working volume: the level switch stops what flows in
 DRY_L = 1e-6
 HEEL = 0.02  # of the working volume: what stays in the tubing when a vessel is harvested
-SETTLED = 1e-4  # a loop so near its set-point is at it: a culture is then left alone for an hour
-LOOPS = ("temperature", "ph", "dissolved_oxygen", "agitation")
-LOOPS_H = np.array([0.75, 0.2, 0.1, 0.02])[:, None]  # time constants of the closed loops
 UNLED = np.array([AMBIENT_C, 7.0, 100.0])[:, None]  # what probes say in a dry bag
 # Litres an hour for each litre of working volume.
 DOSE_RATES = {"medium_dose": 0.5, "seed_dose": 0.2, "glucose_dose": 0.02, "harvest_dose": 0.5}
@@ -119,7 +115,10 @@ class Columns:
     """What the vessels remember as arrays: one column each."""
 
     state: Floats  # at the newest grid point
-    loops: Floats
+    loops: Floats  # what is controlled; its actuators, what is asked of them, and the errors (`drives`)
+    positions: Floats
+    wanted: Floats
+    errors: Floats
     bottle: Floats  # kg
     sums: Floats  # of what the laboratory averages, times hours
     # The plan: from where and when, to where and when, the slopes at both ends, and under which conditions.
@@ -132,13 +131,13 @@ class Columns:
     under: Floats
 
     @classmethod
-    def of(cls, entries: int, conditions: int, averaged: int, n: int) -> Columns:
+    def of(cls, entries: int, conditions: int, averaged: int, n: int, *, reach: Floats) -> Columns:
         """Empty vessels at rest."""
         state, start, end, rise, fall = (np.zeros((entries, n)) for _ in range(5))
-        loops = np.vstack([UNLED + np.zeros((3, n)), np.zeros((1, n))])
+        drives = Drives.settled(np.vstack([UNLED + np.zeros((3, n)), np.zeros((1, n))]), reach=reach)
         begun, until, bottle = (np.zeros((1, n)) for _ in range(3))
         under = np.full((conditions, n), np.nan)
-        return cls(state, loops, bottle, np.zeros((averaged, n)), start, end, rise, fall, begun, until, under)
+        return cls(state, *drives, bottle, np.zeros((averaged, n)), start, end, rise, fall, begun, until, under)
 
 
 class Bank:
@@ -152,8 +151,10 @@ class Bank:
         self.books = [Book({name: AT_REST.get(name, 0.0) for name, each in unit.signals.items() if each.cls.role is Role.SETPOINT}) for unit in units]
         self._working = np.array([unit.working_volume.to("L").value for unit in units])
         self._hour = max(1, round(1.0 / step_h))  # grid steps of a plan
-        self._shares = 1.0 - np.exp(-step_h / LOOPS_H)
-        self._columns = Columns.of(len(biology.entries), 5 + len(biology.strikes), len(biology.averaged) + 2, n)
+        stirrers = [unit.capabilities["agitation"].high if "agitation" in unit.capabilities else GREATEST_RPM for unit in units]
+        self._reach = reaches(np.array(stirrers))
+        self._drive = stepping(step_h=step_h, reach=self._reach)
+        self._columns = Columns.of(len(biology.entries), 5 + len(biology.strikes), len(biology.averaged) + 2, n, reach=self._reach)
         self._averaged = [biology.entries.index(name) for name in biology.averaged]
         self._aims, self._feed = np.zeros((len(LOOPS), n)), np.zeros(n)  # what the drives are asked for, as far as they can
         for row in range(n):
@@ -235,10 +236,10 @@ class Bank:
             self._columns.state[self.biology.entries.index(name), row] = value
         self._columns.until[0, row] = self.index
 
-    def loops(self, row: int) -> dict[str, tuple[float, float]]:
-        """Each controlled quantity as it really is, and where its controller wants it, as far as the drives can."""
-        here, aims = self._columns.loops[:, row].tolist(), self._aims[:, row].tolist()
-        return {name: (here[at], aims[at]) for at, name in enumerate(LOOPS)}
+    def loops(self, row: int) -> dict[str, tuple[float, float, float]]:
+        """Each controlled quantity as it really is, where its controller wants it, as far as the plant allows, and how far its drive is open."""
+        here, aims, at = (each[:, row].tolist() for each in (self._columns.loops, self._aims, self._columns.positions))
+        return {each.name: (here[row], aims[row], at[row]) for row, each in enumerate(LOOPS)}
 
     # -- time ------------------------------------------------------------------------------
 
@@ -273,22 +274,24 @@ class Bank:
                 there[row] = depth if abs(depth) > abs(there[row]) else there[row]
 
     def _follow_setpoints(self) -> None:
-        loops, dry = self._columns.loops, self._columns.state[-1] <= DRY_L
-        there = self._aims
+        columns, dry = self._columns, self._columns.state[-1] <= DRY_L
+        there, struck = self._aims, None
         if self._depths:
             there = there.copy()
             there[0] += self._depth(FaultKind.TEMPERATURE_EXCURSION)
             there[1] -= self._depth(FaultKind.PH_SENSOR_DRIFTS)
+            if FaultKind.VALVE_STICKS in self._depths or FaultKind.DRIVE_IS_WEAK in self._depths:
+                struck = Struck(self._depth(FaultKind.VALVE_STICKS), self._depth(FaultKind.DRIVE_IS_WEAK))
         if dry.any():
             there = there.copy()
             there[:3] = np.where(dry, UNLED, there[:3])
-        gap = there - loops
-        self._columns.loops = np.where(np.abs(gap) < SETTLED, there, loops + gap * self._shares)
+        before = Drives(columns.loops, columns.positions, columns.wanted, columns.errors)
+        columns.loops, columns.positions, columns.wanted, columns.errors = self._drive(before, there, struck)
 
     def _aim(self, row: int) -> None:
         """Where a vessel's drives are asked to be, as far as its equipment can."""
         setpoints = self.books[row].setpoints
-        for at, name in enumerate(LOOPS):
+        for at, name in enumerate(each.name for each in LOOPS):
             self._aims[at, row] = self._saturated(row, name, setpoints.get(name + "_sp", 0.0))
         self._feed[row] = self._saturated(row, "feed_flow", setpoints.get("feed_flow_sp", 0.0)) / 1000.0
 
@@ -356,7 +359,7 @@ class Bank:
     def _conditions(self) -> Floats:
         state, loops, columns = self._columns.state[-1], self._columns.loops, self._columns
         able = (state > HEEL * self._working) & (state < BRIM * self._working) & (columns.bottle[0] > 0)
-        feed, transfer = self._feed * able, np.minimum(1.0, loops[3] / ENOUGH_STIRRING_RPM)
+        feed, transfer = self._feed * able, broken_up(loops[3])
         if self._depths:
             feed = feed * (1.0 - self._depth(FaultKind.FEED_PUMP_FOULS)) * (1.0 - self._depth(FaultKind.FEED_PUMP_STOPS))
             feed = feed * (1.0 + self._depth(FaultKind.FEED_PUMP_RUNS_HIGH))
@@ -549,7 +552,10 @@ class Bank:
                 raise NotValid(f"cannot restore {self.site}", why="the snapshot is of other vessels")
             index = int(memory["index"])
             books = [Book(**memory["books"][str(unit.id)]) for unit in self.units]
-            columns = Columns(**{name: np.array(rows, dtype=np.float64) for name, rows in memory["columns"].items()})
+            held = {name: np.array(rows, dtype=np.float64) for name, rows in memory["columns"].items()}
+            if "positions" not in held:  # what was remembered before drives were: they stand where they hold
+                held["positions"], held["wanted"], held["errors"] = Drives.settled(held["loops"], reach=self._reach)[1:]
+            columns = Columns(**held)
             shown, here = np.array(memory["shown"], dtype=np.float64), np.array(memory["here"], dtype=np.float64)
             shapes = [(name, getattr(columns, name).shape, getattr(self._columns, name).shape) for name in Columns.__dataclass_fields__]
             shapes += [("shown", shown.shape, self._shown.shape), ("here", here.shape, self._here.shape)]

@@ -3,7 +3,7 @@
 Guarantees: a function takes what was and gives what is; nothing is kept inside. An actuator never leaves its range nor
 moves faster than it can; a controller whose actuator is at its end does not wind up; a measurement that is lost (NaN)
 leaves the output where it is.
-Leaves to others: what an actuator does to the process, and which loops there are (the live facility).
+Leaves to others: what an actuator does to the process, and which loops there are (`drives`).
 
     position = moved(VALVE, position, wanted, step_h=step_h)
     flow = delivered(PUMP, position, age_h=age)
@@ -25,20 +25,25 @@ from isogenic.sim.processes.process import Floats
 
 __all__ = ["PI", "PUMP", "Actuator", "Loop", "OnOff", "Position", "at_rest", "begun", "controlled", "delivered", "held", "moved", "switched"]
 
+Number = Any  # a float or an array
+
 
 @dataclass(frozen=True, slots=True)
 class Actuator:
-    """What a valve, a pump or a heater can do. Shares are of its range."""
+    """What a valve, a pump or a heater can do. Shares are of its range; each number may be an array, one for each of many actuators."""
 
-    low: float = 0.0
-    high: float = 100.0
-    rate_per_h: float = math.inf  # of the range: how fast it moves
-    dead_band: float = 0.005  # share: a smaller difference does not move it
-    stiction: float = 0.0  # share: what it takes to start from rest
+    low: Number = 0.0
+    high: Number = 100.0
+    rate_per_h: Number = math.inf  # of the range: how fast it moves
+    dead_band: Number = 0.005  # share: a smaller difference does not move it
+    stiction: Number = 0.0  # share: what it takes to start from rest
     wear_per_day: float = 0.0  # share of what it delivers that is lost each day
 
     def __post_init__(self) -> None:
-        if not (self.low < self.high and self.rate_per_h > 0 and 0 <= self.dead_band < 1 and 0 <= self.stiction < 1 and 0 <= self.wear_per_day < 1):
+        shares = all(
+            np.all((each >= 0) & (each < 1)) for each in (np.asarray(self.dead_band), np.asarray(self.stiction), np.asarray(self.wear_per_day))
+        )
+        if not (np.all(self.low < self.high) and np.all(self.rate_per_h > 0) and shares):
             raise NotValid("cannot use an actuator", why="its range rises, its rate is above 0, and dead band, stiction and wear are shares below 1")
 
 
@@ -63,7 +68,7 @@ def moved(how: Actuator, before: Position, wanted: Any, *, step_h: float) -> Pos
     span = how.high - how.low
     aim = np.where(np.isfinite(wanted), np.clip(wanted, how.low, how.high), before.at)
     gap = aim - before.at
-    starts = np.abs(gap) > np.where(before.moving, how.dead_band, max(how.dead_band, how.stiction)) * span
+    starts = np.abs(gap) > np.where(before.moving, how.dead_band, np.maximum(how.dead_band, how.stiction)) * span
     reach = how.rate_per_h * span * step_h
     step = np.clip(gap, -reach, reach)
     at = np.where(starts, before.at + step, before.at)
@@ -79,13 +84,13 @@ def delivered(how: Actuator, at: Any, *, age_h: Any) -> Any:
 class PI:
     """A proportional-integral controller. `gain`: output for each unit of error; negative where more output lowers what is measured."""
 
-    gain: float
-    integral_h: float
-    low: float = 0.0
-    high: float = 100.0
+    gain: Number
+    integral_h: Number
+    low: Number = 0.0
+    high: Number = 100.0
 
     def __post_init__(self) -> None:
-        if not (self.gain != 0 and math.isfinite(self.gain) and self.integral_h > 0 and self.low < self.high):
+        if not (np.all(self.gain != 0) and np.all(np.isfinite(self.gain)) and np.all(self.integral_h > 0) and np.all(self.low < self.high)):
             raise NotValid("cannot use a controller", why="its gain is not 0, its integral time is above 0 and its range rises")
 
 

@@ -13,6 +13,8 @@ What happens to the process, its pumps and its heating, with what `size` means:
     feed_pump_runs_high      the pump gives (1 + size) of what it should
     temperature_excursion    the culture is so many kelvin warmer
     ph_sensor_drifts         the pH probe comes to read so much too high, and the controller follows it: the true pH is lower
+    valve_sticks             the jacket's valve moves by no less than this share of its travel, or not at all
+    drive_is_weak            the stirrer gives no more than (1 - size) of its greatest speed
     culture_is_contaminated  so many g/L of bacteria come in
     lactate_is_high          lactate made of glucose * (1 + size)
     product_rate_is_low      specific productivity * (1 - size)
@@ -70,6 +72,8 @@ class FaultKind(StrEnum):
     FEED_PUMP_RUNS_HIGH = "feed_pump_runs_high"
     TEMPERATURE_EXCURSION = "temperature_excursion"
     PH_SENSOR_DRIFTS = "ph_sensor_drifts"
+    VALVE_STICKS = "valve_sticks"
+    DRIVE_IS_WEAK = "drive_is_weak"
     CULTURE_IS_CONTAMINATED = "culture_is_contaminated"
     LACTATE_IS_HIGH = "lactate_is_high"
     PRODUCT_RATE_IS_LOW = "product_rate_is_low"

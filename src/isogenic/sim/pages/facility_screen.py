@@ -166,8 +166,11 @@ def _shown(signal: Mapping[str, Any]) -> Child:
 
 
 def _drives(drives: Sequence[Mapping[str, Any]]) -> Markup:
-    rows = [(words(each["name"]), _figure(each["asked"]), _figure(each["aimed"]), _figure(each["is"])) for each in drives]
-    return listing(("Loop", "#Set-point", "#As far as it can", "#As it is"), rows, nothing="None.", close=True)
+    rows = [
+        (words(each["name"]), _figure(each["asked"]), _figure(each["aimed"]), _figure(each["is"]), f"{100.0 * each['drive']:.1f} %")
+        for each in drives
+    ]
+    return listing(("Loop", "#Set-point", "#As far as it can", "#As it is", "#Drive"), rows, nothing="None.", close=True)
 
 
 def _inside(inside: Mapping[str, float]) -> Markup:

@@ -23,6 +23,8 @@ _BEGIN = {
     FaultKind.FEED_PUMP_RUNS_HIGH: 0.3,
     FaultKind.TEMPERATURE_EXCURSION: 2.0,
     FaultKind.PH_SENSOR_DRIFTS: 0.2,
+    FaultKind.VALVE_STICKS: 0.05,
+    FaultKind.DRIVE_IS_WEAK: 0.85,
     FaultKind.CULTURE_IS_CONTAMINATED: 0.01,
     FaultKind.LACTATE_IS_HIGH: 0.5,
     FaultKind.PRODUCT_RATE_IS_LOW: 0.3,

@@ -97,8 +97,8 @@ class View:
                 for name, cls in known.items()
             ],
             "drives": [
-                {"name": name, "is": here, "aimed": aim, "asked": book.setpoints.get(f"{name}_sp")}
-                for name, (here, aim) in vessel.bank.loops(vessel.row).items()
+                {"name": name, "is": here, "aimed": aim, "asked": book.setpoints.get(f"{name}_sp"), "drive": at}
+                for name, (here, aim, at) in vessel.bank.loops(vessel.row).items()
             ],
             "flowing": {dose: litres for dose, litres in book.pending.items() if litres > 0},
             "path": path,

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isogenic.errors import NotValid
+from isogenic.sim import drives
 from isogenic.sim.instruments.bioreactor import FEED_KG_PER_L, Surroundings, observe
 from isogenic.sim.operations import Operation
 from isogenic.sim.processes import cho, feeding
@@ -112,6 +113,7 @@ class _Look(NamedTuple):
     drive: Drive
     blocked: Number  # share of the feed line
     bottle: Number  # kg
+    rpm: Number
 
 
 class _Batches:
@@ -132,6 +134,7 @@ class _Batches:
         self.bottle = BOTTLE_KG_PER_L * settings["working_volume"]
         self.sums = [self._zeros() for _ in range(4)]  # ammonium, glucose, pH and heat, times hours
         self.stopped: dict[int, Stop] = {}
+        self._warmth = self._jacket() if any(fault.name == "valve_sticks" for fault in faults) else None
         self._pace: Pace | None = None
         self._driven = Drive()
         self._key = (-1, -1)
@@ -233,7 +236,7 @@ class _Batches:
             step = round((each - age_h) / h)
             if not step < len(way):
                 break
-            self._looks.append(_Look(each, Culture(*way[step - 1].tolist()), self._driven, blocked, self.bottle - fed * step * h))
+            self._looks.append(_Look(each, Culture(*way[step - 1].tolist()), self._driven, blocked, self.bottle - fed * step * h, self._rpm(each)))
 
     def _step(self, age_h: float, h: float) -> None:
         mid = age_h + 0.5 * h
@@ -292,14 +295,40 @@ class _Batches:
         flow = flow * (1.0 - self.depth("feed_pump_fouls", age_h)) * (1.0 - self.depth("feed_pump_stops", age_h))
         return Drive(
             feed_l_h=flow * (1.0 + self.depth("feed_pump_runs_high", age_h)),
-            transfer_factor=1.0 - self.depth("sparger_fouls", age_h),
+            transfer_factor=self._stirred(age_h) * (1.0 - self.depth("sparger_fouls", age_h)),
             oxygen_sp_percent=here["dissolved_oxygen"],
-            temperature_c=here["temperature"]
-            + (here["temperature_shift"] - here["temperature"]) * (age_h >= here["shift_at"])
-            + self.depth("temperature_excursion", age_h),
+            temperature_c=self._asked_c(age_h) if self._warmth is None else self._held_c(self._warmth, age_h),
             ph=here["ph"] - self.depth("ph_sensor_drifts", age_h),
             feed=cho.FEED._replace(glucose=here["feed_glucose"], glutamine=here["feed_glutamine"], amino_acids=here["feed_amino_acids"]),
         )
+
+    def _asked_c(self, age_h: float) -> Number:
+        """Where the temperature is led; an hour's step makes a sound loop ideal."""
+        here = self.set
+        shift = (here["temperature_shift"] - here["temperature"]) * (age_h >= here["shift_at"])
+        return here["temperature"] + shift + self.depth("temperature_excursion", age_h)
+
+    def _jacket(self) -> Floats:
+        """The temperature of every hour, its mean, where a valve sticks: the loop itself on the grid of a live facility."""
+        hours = math.ceil(float(np.max(self.set["duration"])))
+        ages = (np.arange(hours * drives.GRID_STEPS) + 0.5) * drives.GRID_H
+        none = np.zeros(self.n)
+        asked, sticks = (np.array([each(age) + none for age in ages]) for each in (self._asked_c, lambda age: self.depth("valve_sticks", age)))
+        held: Floats = drives.jacket(asked, sticks).reshape(hours, drives.GRID_STEPS, self.n).mean(axis=1)
+        return held
+
+    def _held_c(self, warmth: Floats, age_h: float) -> Number:
+        found = warmth[min(int(age_h), len(warmth) - 1)]
+        return float(found[0]) if self.n == 1 else found
+
+    def _rpm(self, age_h: float) -> Number:
+        """The stirrer's speed: as asked, as far as a weak drive can."""
+        weak = self.depth("drive_is_weak", age_h)
+        return np.minimum(AGITATION_RPM, drives.GREATEST_RPM * (1.0 - weak)) if np.any(weak) else AGITATION_RPM
+
+    def _stirred(self, age_h: float) -> Number:
+        rpm = self._rpm(age_h)
+        return 1.0 if rpm is AGITATION_RPM else float(drives.broken_up(rpm)) if self.n == 1 else drives.broken_up(rpm)
 
     def _bolus(self, age_h: float) -> None:
         litres = feeding.bolus_litres(
@@ -359,7 +388,7 @@ class _Batches:
         return 1.0 - (1.0 - self.depth("feed_pump_fouls", age_h)) * (1.0 - self.depth("feed_pump_stops", age_h))
 
     def _look(self, age_h: float) -> _Look:
-        return _Look(age_h, self.culture, self._drive(age_h), self._blocked(age_h), self.bottle)
+        return _Look(age_h, self.culture, self._drive(age_h), self._blocked(age_h), self.bottle, self._rpm(age_h))
 
     def _seen(self, look: _Look) -> dict[str, Number]:
         """Every variable, by its name."""
@@ -369,7 +398,7 @@ class _Batches:
             temperature_c=drive.temperature_c,
             ph=cho.true_ph(drive.ph, culture.lactate),
             oxygen_percent=drive.oxygen_sp_percent,
-            agitation_rpm=AGITATION_RPM,
+            agitation_rpm=look.rpm,
             feed_l_h=drive.feed_l_h,
             blocked=look.blocked,
             bottle_kg=greater(look.bottle, 0.0),
@@ -407,6 +436,7 @@ class _Batches:
             Drive(*[_together([look.drive[at] for look in looks]) for at in range(len(Drive._fields) - 1)]),  # what is in the feed is not seen
             _together([look.blocked for look in looks]),
             _together([look.bottle for look in looks]),
+            _together([look.rpm for look in looks]),
         )
         seen = self._seen(several)
         if broken := outside(seen, VARIABLES, n=len(looks)):

@@ -205,6 +205,25 @@ _FAULTS = (
         "galactosylation +1 % for 0.1",
         gradual=True,
     ),
+    Mechanism(
+        "valve_sticks",
+        "the valve of the jacket sticks: it moves by no less than this share of its travel, or not at all (in a study, an hour's mean)",
+        "1",
+        0.0,
+        0.2,
+        "the temperature swings about its set-point with a period of hours, by 1.4 K to either side at 0.1",
+        "as of the temperature",
+    ),
+    Mechanism(
+        "drive_is_weak",
+        "the stirrer gives no more than (1 - size) of its greatest speed (in a study at once: its loop settles within minutes)",
+        "1",
+        0.0,
+        1.0,
+        "nothing while it still reaches its set-point (a third is to spare at 100 of 150 rpm); beyond, the stirrer stays below it; "
+        "under 40 rpm more oxygen is asked for, and then dissolved oxygen falls",
+        "as of a fouled sparger",
+    ),
     Mechanism("lactate_is_high", "lactate made of glucose x (1 + size)", "1", -0.9, 3.0, "lactate and base use rise", "titre -2.6 % at 0.2", mark=C),
     Mechanism("product_rate_is_low", "specific productivity x (1 - size)", "1", 0.0, 1.0, "titre alone falls", "titre in proportion", mark=C),
 )
