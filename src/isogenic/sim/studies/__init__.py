@@ -2,7 +2,8 @@
 
     run_study(read_scenario(text), Path("study.parquet"), batches=1000, workers=2)
 
-`plan` says which batches there are, `chunk` works some of them out, `workers` says by whom, `files` writes, `tables`
+`plan` says which batches there are (`calendar`, `lines`: and when), `work` what is done to them, `events` what happened,
+`chunk` works some of them out, `workers` says by whom, `files` writes, `tables`
 says what stands in which column.
 """
 

@@ -7,7 +7,6 @@ Leaves to others: the order and the files (run, files).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -20,8 +19,8 @@ from isogenic.sim.instruments import INSTRUMENTS, SensorFault, measured
 from isogenic.sim.processes import Process, process_of
 from isogenic.sim.processes.process import Floats, Outcome
 from isogenic.sim.routes import FILLED_BY
-from isogenic.sim.scenarios.model import Scenario, ScenarioFault
-from isogenic.sim.studies.aims import faults_named
+from isogenic.sim.scenarios.model import Scenario
+from isogenic.sim.studies.events import EXPIRED, events_of, surges_of
 from isogenic.sim.studies.material import weakened
 from isogenic.sim.studies.part import Part
 from isogenic.sim.studies.reports import reported
@@ -242,45 +241,20 @@ class _Tables:
         return self._table("operations", out, k * n, keep=np.isfinite(work.start_h).T.ravel())
 
     def events(self) -> pa.Table:
-        """What happened, batch by batch and in the order of age. A surge is the site's, and told once (`surges_table`)."""
-        part, found = self.part, []
-        for each in (each for each in self.struck if each.entry.place is not Place.NETWORK):
-            fault = each.fault
-            for at in np.flatnonzero(each.batches).tolist():
-                begins, ends = self._window(each, at)
-                said = _said(fault)
-                found.append((at, begins, "fault begins", said))
-                if ends < self.model.duration_h:
-                    found.append((at, ends, "fault ends", said))
-        found += [(at, stop.age_h, "stopped", stop.why) for at, stop in self.outcome.stopped.items()]
-        found += [(at, 0.0, "expired", EXPIRED) for at in np.flatnonzero(part.expired).tolist()]
-        if (work := self.work) is not None:
-            for row, at in np.argwhere(work.failed).tolist():
-                end = float(work.end_h[row, at] - part.culture_h[at])
-                found.append((at, end, "lost" if work.ends[row, at] else "failed", work.names[row]))
-        found.sort()
-        batches = [each[0] for each in found]
+        """What happened to the batches."""
+        part, found = self.part, events_of(self.part, self.struck, self.outcome.stopped, self.work)
+        at = np.array([each[0] for each in found], dtype=np.int64)
+        age = np.array([each[1] for each in found], dtype=np.float64)
         out = {
             "process": _words([self.model.name] * len(found)),
-            "site": _words([part.sites[at] for at in batches]),
-            "batch": _words([self.names[at] for at in batches]),
-            "age_h": np.array([each[1] for each in found]),
-            "study_h": np.array([each[1] + part.culture_h[each[0]] for each in found]),
-            "event": _words([each[2] for each in found]),
-            "what": _words([each[3] for each in found]),
+            "site": _words(part.sites[each] for each in at),
+            "batch": _words(self.names[each] for each in at),
+            "age_h": age,
+            "study_h": age + part.culture_h[at],
+            "event": _words(each[2] for each in found),
+            "what": _words(each[3] for each in found),
         }
         return self._table("events", out, len(found))
-
-    def _window(self, each: Struck, at: int) -> tuple[float, float]:
-        fault = each.fault
-        if each.entry.place is Place.NODE:
-            start = fault.start_h - float(self.part.culture_h[at])
-            return max(0.0, start), start + fault.duration_h
-        if self.work is not None and each.entry.place is Place.FILLING:
-            return float(self.work.begun_h(FILLED_BY[fault.name])[at] - self.part.culture_h[at]), math.inf
-        if each.entry.place is Place.COURIER:
-            return float(self.part.left_h[at] - self.part.culture_h[at]), math.inf
-        return fault.start_h, fault.start_h + fault.duration_h
 
     def spectra(self) -> pa.Table:
         """Spectra of every batch and age, with the results of the samples that were taken then."""
@@ -311,28 +285,14 @@ class _Tables:
 
 
 def surges_table(scenario: Scenario, schema: pa.Schema) -> pa.Table:
-    """When orders began to surge at a site, and when that ended: events of no batch."""
-    found: list[tuple[str, str, float, str, str]] = []
-    for site in scenario.sites:
-        for product in (each for each in scenario.products if each.orders_per_day and site.suites.get(each.process)):
-            for _, fault in faults_named(scenario, "demand_surges", site=site.name, process=product.process):
-                found.append((product.process, site.name, fault.start_h, "fault begins", _said(fault)))
-                if fault.start_h + fault.duration_h < scenario.period_h:
-                    found.append((product.process, site.name, fault.start_h + fault.duration_h, "fault ends", _said(fault)))
+    """What happened to the sites: events of no batch."""
+    found = surges_of(scenario)
     columns: dict[str, object] = {
-        "process": _words(each[0] for each in found),
-        "site": _words(each[1] for each in found),
-        "study_h": np.array([each[2] for each in found], dtype=np.float64),
-        "event": _words(each[3] for each in found),
-        "what": _words(each[4] for each in found),
+        name: _words(str(each[at]) for each in found) for at, name in enumerate(("process", "site", "", "event", "what")) if name
     }
+    columns["study_h"] = np.array([each[2] for each in found], dtype=np.float64)
     arrays = [_array(columns[each.name], each) if each.name in columns else pa.nulls(len(found), each.type) for each in schema]
     return pa.Table.from_arrays(arrays, schema=schema.remove_metadata())
-
-
-def _said(fault: ScenarioFault) -> str:
-    of = fault.sensor or fault.attribute
-    return fault.name + (f" {fault.size:g}" if fault.size else "") + (f" of {of}" if of else "")
 
 
 def standards_table(scenario: Scenario, schema: pa.Schema) -> pa.Table:
@@ -346,9 +306,6 @@ def standards_table(scenario: Scenario, schema: pa.Schema) -> pa.Table:
 def _lists(rows: NDArray[np.float32]) -> pa.Array:
     offsets = pa.array(np.arange(0, rows.size + 1, rows.shape[1], dtype=np.int32))
     return pa.ListArray.from_arrays(offsets, pa.array(rows.ravel()))
-
-
-EXPIRED = "the starting material waited beyond its life"
 
 
 def _array(values: object, field: pa.Field) -> pa.Array:
