@@ -96,7 +96,9 @@ def test_all_complaints_come_together() -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_damaged_scenario_is_read_or_refused(data: st.DataObject) -> None:
-    lines = example(data.draw(st.sampled_from(("sparger-fouls", "antibody-surge", "probes-fail", "power-and-lines")))).splitlines()
+    lines = example(
+        data.draw(st.sampled_from(("sparger-fouls", "antibody-surge", "probes-fail", "power-and-lines", "fill-finish", "late-couriers")))
+    ).splitlines()
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(lines) - 1))
         cut = data.draw(st.integers(0, len(lines[at])))

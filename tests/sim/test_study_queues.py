@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from isogenic.sim.processes.process import Floats
 from isogenic.sim.scenarios import read_scenario
@@ -131,3 +133,44 @@ def test_a_batch_lost_before_its_culture_frees_its_suite_and_has_nothing_else() 
     assert (work.kept[part.spoiled] == 0.0).all()
     assert {work.lost_in(at) for at in np.flatnonzero(part.spoiled)} <= {"install_and_test_the_bag", "bring_in_the_medium"}
     assert np.isnan(work.start_h[2:, part.spoiled]).all()
+
+
+def most_at_once(begins: Floats, ends: Floats) -> int:
+    there = np.isfinite(begins) & np.isfinite(ends) & (ends > begins)
+    steps = np.concatenate([np.ones(there.sum()), -np.ones(there.sum())])
+    order = np.lexsort((steps, np.concatenate([begins[there], ends[there] - 1e-7])))
+    return int(np.max(np.cumsum(steps[order]), initial=0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.fixed_dictionaries({name: st.integers(1, 4) for name in ("suites", "crews", "assays", "couriers")}),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.sampled_from(("vials", "lyophilised", "bulk")),
+    st.booleans(),
+)
+def test_nobody_does_more_at_once_than_there_are(site: dict[str, int], shifts: tuple[int, int], finish: str, surge: bool) -> None:
+    text = f"processes: {{antibody: {{finish: {finish}, orders: 0.15 1/d}}, car_t: {{orders: 0.2 1/d, travel: 18 h, expires: 90 h}}, pensim: {{}}}}\n"
+    faults = "faults: [{fault: demand_surges, start: 20 d, duration: 20 d, size: 3}]\n" if surge else ""
+    keys = site | {"shifts": shifts[0], "shifts_in_surge": shifts[1]}
+    scenario, parts = planned(f"{text}period: 90 d\n{faults}", ", ".join(f"{name}: {value}" for name, value in keys.items()), sites=1)
+    works = [work_of(scenario, part) for part in parts]
+    for part in parts:
+        used = ~part.expired
+        assert most_at_once(part.start_h[used], part.harvest_h[used]) <= site["suites"]
+        assert (part.ordered_h <= part.left_h).all() and (part.left_h <= part.arrived_h).all() and (part.arrived_h <= part.start_h).all()
+        if part.process == "car_t":
+            assert most_at_once(part.left_h, part.arrived_h + 18.0) <= site["couriers"]
+    after = [(work.start_h[work.after], work.end_h[work.after]) for work in works]
+    assert (
+        most_at_once(np.concatenate([each[0][0] for each in after]), np.concatenate([np.nanmax(each[1], axis=0, initial=-1.0) for each in after]))
+        <= site["crews"]
+    )
+    tests = [np.concatenate([_of_laboratory(work, name).ravel() for work in works]) for name in ("start_h", "end_h")]
+    assert most_at_once(*tests) <= site["assays"]
+    for work in works:
+        begun = work.start_h[np.isfinite(work.start_h)]
+        assert np.nanmin(work.waited_h, initial=0.0) >= -1e-6
+        assert ((begun - 6.0 + 1e-6) % 24.0 <= 8.0 * max(shifts) + 2e-6).all()
+        if not surge:
+            assert ((begun - 6.0 + 1e-6) % 24.0 <= 8.0 * shifts[0] + 2e-6).all()

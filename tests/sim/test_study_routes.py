@@ -122,3 +122,11 @@ def test_the_page_of_a_process_lists_its_route(process: str) -> None:
     at = [page.find(f"  {each.name} ") for each in route_of(process).operations]
     assert at == sorted(at)
     assert -1 not in at
+
+
+def test_a_fast_test_of_sterility_is_there_sooner() -> None:
+    usual, fast = (tables(f"process: car_t\nevery: 216 h\nrapid_sterility: {each}\n", batches=20) for each in ("false", "true"))
+    assert "rapid_sterility" in {row["operation"] for row in fast["operations"]}
+    hours = [np.mean([row["tested_h"] - row["ready_h"] for row in each["batches"]]) for each in (usual, fast)]
+    assert 0.3 * hours[0] < hours[1] < 0.7 * hours[0]
+    assert [row["ready_h"] for row in fast["batches"]] == [row["ready_h"] for row in usual["batches"]], "nothing waits for a test"
