@@ -7,6 +7,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -18,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from led_batch import PORTO, lead_batch
 
+from isogenic.errors import Refusal
 from isogenic.ids import UnitId
 from isogenic.plant.documents import load_plant
 from isogenic.plant.model import SitePlant
-from isogenic.sim.facility import Facility
+from isogenic.sim.facility import FAULTS_MAX, Facility
 from isogenic.sim.faults import FaultKind, parse_fault, text_of_fault
 from isogenic.sim.mrna_line import MrnaLine
 from isogenic.sim.pages.facility import View, facility_app, serve_page
@@ -32,10 +34,18 @@ SPARGER = "sparger_fouls:unit=SB-200,start=48.0,hours=24.0,size=0.5"
 HERE = "http://127.0.0.1:8000"
 
 
+GROWN: dict[float, str] = {}  # by hours, as a facility remembers itself
+
+
 def grown(porto: SitePlant, *, hours: float = 48.0) -> Facility:
+    """A facility with a culture of this age: led there once, and from its own memory after that."""
     facility = Facility(porto, seed=3)
-    for _ in lead_batch(facility, hours=hours, harvest=False):
-        pass
+    if hours not in GROWN:
+        for _ in lead_batch(facility, hours=hours, harvest=False):
+            pass
+        GROWN[hours] = json.dumps(facility.snapshot())
+    facility = Facility(porto, seed=3)
+    facility.restore(json.loads(GROWN[hours]))
     return facility
 
 
@@ -88,6 +98,14 @@ def test_what_was_injected_and_taken_back_survives_a_restart(porto: SitePlant) -
     assert restarted.log == lasting.log
 
 
+def test_what_is_true_is_shown_at_once_after_a_restart(porto: SitePlant) -> None:
+    facility = Facility(porto, seed=3)
+    for _ in lead_batch(facility, hours=10.0, harvest=False):
+        pass
+    restarted = grown(porto, hours=10.0)
+    assert restarted.vessels[PORTO].truth() == facility.vessels[PORTO].truth()
+
+
 def test_the_form_injects_from_now_and_a_wrong_one_is_refused_on_the_page(porto: SitePlant) -> None:
     facility = grown(porto, hours=10.0)
     client = client_of(facility)
@@ -110,12 +128,125 @@ def test_another_sites_page_changes_nothing(known: Facility, headers: dict[str, 
     assert known.faults == ()
 
 
+# ---- what is broken on purpose: the page itself ----
+
+
+@pytest.fixture(scope="module")
+def served(known: Facility) -> Iterator[TestClient]:
+    """One client for many requests."""
+    with client_of(known) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def modules() -> ServiceModules:
+    return ServiceModules(load_plant(document("basel.plant.yaml"), name="basel"), seed=1)
+
+
+NEARLY = st.builds(
+    lambda kind, unit, rest: f"{kind}:unit={unit}{rest}",
+    st.sampled_from([*FaultKind, "rnase", "earthquake", ""]),
+    st.sampled_from(["SB-999", "", "MX-1", "../SB-200", "SB-200 "]),
+    st.text(max_size=60),
+)
+ODD = st.one_of(
+    st.binary(max_size=200),
+    st.builds(lambda text: json.dumps({"fault": text}).encode(), st.one_of(st.text(max_size=100), NEARLY)),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=9),
+        lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=6), part, max_size=3),
+    ).map(lambda value: json.dumps(value).encode()),
+)
+
+
 @settings(max_examples=100, deadline=None)
-@given(st.one_of(st.binary(max_size=200), st.builds(lambda text: json.dumps({"fault": text}).encode(), st.text(max_size=100))))
-def test_a_body_that_is_no_fault_is_refused_and_changes_nothing(known: Facility, body: bytes) -> None:
-    answer = client_of(known).post("/api/faults", content=body, headers={"content-type": "application/json"})
+@given(st.sampled_from(["/api/faults", "/api/faults/take-back"]), ODD)
+def test_a_body_that_is_no_fault_is_refused_and_changes_nothing(served: TestClient, known: Facility, where: str, body: bytes) -> None:
+    answer = served.post(where, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in (404, 422) and answer.json()["title"]
+    assert known.faults == () and known.log == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(["/inject", "/take-back"]),
+    st.one_of(st.binary(max_size=200), NEARLY.map(lambda text: f"fault={text}&kind=ph&unit=SB-200".encode())),
+)
+def test_a_form_that_is_no_fault_is_refused_on_the_page_and_changes_nothing(served: TestClient, known: Facility, where: str, body: bytes) -> None:
+    answer = served.post(where, content=body, headers={"origin": HERE, "content-type": "application/x-www-form-urlencoded"})
     assert answer.status_code in (404, 422)
+    assert known.faults == () and known.log == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            "unit": st.sampled_from(["SB-200", "MX-1", "TR-1", "PU-1", "SB-9"]),
+            "kind": st.sampled_from([*FaultKind, "lnp_flow_falls", "rnase"]),
+            "signal": st.sampled_from(["ph", "glucose", "agitation_sp", "", "oxygen_flow,size=1"]),
+            "size": st.sampled_from(["0.5", "1e9", "-0", "nan", "0.5,run=1", "½"]),
+            "start": st.sampled_from(["", "3", "-1", "1e9", "3h"]),
+            "hours": st.sampled_from(["", "0", "5", "1e-9", "99999"]),
+        }
+    )
+)
+def test_any_form_is_a_fault_that_is_taken_back_as_it_is_listed_or_is_refused(
+    porto: SitePlant, modules: ServiceModules, form: dict[str, str]
+) -> None:
+    view = View(Facility(porto, seed=3), modules)
+    try:
+        text, _ = view.inject(view.text_of_form(form))
+    except Refusal:
+        assert view.faults()["standing"] == []
+        return
+    assert [each["fault"] for each in view.faults()["standing"]] == [text]
+    assert view.take_back(text) == text and view.faults()["standing"] == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/live", "/api/facility", "/api/faults", "/api/faults/take-back", "/inject", "/take-back", "/nothing", "/static/../x"]
+)
+def test_a_wrong_method_or_address_is_refused(served: TestClient, known: Facility, path: str) -> None:
+    for method in ("PUT", "DELETE", "PATCH"):
+        assert served.request(method, path, json={"fault": SPARGER}).status_code in (404, 405)
+    wrong = served.get(path) if path in ("/inject", "/take-back", "/api/faults/take-back") else served.post(path, json={})
+    assert wrong.status_code in (404, 405, 422)
     assert known.faults == ()
+
+
+@pytest.mark.parametrize("path", ["/api/faults", "/api/faults/take-back", "/inject", "/take-back"])
+def test_a_body_of_megabytes_and_one_nested_without_end_are_refused(served: TestClient, known: Facility, path: str) -> None:
+    for body in (b"x" * 5_000_000, b'{"fault":' + b"[" * 60_000, b"a=1&" * 5_000):
+        answer = served.post(path, content=body, headers={"origin": HERE, "content-type": "application/json"})
+        assert answer.status_code in (413, 422), body[:20]
+    assert known.faults == ()
+
+
+def test_faults_have_a_limit_and_the_page_still_shows_them_all(porto: SitePlant) -> None:
+    facility = grown(porto, hours=10.0)
+    with client_of(facility) as client:
+        texts = [f"lactate_is_high:unit=SB-200,start={at}.0,hours=5.0,size=0.2" for at in range(FAULTS_MAX + 1)]
+        answers = [client.post("/api/faults", json={"fault": text}).status_code for text in texts]
+        assert answers == [*([201] * FAULTS_MAX), 422]
+        page = client.get("/")
+        assert page.status_code == 200 and page.text.count('action="/take-back"') == FAULTS_MAX
+        assert facility.at is not None
+        facility.advance(facility.at + timedelta(hours=1))
+        assert [client.post("/api/faults/take-back", json={"fault": text}).status_code for text in texts] == [*([200] * FAULTS_MAX), 404]
+    assert facility.faults == () and len(facility.log) == 2 * FAULTS_MAX
+
+
+def test_of_many_who_inject_and_take_back_the_same_at_once_one_succeeds(porto: SitePlant) -> None:
+    facility = grown(porto, hours=10.0)
+    with page_of(facility) as url, ThreadPoolExecutor(8) as people:
+
+        def send(where: str) -> int:
+            return httpx2.post(f"{url}{where}", json={"fault": SPARGER}).status_code
+
+        assert sorted(people.map(send, ["/api/faults"] * 16)) == [201, *([422] * 15)]
+        assert sorted(people.map(send, ["/api/faults/take-back"] * 16)) == [200, *([404] * 15)]
+    assert facility.faults == () and len(facility.log) == 2
 
 
 def test_an_emptied_vessel_shows_its_harvest_and_no_readings_of_nothing(porto: SitePlant) -> None:
@@ -127,6 +258,7 @@ def test_an_emptied_vessel_shows_its_harvest_and_no_readings_of_nothing(porto: S
     assert vessel["empty"] and vessel["age_h"] is None and vessel["path"]
     page = TestClient(facility_app(view), base_url=HERE).get("/").text
     assert "at harvest of run 1" in page and "of the empty vessel" in page and "of now" not in page
+    assert page.count("hangs in air") == 6
 
 
 def test_the_trajectory_ends_in_the_present_and_shows_where_a_fault_acted(porto: SitePlant) -> None:

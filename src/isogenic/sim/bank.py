@@ -506,8 +506,8 @@ class Bank:
             told.append(SensorFault(str(fault.kind), fault.signal, fault.size, fault.start_h, fault.hours, hit))
         self._sensors.strike(told)
 
-    def _sense(self) -> None:
-        """What there is to measure, and what the instruments make of it."""
+    def _observe(self) -> None:
+        """What there is to measure."""
         columns = self._columns
         here = getattr(self, "_here", None)
         if here is None:
@@ -516,6 +516,10 @@ class Bank:
         seen = self.biology.observe(columns.state, constants=self._constants, here=_conditions(here), around=stands)
         for name in self._measured:
             self._truth[self._lane[name]] = seen[name]
+
+    def _sense(self) -> None:
+        """What the instruments make of what there is to measure."""
+        self._observe()
         drift = self._depths.get(FaultKind.PH_SENSOR_DRIFTS)
         shown = self._truth
         if drift is not None:  # the probe reads too much, and the controller has made the culture too acid by as much
@@ -575,6 +579,7 @@ class Bank:
             for total, value in self.books[row].totals.items():
                 self._truth[self._lane[total], row] = value
         self.strike(self.faults)
+        self._observe()
 
 
 def _conditions(rows: Any) -> Conditions:

@@ -28,6 +28,7 @@ CURVES = (
     ("feed_flow", "Feed, mL/h"),
 )
 FROM_NOUGHT = frozenset({"viable", "glucose", "lactate", "antibody", "oxygen_flow", "feed_flow"})
+IMMERSED = frozenset({"ph", "dissolved_oxygen", "viable_cells", "viability", "glucose", "lactate"})  # probes that mean nothing in an empty vessel
 FLAT = 0.02  # share of a value that is drawn as no change
 WIDTH, HEIGHT = 160.0, 50.0  # of a curve, in its own units
 # The moving part is asked for again while the page is looked at; what somebody is filling in is not touched.
@@ -136,7 +137,10 @@ def _vessel(vessel: Mapping[str, Any]) -> Markup:
 def _quantities(vessel: Mapping[str, Any]) -> Markup:
     return listing(
         ("Quantity", "#As it is", "#As the instrument says", "Unit"),
-        [(each["title"], _figure(each["true"]), _shown(each), "°C" if each["unit"] == "degC" else each["unit"]) for each in vessel["signals"]],
+        [
+            (each["title"], _figure(each["true"]), _shown(each, vessel["empty"]), "°C" if each["unit"] == "degC" else each["unit"])
+            for each in vessel["signals"]
+        ],
         nothing="Nothing is measured.",
         close=True,
     )
@@ -161,8 +165,11 @@ def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _shown(signal: Mapping[str, Any]) -> Child:
-    return mark("stop", "lost") if signal["shown"] is None else _figure(signal["shown"])
+def _shown(signal: Mapping[str, Any], dry: bool) -> Child:
+    if signal["shown"] is None:
+        return mark("stop", "lost")
+    reads = _figure(signal["shown"])
+    return h("span", reads, h("span.under", "hangs in air")) if dry and signal["name"] in IMMERSED else reads
 
 
 def _drives(drives: Sequence[Mapping[str, Any]]) -> Markup:
