@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from web_setup import client, password, signed_in, site_application, site_node
 from isogenic.sites.facts import DiskFilled, DiskFreed
 from isogenic.sites.node import SiteNode
 from isogenic.web.signin import AccountFolder, Keeping
+from isogenic.web.simulated import simulated_note
 from isogenic.web.site_api import site_app
 
 
@@ -161,3 +163,48 @@ def test_the_modules_of_a_site_have_a_page(network: Network, leeds: SiteNode) ->
 
     page = walk_as(network, leeds, "LEA", walk)
     assert ("BR-50-VESSEL" in page, "no package BR-50-VESSEL.mtp" in page) == (True, True)
+
+
+# ---- a site whose equipment is simulated ----
+
+
+def test_a_simulated_site_says_so_and_leads_to_its_facility(network: Network, leeds: SiteNode) -> None:
+    told = network.world.home(LEEDS) / "page.json"
+    unit = next(iter(leeds.state.plant.units))
+
+    async def walk(guest: AsyncClient) -> list[list[str]]:
+        async def pages() -> list[str]:
+            return [(await guest.get(path)).text for path in ("/", "/tasks", f"/units/{unit}", "/start")]
+
+        real = await pages()
+        told.write_text('{"page": "http://127.0.0.1:4711"}')
+        return [real, await pages()]
+
+    try:
+        real, simulated = walk_as(network, leeds, "LEA", walk)
+    finally:
+        told.unlink(missing_ok=True)
+    link = '<a href="http://127.0.0.1:4711/">inside its vessels</a>'
+    assert [("simulated" in page, link in page) for page in real] == [(False, False)] * 4
+    assert [("This facility does not exist" in page, link in page) for page in simulated] == [(True, True)] * 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"page": "http://evil.example:80"}',
+        '{"page": "javascript:alert(1)"}',
+        '{"page": "http://127.0.0.1:80/<script>"}',
+        '{"page": "http://127.0.0.1@evil.example:1"}',
+        '{"page": "http://127.0.0.1:port"}',
+        '{"page": 7}',
+        "[]",
+        "no JSON",
+        "[" * 1_000,
+        '{"page": "http://127.0.0.1:80' + " " * 5_000 + '"}',
+    ],
+)
+def test_an_address_of_elsewhere_is_no_link(tmp_path: Path, text: str) -> None:
+    (tmp_path / "page.json").write_text(text)
+    note = str(simulated_note(tmp_path))
+    assert "This facility does not exist" in note and "href" not in note and "evil" not in note

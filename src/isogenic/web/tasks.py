@@ -31,6 +31,7 @@ from isogenic.web.screens.steps import limits_of, site_words
 from isogenic.web.screens.trail import trail_screen
 from isogenic.web.screens.words import plain_words
 from isogenic.web.signin import Door
+from isogenic.web.simulated import simulated_note
 from isogenic.web.site_alarms import answers_for_attempts
 from isogenic.web.site_desk import SiteDesk
 from isogenic.web.site_messages import LockLine, SiteSummary
@@ -50,14 +51,13 @@ PAGE_LINES = 50
 def tasks_page(app: FastAPI, desk: SiteDesk, door: Door, follower: Follower) -> None:
     """Add the site's pages to its application: tasks, audit trail, password."""
     app.mount("/static", StaticFiles(directory=str(files("isogenic.web") / "static")), name="static")
-    title = f"{desk.node.state.plant.title}, site {desk.node.state.site}"
+    title, folder = f"{desk.node.state.plant.title}, site {desk.node.state.site}", door.accounts.folder.parent
 
     def content(guest: Guest) -> Markup:
         asked = [each for story in reversed(desk.all_stories()) for each in story.prompts(open_only=True)]
         against = stops(may(guest.person, Act.ANSWER_PROMPT, site=desk.node.state.site))
-        return tasks_screen(
-            desk.summary(), asked, guest.person, may_answer=not against, ended=[str(each.batch) for each in desk.all_stories() if each.over]
-        )
+        ended = [str(each.batch) for each in desk.all_stories() if each.over]
+        return join(simulated_note(folder), tasks_screen(desk.summary(), asked, guest.person, may_answer=not against, ended=ended))
 
     def visit(request: Request) -> Guest | Response:
         try:
@@ -118,9 +118,9 @@ def tasks_page(app: FastAPI, desk: SiteDesk, door: Door, follower: Follower) -> 
         )
         return HTMLResponse(document(f"Audit trail, {title}", h("main.page.alone", problem, shown)), headers=FRESH)
 
-    work_pages(app, desk, door, visit)
+    work_pages(app, desk, door, folder, visit)
     material_pages(app, desk, door, visit)
-    module_pages(app, desk, door.accounts.folder.parent, visit)
+    module_pages(app, desk, folder, visit)
 
     @app.get("/tasks", include_in_schema=False)
     async def part(request: Request) -> HTMLResponse:

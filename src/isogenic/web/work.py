@@ -24,11 +24,13 @@ from isogenic.web.screens.doors import document
 from isogenic.web.screens.markup import h, raw
 from isogenic.web.screens.steps import Work, start_screen, work_page, work_part
 from isogenic.web.signin import Door
+from isogenic.web.simulated import simulated_note
 from isogenic.web.site_alarms import site_alarms
 from isogenic.web.site_desk import SiteDesk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 __all__ = ["work_pages"]
@@ -38,8 +40,8 @@ SCRIPT = raw('<link rel="stylesheet" href="/static/steps.css"><script src="/stat
 TASK_MAX = 40
 
 
-def work_pages(app: FastAPI, desk: SiteDesk, door: Door, visit: Callable[[Request], Guest | Response]) -> None:
-    """Add them."""
+def work_pages(app: FastAPI, desk: SiteDesk, door: Door, folder: Path, visit: Callable[[Request], Guest | Response]) -> None:
+    """Add them. `folder`: the node's."""
     node = desk.node
 
     @app.get("/units/{unit}", include_in_schema=False)
@@ -49,7 +51,7 @@ def work_pages(app: FastAPI, desk: SiteDesk, door: Door, visit: Callable[[Reques
             return guest
         work = work_at(desk, unit, guest.person)
         whole = work_page(work, guest.person, now=_now(desk), task=request.query_params.get("task", "")[:TASK_MAX])
-        return HTMLResponse(document(f"{unit}, {node.state.site}", SCRIPT, whole, body="steps"), headers=FRESH)
+        return HTMLResponse(document(f"{unit}, {node.state.site}", SCRIPT, simulated_note(folder), whole, body="steps"), headers=FRESH)
 
     @app.get("/units/{unit}/part", include_in_schema=False)
     async def part(unit: str, request: Request) -> JSONResponse:
@@ -72,7 +74,9 @@ def work_pages(app: FastAPI, desk: SiteDesk, door: Door, visit: Callable[[Reques
         wanted = request.query_params.get("unit", "")[:TASK_MAX]
         chosen = wanted if any(wanted == name for name, _, _ in units) else ""
         screen = start_screen(recipes=[(recipe, version, "") for recipe, version in newest.items()], units=units, unit=chosen, may_start=not against)
-        return HTMLResponse(document(f"Start a batch, {node.state.site}", SCRIPT, h("main.work", screen), body="steps"), headers=FRESH)
+        return HTMLResponse(
+            document(f"Start a batch, {node.state.site}", SCRIPT, simulated_note(folder), h("main.work", screen), body="steps"), headers=FRESH
+        )
 
 
 def _now(desk: SiteDesk) -> str:
