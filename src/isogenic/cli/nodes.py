@@ -123,6 +123,7 @@ def facility(
     fault: Annotated[list[str] | None, typer.Option(help="A fault by name, as in feed_pump_fouls:unit=SB-200,start=150h,hours=24,size=0.6")] = None,
     faults: Annotated[Path | None, typer.Option(help="A file with such faults, one a line; # begins a remark.")] = None,
     scenario: Annotated[str, typer.Option(help="A scenario (YAML), or the name of one that is shipped: its live faults at this site.")] = "",
+    process: Annotated[str, typer.Option(help="What grows in its stirred bioreactors: antibody or pensim (Penicillium).")] = "antibody",
     page_port: Annotated[int, typer.Option(help="Port of the facility's own page on 127.0.0.1; 0: any free port, written to page.json.")] = 0,
 ) -> None:
     """Run the simulated equipment of one facility: real OPC UA servers, one a module, cells that do not exist, and a page to look inside."""
@@ -133,7 +134,7 @@ def facility(
     told = [*(fault or []), *(read_faults(faults) if faults is not None else [])]
     if scenario:
         told += _live_faults(scenario, [load_plant(read_text(folder / "plant.yaml"), name="plant.yaml")])
-    _run(run_simulated_facility(folder, clock_spec=clock, seed=seed, faults=told, page_port=page_port))
+    _run(run_simulated_facility(folder, clock_spec=clock, seed=seed, faults=told, page_port=page_port, process=process))
 
 
 @app.command()

@@ -239,7 +239,9 @@ async def _run_site(home: SiteHome, *, clock: Clock, ready: Path | None, control
         await link.close()
 
 
-async def run_simulated_facility(folder: Path, *, clock_spec: str, seed: int, faults: list[str], page_port: int = 0) -> None:
+async def run_simulated_facility(
+    folder: Path, *, clock_spec: str, seed: int, faults: list[str], page_port: int = 0, process: str = "antibody"
+) -> None:
     """The simulated equipment of one facility."""
     from isogenic.records.folder import read_file
     from isogenic.records.lock import EQUIPMENT_LOCK, sole_process
@@ -256,6 +258,7 @@ async def run_simulated_facility(folder: Path, *, clock_spec: str, seed: int, fa
             samples=folder / "samples",
             memory=folder / "equipment.json",
             page_port=page_port,
+            process=process,
         )
 
 

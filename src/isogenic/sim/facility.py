@@ -33,6 +33,8 @@ LOG_MAX = 500  # lines of what was injected and taken back
 FAULTS_MAX = 200  # that stand at once: each is weighed at every step
 CATCH_UP_STEPS = 4_032  # two weeks at once; a longer gap is walked in several calls, so that a caller is never blocked for long
 
+OF_CELLS = (FaultKind.CULTURE_IS_CONTAMINATED, FaultKind.LACTATE_IS_HIGH, FaultKind.PRODUCT_RATE_IS_LOW, FaultKind.MEDIUM_IS_WEAK)
+
 
 class Facility:
     """The vessels of one site."""
@@ -125,6 +127,12 @@ class Facility:
         if len(faults) > FAULTS_MAX:
             raise NotValid(f"cannot have {len(faults)} faults at {self.plant.site}", why=f"at most {FAULTS_MAX} stand at once")
         checked = check_faults(faults, self.plant)
+        here = self.bank.biology
+        for fault in checked:
+            if fault.kind in OF_CELLS and here.name != "antibody":
+                raise NotValid(
+                    f"cannot break {fault.unit} by {fault.kind}", why=f"{here.name} has no such fault", possible="those of the vessel and its probes"
+                )
         self.bank.strike(checked)
         self.faults = checked
 

@@ -22,6 +22,7 @@ from isogenic.sim.vessel import Harvest
 
 __all__ = ["Result", "assay", "sample_document", "true_quality"]
 
+ANTIBODY = "antibody"
 ATTRIBUTES = ("titre", "harvest_viability", "galactosylation", "hmw", "acidic", "hcp")  # what is asked of a harvested pool
 
 
@@ -37,6 +38,8 @@ class Result:
 
 def true_quality(harvest: Harvest) -> dict[str, float]:
     """The quality of the pool as it is, before any assay."""
+    if harvest.process != ANTIBODY:
+        return {"titre": harvest.culture["penicillin"]}
     past = Past(harvest.age_h, harvest.ammonium_mean, harvest.glucose_mean, harvest.ph_mean, harvest.heat_kelvin_h)
     return harvest_quality(harvest.culture, past)
 
@@ -46,9 +49,9 @@ def assay(harvest: Harvest, *, seed: int, site: str) -> tuple[Result, ...]:
     batch = f"{harvest.unit}-run{harvest.run}"
     results = []
     true = true_quality(harvest)
-    for name in ATTRIBUTES:
-        how = assay_of("antibody", name)
-        shown = float(reported("antibody", name, np.array([true[name]]), seed=seed, sites=[site], batches=[batch])[0])
+    for name in ATTRIBUTES if harvest.process == ANTIBODY else true:
+        how = assay_of(harvest.process, name)
+        shown = float(reported(harvest.process, name, np.array([true[name]]), seed=seed, sites=[site], batches=[batch])[0])
         results.append(Result(name, float(f"{shown:.4g}"), how.unit, how.method))  # four figures: no assay knows more
     return tuple(results)
 

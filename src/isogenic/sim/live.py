@@ -14,8 +14,9 @@ of them the volume in L; every entry is a plain float (one vessel) or an array (
 to 1e-9 either way; its equations are those of the study model of its name (`processes`), imported, never written again.
 `observe` gives the true value of every measurement of a stirred bioreactor, totals excepted, also of an empty vessel.
 
-To plug one in: write the class, name it in `LIVE`, and give its name to `Facility(plant, process=...)`. The commands start
-facilities of antibodies: no other process is live in a stirred bioreactor yet.
+To plug one in: write the class, name it in `LIVE`, and give its name to `Facility(plant, process=...)`, or to
+`isogenic facility --process`. `indpensim` is not live: its controllers act in 0.2 h samples on 33 states of one fixed
+vessel of 100,000 L, and are part of its equations.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Biology(Protocol):
 
 
 # name -> module and what in it; imported when first asked for
-LIVE = {"antibody": "isogenic.sim.live_antibody:LIVE_ANTIBODY"}
+LIVE = {"antibody": "isogenic.sim.live_antibody:LIVE_ANTIBODY", "pensim": "isogenic.sim.live_pensim:LIVE_PENSIM"}
 
 
 def live_of(name: str) -> Biology:

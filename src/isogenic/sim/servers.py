@@ -104,6 +104,7 @@ async def run_facility(
     memory: Path | None = None,
     ports: Mapping[ModuleId, int] | None = None,
     page_port: int | None = None,
+    process: str = "antibody",
 ) -> None:
     """Serve a facility until cancelled. With `page_port` (0: any), its own page too, on this machine only.
 
@@ -121,7 +122,7 @@ async def run_facility(
     _check_spoken(plant)
     vessels = plant.of_protocol(Protocol.OPCUA)
     serviced, told_faults = set(plant.of_protocol(Protocol.MTP).units), list(faults)
-    facility = Facility(vessels, seed=seed, faults=[text for text in told_faults if unit_of_fault(text) not in serviced])
+    facility = Facility(vessels, seed=seed, faults=[text for text in told_faults if unit_of_fault(text) not in serviced], process=process)
     modules = ServiceModules(plant, seed=seed, faults=[text for text in told_faults if unit_of_fault(text) in serviced])
     peas = modules.peas
     ports = {**_restored(facility, modules, memory), **(ports or {})}

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 from isogenic.sim.processes.cho import BACTERIA_OXYGEN, OXYGEN_MM_PER_PERCENT, Culture, Drive, Theta, dissolved_oxygen
 
-__all__ = ["FEED_KG_PER_L", "Surroundings", "observe"]
+__all__ = ["FEED_KG_PER_L", "Surroundings", "observe", "skid"]
 
 Number = Any  # a float or an array, as in cho
 
 CULTURE_KG_PER_L = 1.02
 FEED_KG_PER_L = 1.05
 AIR_PERCENT = 100.0  # dissolved oxygen of a vessel that nobody controls
+FILM_L = 1e-6  # below, a vessel is a vessel of air
 GAS_L_PER_MMOL = 0.0254  # 25.4 L/mol at 37 degC and 1 atm
 OVERLAY_VVM = 0.01  # air over the liquid
 OXYGEN_VVM_MAX = 0.05  # through the sparger, at its full transfer
@@ -52,7 +53,7 @@ def observe(culture: Culture, *, theta: Theta, drive: Drive, around: Surrounding
     oxygen_l_min = OXYGEN_VVM_MAX * culture.volume * load**FLOW_POWER
     carbon_l_min = breathed * culture.volume * GAS_L_PER_MMOL / 60.0  # one CO2 for each O2
     gas_l_min = OVERLAY_VVM * around.working_volume_l + oxygen_l_min + carbon_l_min
-    full = culture.volume / (culture.volume + 1e-6)
+    full = culture.volume / (culture.volume + FILM_L)
     return {
         "temperature": around.temperature_c,
         "ph": around.ph,
@@ -65,8 +66,10 @@ def observe(culture: Culture, *, theta: Theta, drive: Drive, around: Surrounding
         "glucose": culture.glucose,
         "lactate": culture.lactate,
         "offgas_co2": 100.0 * carbon_l_min / gas_l_min + full * CO2_FOR_PH_PERCENT * 2.0 ** (-culture.lactate / 10.0),
-        "feed_flow": around.feed_l_h * 1000.0,
-        "feed_pressure": PUMP_REST_BAR
-        + PUMP_LOSS_BAR * around.feed_l_h / (REFERENCE_FLOW_PER_H * around.working_volume_l) / (1.0 - around.blocked + 1e-6) ** 2,
-        "feed_bottle_weight": around.bottle_kg,
-    }
+    } | skid(around.feed_l_h, working_volume_l=around.working_volume_l, blocked=around.blocked, bottle_kg=around.bottle_kg)
+
+
+def skid(feed_l_h: Number, *, working_volume_l: Number, blocked: Number, bottle_kg: Number) -> dict[str, Number]:
+    """What the feed's pump and bottle show, whatever is fed."""
+    lost = PUMP_LOSS_BAR * feed_l_h / (REFERENCE_FLOW_PER_H * working_volume_l) / (1.0 - blocked + 1e-6) ** 2
+    return {"feed_flow": feed_l_h * 1000.0, "feed_pressure": PUMP_REST_BAR + lost, "feed_bottle_weight": bottle_kg}

@@ -19,6 +19,9 @@ __all__ = ["facility_page", "live_part"]
 
 CURVES = (
     ("viable", "Viable cells, 1e6/mL"),
+    ("biomass", "Biomass, g/L"),
+    ("substrate", "Glucose, g/L"),
+    ("penicillin", "Penicillin, g/L"),
     ("glucose", "Glucose, mM"),
     ("lactate", "Lactate, mM"),
     ("antibody", "Antibody, g/L"),
@@ -27,7 +30,7 @@ CURVES = (
     ("temperature", "Temperature, °C"),
     ("feed_flow", "Feed, mL/h"),
 )
-FROM_NOUGHT = frozenset({"viable", "glucose", "lactate", "antibody", "oxygen_flow", "feed_flow"})
+FROM_NOUGHT = frozenset({"biomass", "substrate", "penicillin", "viable", "glucose", "lactate", "antibody", "oxygen_flow", "feed_flow"})
 IMMERSED = frozenset({"ph", "dissolved_oxygen", "viable_cells", "viability", "glucose", "lactate"})  # probes that mean nothing in an empty vessel
 FLAT = 0.02  # share of a value that is drawn as no change
 WIDTH, HEIGHT = 160.0, 50.0  # of a curve, in its own units

@@ -16,7 +16,7 @@ from isogenic.clock import Clock, text_of_time, time_of_text
 from isogenic.errors import NotValid
 from isogenic.ids import UnitId
 from isogenic.sim.bank import DRY_L
-from isogenic.sim.facility import Facility
+from isogenic.sim.facility import OF_CELLS, Facility
 from isogenic.sim.faults import Fault, FaultKind, parse_fault, text_of_fault
 from isogenic.sim.faults.live import HOURS_MAX
 from isogenic.sim.faults.modules import ModuleFault, parse_module_fault, text_of_module_fault, unit_of_fault
@@ -37,7 +37,8 @@ class View:
         self.facility, self.modules, self._clock = facility, modules, clock
         self._paths: dict[UnitId, deque[dict[str, float]]] = {unit: deque(maxlen=PATH_MAX) for unit in facility.vessels}
         self._runs: dict[UnitId, int] = {}
-        self._kinds = [*bioreactor_kinds(), *module_kinds(self.rigs.values())] if facility.vessels else module_kinds(self.rigs.values())
+        cells = [each for each in bioreactor_kinds() if facility.bank.biology.name == "antibody" or each["name"] not in OF_CELLS]
+        self._kinds = [*cells, *module_kinds(self.rigs.values())] if facility.vessels else module_kinds(self.rigs.values())
         self._known = {each["name"]: each for each in self._kinds}
 
     @property

@@ -281,6 +281,29 @@ def endure(vessel: Vessel, flows: Flows, drive: Drive, *, oxygen: Floats, hours:
     return *_hungry(_along(vessel, slope, hours), flows, drive), oxygen
 
 
+def lived(vessel: Vessel, flows: Flows, drive: Drive, *, oxygen: Floats, hours: float) -> tuple[Vessel, Flows, Floats]:
+    """One step, each batch as it must: those that starve in short implicit ones."""
+    starving = np.flatnonzero(vessel.substrate / vessel.volume < STARVING_G_L)
+    few, their, breath = Vessel(*[x[starving] for x in vessel]), Flows(*[x[starving] for x in flows]), oxygen[starving]
+    if starving.size < oxygen.size:
+        vessel, flows, oxygen = advance(vessel, flows, drive, oxygen=oxygen, hours=hours)
+    if starving.size:
+        some = drive.of(starving)
+        for _ in range(STARVING_PARTS):
+            few, their, breath = endure(few, their, some, oxygen=breath, hours=hours / STARVING_PARTS)
+        vessel, flows = Vessel(*_put(vessel, few, starving)), Flows(*_put(flows, their, starving))
+        oxygen = oxygen.copy()
+        oxygen[starving] = breath
+    return vessel, flows, oxygen
+
+
+def climate(c: Mapping[str, Floats], *, temperature_c: Floats, ph: Floats) -> tuple[Floats, Floats, Floats]:
+    """What temperature and pH make of growth, each, and of evaporation (1/h)."""
+    gas, protons = 1.987 * (temperature_c + 273.15), 10.0**-ph
+    warmth = c["growth_heat"] * np.exp(-c["growth_heat_energy"] / gas) - c["death_heat"] * np.exp(-c["death_heat_energy"] / gas)
+    return warmth, 1.0 / (1.0 + c["ph_low"] / protons + protons / c["ph_high"]), c["evaporation"] * (np.exp(5.0 * temperature_c / 100.0) - 1.0)
+
+
 def _hungry(vessel: Vessel, flows: Flows, drive: Drive) -> tuple[Vessel, Flows]:
     """Substrate that was taken but not there is made good by biomass."""
     missing = np.maximum(-vessel.substrate, 0.0)
@@ -317,16 +340,8 @@ def simulate(
     check_faults(faults, FAULTS, n=n, end_h=duration_h)
     c = filled(CONSTANTS, constants, n=n, what="constant")
     s = filled(SETTINGS, settings, n=n, what="setting")
-    kelvin, protons = s["temperature"] + 273.15, 10.0 ** -s["ph"]
-    gas = 1.987 * kelvin
-    still = Drive(
-        c,
-        warmth=c["growth_heat"] * np.exp(-c["growth_heat_energy"] / gas) - c["death_heat"] * np.exp(-c["death_heat_energy"] / gas),
-        acid=1.0 / (1.0 + c["ph_low"] / protons + protons / c["ph_high"]),
-        evaporation=c["evaporation"] * (np.exp(5.0 * s["temperature"] / 100.0) - 1.0),
-        transfer=np.zeros(n),
-        feed_l_h=np.zeros(n),
-    )
+    kelvin = s["temperature"] + 273.15
+    still = Drive(c, *climate(c, temperature_c=s["temperature"], ph=s["ph"]), transfer=np.zeros(n), feed_l_h=np.zeros(n))
     start = s["volume_start"]
     vessel = Vessel(s["biomass_start"] * start, s["substrate_start"] * start, np.zeros(n), start.copy(), np.zeros(n))
     flows = Flows(*[np.zeros(n) for _ in Flows._fields])
@@ -342,22 +357,7 @@ def simulate(
             feeding = np.isfinite(switched) * 1.0 + owed
             drive = _drive(still, s, faults, age_h=age + step / 2, n=n, feeding=feeding)
             before = vessel.substrate / vessel.volume
-            starving = np.flatnonzero(before < STARVING_G_L)
-            hungry = (
-                Vessel(*[x[starving] for x in vessel]),
-                Flows(*[x[starving] for x in flows]),
-                oxygen[starving],
-            )
-            if starving.size < n:
-                vessel, flows, oxygen = advance(vessel, flows, drive, oxygen=oxygen, hours=step)
-            if starving.size:
-                few, their, breath = hungry
-                some = drive.of(starving)
-                for _ in range(STARVING_PARTS):
-                    few, their, breath = endure(few, their, some, oxygen=breath, hours=step / STARVING_PARTS)
-                vessel, flows = Vessel(*_put(vessel, few, starving)), Flows(*_put(flows, their, starving))
-                oxygen = oxygen.copy()
-                oxygen[starving] = breath
+            vessel, flows, oxygen = lived(vessel, flows, drive, oxygen=oxygen, hours=step)
             after = vessel.substrate / vessel.volume
             crosses = np.isinf(switched) & (after <= s["switch"])
             share = np.where(crosses, (before - s["switch"]) / np.where(crosses, before - after, 1.0), 0.0)
