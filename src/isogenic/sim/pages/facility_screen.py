@@ -32,6 +32,7 @@ CURVES = (
 )
 FROM_NOUGHT = frozenset({"biomass", "substrate", "penicillin", "viable", "glucose", "lactate", "antibody", "oxygen_flow", "feed_flow"})
 IMMERSED = frozenset({"ph", "dissolved_oxygen", "viable_cells", "viability", "glucose", "lactate"})  # probes that mean nothing in an empty vessel
+NOTHING = 1e-9  # in any unit that is shown
 FLAT = 0.02  # share of a value that is drawn as no change
 WIDTH, HEIGHT = 160.0, 50.0  # of a curve, in its own units
 # The moving part is asked for again while the page is looked at; what somebody is filling in is not touched.
@@ -165,7 +166,7 @@ def _value(value: Any) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    return "–" if value is None else "0" if abs(value) < NOTHING else f"{value:.4g}"
 
 
 def _shown(signal: Mapping[str, Any], dry: bool) -> Child:
@@ -177,7 +178,7 @@ def _shown(signal: Mapping[str, Any], dry: bool) -> Child:
 
 def _drives(drives: Sequence[Mapping[str, Any]]) -> Markup:
     rows = [
-        (words(each["name"]), _figure(each["asked"]), _figure(each["aimed"]), _figure(each["is"]), f"{100.0 * each['drive']:.1f} %")
+        (words(each["name"]), _figure(each["asked"]), _figure(each["aimed"]), _figure(each["is"]), f"{round(100.0 * each['drive'], 1) + 0.0:.1f} %")
         for each in drives
     ]
     return listing(("Loop", "#Set-point", "#As far as it can", "#As it is", "#Drive"), rows, nothing="None.", close=True)
@@ -192,10 +193,10 @@ def _curves(vessel: Mapping[str, Any]) -> Markup:
     if len(path) < 2:
         return empty("No trajectory yet: it begins when the vessel is inoculated.")
     grows = vessel["age_h"] is not None
-    when = f"now, at {path[-1]['age_h']:.1f} h" if grows else f"at harvest of run {vessel['path_run']}, {path[-1]['age_h']:.0f} h"
+    when = f"of now, at {path[-1]['age_h']:.1f} h" if grows else f"those at harvest of run {vessel['path_run']}, at {path[-1]['age_h']:.0f} h"
     drawn = [_curve(path, name, title, vessel["acted"]) for name, title in CURVES if name in path[0]]
     acted = ", ".join(f"{words(each['kind'])} from {each['from_h']:.0f} h to {each['until_h']:.0f} h" for each in vessel["acted"])
-    note = f"Figures are of {when}. The dashed line is the set-point" + (f"; shaded: {acted}." if acted else ".")
+    note = f"Figures are {when}. The dashed line is the set-point" + (f"; shaded: {acted}." if acted else ".")
     grid = h("div", *drawn, style="display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:10px 0 6px")
     return join(grid, h("p.small", note, style="margin:0 0 14px"))
 

@@ -153,7 +153,8 @@ class Story:
                 told = await _answer(await client.get("/api/faults"), "faults")
         except httpx2.HTTPError:
             return given
-        return [*given, *(f"{each['fault']} was {each['what']}" for each in reversed(told["log"]))]
+        done = [each for each in reversed(told["log"]) if each["at"]]  # what was given at the start is told above, the story's own fault nowhere
+        return [*given, *(f"{each['fault']} was {each['what']}" for each in done)]
 
     # ---- processes ----
 
