@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from isogenic.sim.fitting.identifiability import Identifiability, identifiability_of
 from isogenic.sim.fitting.lots import shared_by_lots
@@ -165,8 +165,8 @@ def fit_of(solution: Solution, *, method: Method) -> Fit:
     squares = float(np.sum(weighed[:readings] ** 2))
     dispersion = squares / freedom
     scale = {"known": 1.0, "at least known": max(1.0, dispersion), "estimated": dispersion}[method.errors_are]
-    quantile = t.ppf if method.errors_are == "estimated" else lambda share, _: norm.ppf(share)
-    z = float(quantile(0.5 + 0.5 * method.confidence, freedom))
+    share = 0.5 + 0.5 * method.confidence
+    z = float(stdtrit(freedom, share) if method.errors_are == "estimated" else ndtri(share))
     covariance = scale * _inverse(jacobian)
     alone = np.diag(covariance).copy()
     covariance = covariance + shared_by_lots(solution, _inverse(jacobian) @ jacobian[:readings].T)
