@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 ARGS ?=
-# Tests at a time; `make test JOBS=0` runs them one after another.
-JOBS ?= 2
+# Tests at a time, one more than the cores of a small machine: many wait for real processes. `make test JOBS=0` runs them one after another.
+JOBS ?= 3
 
 .PHONY: demo test nightly lint bench lock clean help
 

@@ -23,6 +23,9 @@ def pytest_unconfigure(config: Any) -> None:
         here.end()
 
 
+LONG = ("story", "chaos", "peers", "test_rehearsal", "second_verifier", "test_affected", "vault")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts whole networks takes minutes of waiting: it begins first, so that nobody waits for it at the end."""
-    items.sort(key=lambda item: item.path.parent.name not in ("story", "chaos", "peers"))
+    """What takes minutes begins first, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: not any(name in (item.path.stem, item.path.parent.name) for name in LONG))
