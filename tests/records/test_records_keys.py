@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records_setup import AT, NODE, ORIGIN, WITNESS, WRITER, copy, ledger, signer, steps
+from records_setup import AT, NODE, ORIGIN, WITNESS, WRITER, copy, ledger, signer, steps, store
 
 from isogenic.checks import Severity
-from isogenic.errors import NotAllowed, NotTrusted, NotValid
+from isogenic.errors import NotAllowed, NotReachable, NotTrusted, NotValid
 from isogenic.records.blobs import BlobStore
 from isogenic.records.dossier import Key, KeyRole, LedgerPart, parse_keys, write_dossier, writer_lines, writers_of
 from isogenic.records.keys import KeyRenewed, KeyRotated, WriterKeys, open_rotation, sign_rotation
@@ -19,7 +19,7 @@ from isogenic.records.ledger import Copy, Ledger
 from isogenic.records.merkle import Frontier, leaf_hashes
 from isogenic.records.notes import Checkpoint, Signer, cosign, sign_checkpoint
 from isogenic.records.sqlite import SqliteStore
-from isogenic.records.sync import Page, next_page
+from isogenic.records.sync import Page, Resume, next_page
 from isogenic.records.verify import verify_dossier
 
 
@@ -36,6 +36,13 @@ def carry(one: Ledger, held: Copy) -> None:
     while (page := next_page(one, start=held.size)) is not None:
         receipt = held.take(Page.from_bytes(page.to_bytes()), moment=AT)
         one.take_receipt(receipt.line, size=receipt.size, witness=WITNESS.verifying_key)
+
+
+def cut(one: Ledger, start: int, stop: int) -> Page:
+    """A page of exactly these facts."""
+    found = one.store.checkpoint_at_or_before(stop)
+    assert found is not None and found[0] == stop
+    return Page(ORIGIN, start, tuple(one.store.bodies(start, stop)), found[1])
 
 
 def note(one: Ledger, count: int, *, first: int = 0) -> None:
@@ -308,6 +315,44 @@ def test_a_tail_that_was_told_in_a_heartbeat_cannot_be_rewritten_afterwards(tmp_
     note(one, 2, first=4)
     carry(one, held)
     assert (held.size, held.promised) == (6, {})
+
+
+def test_a_witness_that_lost_its_memory_takes_nothing_from_a_thief_for_what_is_missing(tmp_path: Path) -> None:
+    """The stolen key once counted for the positions that are gone: what it says of them is kept apart until something else vouches for it."""
+    one, thief = ledger(tmp_path), ledger(tmp_path, name="thief")
+    for at in range(12):
+        note(one, 1, first=at)
+    for at in range(6):
+        note(thief, 1, first=at if at < 4 else 90 + at)
+    keys = WriterKeys.first(ORIGIN, WRITER.verifying_key, revocations=[(12, key(1).verifying_key)])
+    held = Copy(store(tmp_path, name="older"), writer=keys, witness=WITNESS)
+    held.take(cut(one, 0, 4), moment=AT)
+    held.remember(12, one.root)
+    with pytest.raises(Resume) as asked:
+        held.take(cut(thief, 4, 6), moment=AT)
+    assert (asked.value.size, held.size) == (6, 4)
+    with pytest.raises(NotTrusted):
+        held.take(cut(one, 6, 12), moment=AT)
+    assert (held.size, held.reached) == (4, 4)
+    with pytest.raises(Resume) as asked:
+        held.take(cut(one, 4, 7), moment=AT)
+    assert (asked.value.size, held.size) == (7, 4)
+    assert held.take(cut(one, 7, 12), moment=AT).size == 12
+    assert (held.root, held.vouched) == (one.root, 0)
+
+
+def test_what_comes_back_under_a_revoked_key_waits_within_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isogenic.records.ledger.UNPROVEN_BYTES_MAX", 100)
+    one = ledger(tmp_path)
+    for at in range(4):
+        note(one, 1, first=at)
+    keys = WriterKeys.first(ORIGIN, WRITER.verifying_key, revocations=[(4, key(1).verifying_key)])
+    held = Copy(store(tmp_path, name="older"), writer=keys, witness=WITNESS)
+    held.remember(4, one.root)
+    with pytest.raises(NotReachable, match="restore a newer backup"):
+        held.take(cut(one, 0, 2), moment=AT)
+    assert held.size == held.reached == 0
+    assert held.take(cut(one, 0, 4), moment=AT).size == 4
 
 
 # --- any order, any bytes ---

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from isogenic.clock import Moment
-from isogenic.errors import NotAllowed, NotTrusted, NotValid
+from isogenic.errors import NotAllowed, NotReachable, NotTrusted, NotValid
 from isogenic.records.facts import Actor, Fact, Payload, encode_facts, fact_in_place
 from isogenic.records.keys import Change, KeyRenewed, KeyRotated, WriterKeys, sign_rotation
 from isogenic.records.merkle import Frontier, leaf_hashes
@@ -49,6 +49,7 @@ READ_PAGE = 512  # facts read from the store at a time
 CHECK_PAGE = 512  # facts hashed at a time: what stays in the cache of a processor
 PROMISES_MAX = 100  # sizes that a writer has told and not yet brought: more than an hour of them, at the pace that they are kept
 FIRST_TOLD = PROMISES_MAX // 2  # of these, the ones told first: no flood of later words, small or large, pushes them out
+UNPROVEN_BYTES_MAX = 64 * 1024 * 1024  # of what came back and is not proven: it is kept in memory
 LINE = "\u2014 ".encode()  # how a signature line begins
 RESTORE = "restore the file from a backup or from the other side's copy; keep this one as evidence"
 
@@ -444,6 +445,7 @@ class Copy:
         self.keys = (writer if isinstance(writer, WriterKeys) else WriterKeys.first(self.origin, writer)).found_in(store)
         self.promised: dict[int, bytes] = {}  # roots, by size, that the writer has signed of facts that are not here yet
         self.vouched = 0  # how many facts we have cosigned before, where that is more than what is here
+        self._unproven: Page | None = None  # facts that came back under a key that was revoked since, and that nothing else vouches for yet
         self._frontier = _newest(store, self.keys, "the copy of")
 
     @property
@@ -455,6 +457,11 @@ class Copy:
     def root(self) -> bytes:
         """The root over all facts held."""
         return self._frontier.root()
+
+    @property
+    def reached(self) -> int:
+        """From which position on pages are wanted: behind what is held, and what came back and is not proven yet."""
+        return self._unproven.start + len(self._unproven.bodies) if self._unproven else self.size
 
     def check(self) -> None:
         """Raise `NotTrusted` unless the stored facts are those that the writer signed. For starting, before anything is folded."""
@@ -494,6 +501,7 @@ class Copy:
             return self._take(page, time=int(moment.at.timestamp()))
 
     def _take(self, page: Page, *, time: int) -> Receipt:
+        page, self._unproven = self._with_unproven(page), None
         accepted = check_page(
             page,
             held=self._frontier,
@@ -520,14 +528,36 @@ class Copy:
             self.vouched = max(self.vouched, size)
 
     def _wait_for_memory(self, page: Page, accepted: Accepted) -> None:
-        """A witness that lost its memory cosigns nothing before it holds again all that it had cosigned; `promised` holds the writer to it."""
+        """A witness that lost its memory cosigns nothing before it holds again all that it had cosigned; `promised` holds the writer to it.
+
+        A key that was revoked since may be a thief's, and once counted for sizes that are missing here now. What it alone vouches
+        for is not stored before the next page vouches for it, too: under a key that still counts, or up to a root that we had cosigned.
+        """
         if accepted.frontier.size >= self.vouched:
             self.vouched = 0
             return
-        if accepted.bodies:
+        if accepted.bodies and self.keys.ended(accepted.frontier.size):
+            self._keep_unproven(Page(self.origin, self.size, tuple(accepted.bodies), page.note))
+        elif accepted.bodies:
             self.store.commit(accepted.bodies, frontier=accepted.frontier, note=page.note)
             self._frontier, self.keys = accepted.frontier, accepted.keys
-        raise Resume(self.size)
+        raise Resume(self.reached)
+
+    def _keep_unproven(self, page: Page) -> None:
+        if sum(map(len, page.bodies)) > UNPROVEN_BYTES_MAX:
+            raise NotReachable(
+                f"nothing of {self.origin} taken",
+                why=f"{self.vouched} facts were cosigned here, {self.size} are left, and what comes back is under a key that was revoked since",
+                possible="restore a newer backup",
+            )
+        self._unproven = page
+
+    def _with_unproven(self, page: Page) -> Page:
+        """The page behind what came before it and is not proven yet; alone, where it does not go on from there."""
+        before = self._unproven
+        if before is None or page.start != self.reached or page.origin != self.origin:
+            return page
+        return Page(page.origin, before.start, (*before.bodies, *page.bodies), page.note)
 
     def page_back(self, start: int, *, moment: Moment) -> Page | None:
         """What the writer lacks when it has only `start` facts left: a page, cosigned by us; None where we hold no more."""
