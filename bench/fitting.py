@@ -29,7 +29,7 @@ def batches() -> list[Batch]:
     outcome = ANTIBODY.run(BATCHES, constants=constants, every_h=12.0)
     names = [f"BAT-{at}" for at in range(BATCHES)]
     truth = {name: outcome.values[name] for name in READ}
-    shown = measured(truth, instruments=instruments_of("antibody"), seed=1, site="LEEDS", batches=names, age_h=outcome.age_h)
+    shown = measured(truth, instruments=instruments_of("antibody"), seed=1, site="LEEDS", batches=names, lots=names, age_h=outcome.age_h)
     return [Batch(name, "LEEDS", outcome.age_h, {each: values[:, at] for each, values in shown.items()}) for at, name in enumerate(names)]
 
 

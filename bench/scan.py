@@ -29,7 +29,7 @@ from isogenic.clock import Clock, ManualClock
 from isogenic.errors import NotReachable
 from isogenic.ids import BatchId, LotId, ModuleId, ProductId, RecipeId, SeededMint, SiteId, SponsorId, UnitId
 from isogenic.materials.lots import LotCreated
-from isogenic.monitoring import BatchTable, Model, Variable, fit, judge_many
+from isogenic.monitoring import BatchTable, Model, Variable, fit, judge
 from isogenic.monitoring.facts import ModelPublished
 from isogenic.plant.model import EquipmentClass, Module, Role, Signal, SignalClass, SitePlant, Unit
 from isogenic.plant.readings import Frame, TagIndex
@@ -186,11 +186,11 @@ async def scans(node: SiteNode, clock: ManualClock, count: int) -> list[float]:
 
 def arithmetic(model: Model, count: int) -> float:
     values = np.full((UNITS, MONITORED), 10.0)
-    watches, maturity = [model.watch()] * UNITS, np.full(UNITS, 100.0)
+    watches, maturity = model.watch(units=UNITS), np.full(UNITS, 100.0)
     seconds = []
     for _ in range(count):
         begun = perf_counter()
-        judge_many(model, watches, maturity=maturity, values=values)
+        judge(watches, values, maturity=maturity)
         seconds.append(perf_counter() - begun)
     return median(seconds)
 
@@ -201,7 +201,7 @@ def run(count: int = SCANS) -> list[Row]:
         node, model = busy_site(Path(place), clock)
         asyncio.run(scans(node, clock, 5))
         seconds = asyncio.run(scans(node, clock, count))
-        judged = [each for each in node.judgements.values() if each.judged]
+        judged = [each for each in node.judgements.values() if each.judged[0]]
         assert len(judged) == UNITS, "every batch is watched"
         bare = 1e3 * arithmetic(model, count)
     ms = 1e3 * median(seconds)

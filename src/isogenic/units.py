@@ -53,7 +53,7 @@ def _unit(text: str) -> Any:
     """One unit as a pint quantity; the floor's `1e6 cell/mL` and `1/d` are units too."""
     if text not in _ALIASES and (len(text) > UNIT_TEXT_MAX or not _UNIT_TEXT.fullmatch(text) or _POWER_IN_WORDS.search(text)):
         raise NotValid(f"cannot read unit {text[:60]!r}", why="a unit is a short text such as mL/h, 1e6 cell/mL or degC")
-    expanded = _ALIASES.get(text) or re.sub(r"\brpm\b", "(turn_count/minute)", text).replace("%", "percent")
+    expanded = _ALIASES.get(text) or re.sub(r"\bpH\b", "pH_unit", re.sub(r"\brpm\b", "(turn_count/minute)", text)).replace("%", "percent")
     try:
         if expanded[:1].isdigit():
             return _registry().Quantity(_registry().parse_expression(expanded))

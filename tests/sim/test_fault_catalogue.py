@@ -155,7 +155,7 @@ def test_an_assay_shift_leaves_the_process_as_it_was() -> None:
     sound = tables(ANTIBODY)
     broken = tables(ANTIBODY, "fault: assay_shifts, sites: [LEEDS], attribute: hmw, size: 0.3 %")
     assert broken["trajectories"] == sound["trajectories"]
-    assert [row["true"] for row in broken["results"]] == [row["true"] for row in sound["results"]]
+    assert [row["truth"] for row in broken["results"]] == [row["truth"] for row in sound["results"]]
     unit = process_of("antibody").qualities["hmw"].unit
     assert unit == "%"
     shift = {

@@ -35,7 +35,10 @@ def steady(value: float, *, rows: int, n: int, name: str = "x") -> dict[str, np.
 def read_steady(how: Instrument, value: float, *, rows: int, n: int, every_h: float = 1.0, seed: int = 1, faults=()) -> np.ndarray:
     names = [f"B{at}" for at in range(n)]
     age = np.arange(rows) * every_h
-    return measured(steady(value, rows=rows, n=n), instruments={"x": how}, seed=seed, site="PORTO", batches=names, age_h=age, faults=faults)["x"]
+    shown = measured(
+        steady(value, rows=rows, n=n), instruments={"x": how}, seed=seed, site="PORTO", batches=names, lots=names, age_h=age, faults=faults
+    )
+    return shown["x"]
 
 
 # -- the same numbers ----------------------------------------------------------------------
@@ -178,11 +181,34 @@ def test_probes_err_as_their_makers_and_studies_say() -> None:
     assert shown[7].mean() == pytest.approx(1.0, abs=0.002) and shown[14].mean() == pytest.approx(0.85, abs=0.002)  # cells of another size, late
 
 
-@pytest.mark.parametrize(("local", "g_per_mmol", "name"), [(0.3, 0.180156, "glucose"), (0.2, 0.090078, "lactate"), (0.15, 1.0, "antibody")])
+@pytest.mark.parametrize(("local", "g_per_mmol", "name"), [(0.3, 0.180156, "glucose"), (0.2, 0.090078, "lactate"), (0.15, 1.0, "titre")])
 def test_raman_readings_err_over_a_batch_as_a_local_model_does(local: float, g_per_mmol: float, name: str) -> None:
     how = replace(instruments_of("antibody")[name], process_s=0.0)
     off = (read_steady(how, 20.0, rows=169, n=600, every_h=2.0) - 20.0) * g_per_mmol
     assert (off**2).mean() ** 0.5 == pytest.approx(local, rel=0.1)
+
+
+def test_spectra_err_alike_on_one_lot_of_medium_at_a_site_and_on_no_other() -> None:
+    """Model bias per lot of medium 0.2 g/L of glucose."""
+    how = replace(instruments_of("antibody")["glucose"], noise=0.0, bias=0.0, wander=0.0, drift=0.0)
+    lots = [f"LOT-{at // 2}" for at in range(2_000)]
+    names = [f"B{at}" for at in range(2_000)]
+
+    def off(site: str, seed: int = 1) -> np.ndarray:
+        shown = measured(
+            steady(20.0, rows=2, n=2_000), instruments={"x": how}, seed=seed, site=site, batches=names, lots=lots, age_h=np.array([0.0, 300.0])
+        )["x"]
+        assert np.array_equal(shown[0], shown[1])  # for the whole batch
+        return (shown[0] - 20.0) * 0.180156
+
+    here = off("PORTO")
+    assert np.array_equal(here[::2], here[1::2])
+    assert here[::2].std() == pytest.approx(0.2, rel=0.07)
+    assert abs(np.corrcoef(here[::2], off("GHENT")[::2])[0, 1]) < 0.1
+    live = Sensors({"x": how}, seed=1, site="PORTO", batches=names[:4], lots=lots[:4], step_h=1.0)
+    assert np.array_equal((live.step({"x": np.full(4, 20.0)}, index=0, age_h=0.0)[0] - 20.0) * 0.180156, here[:4])
+    alone = Sensor(how, seed=1, site="PORTO", batch="B2", name="x", lot="LOT-1")
+    assert (alone.read(20.0, index=0, age_h=0.0) - 20.0) * 0.180156 == pytest.approx(here[2], rel=1e-12)
 
 
 @pytest.mark.parametrize(("how", "seconds"), [(Instrument(lag_s=30.0), 30.0), (Instrument(process_s=600.0), 600.0)])

@@ -96,3 +96,13 @@ def test_a_batch_that_ends_out_of_a_range_of_its_quality_is_stopped_at_its_end()
         0: (336.0, "afucose at 120 %; the physical range is 0 to 100"),
     }
     assert [np.isnan(each).tolist() for each in found.quality.values()] == [[True, False]] * len(found.quality)
+
+
+@pytest.mark.parametrize(("name", "every_h"), [("antibody", 100.0), ("mrna", 0.7), ("car_t", 100.0), ("pensim", 150.0)])
+def test_how_often_a_trajectory_is_written_changes_nothing_of_what_comes_out(name: str, every_h: float) -> None:
+    process = process_of(name)
+    usual, rarely = process.run(1), process.run(1, every_h=every_h)
+    assert rarely.age_h[-1] == pytest.approx(process.duration_h - process.duration_h % every_h)
+    assert len(rarely.values[next(iter(process.variables))]) == len(rarely.age_h)
+    for attribute, value in usual.quality.items():
+        assert rarely.quality[attribute] == pytest.approx(value, rel=2e-4), attribute

@@ -66,12 +66,22 @@ def test_numbers_come_in_the_units_of_the_process() -> None:
         ("sparger_fouls, start: 6 d, duration: 2 d, size: 50 %", "demand_surges, start: 2 d, size: 3", "say how long the study lasts: period: 90 d"),
         ("sparger_fouls, start: 6 d, duration: 2 d, size: 50 %", "sensor_freezes", "line 10: faults[1].fault: say which sensor: one of"),
         ("sparger_fouls, start: 6 d, duration: 2 d, size: 50 %", "sensor_biased, sensor: ph, size: 1 h", "line 10: faults[1].size: cannot convert"),
-        ("sparger_fouls, start: 6 d, duration: 2 d, size: 50 %", "sensor_biased, sensor: ph, size: -1e308", "-1e308 is -1e+308, which is not within"),
-        ("sparger_fouls, start: 6 d, duration: 2 d, size: 50 %", "sensor_drifts, sensor: ph, size: 1e300 1/d", "not within -1e+06 to 1e+06 1/d"),
+        (
+            "sparger_fouls, start: 6 d, duration: 2 d, size: 50 %",
+            "sensor_biased, sensor: ph, size: -1e308",
+            "-1e308 is -1e+308 pH, which is not within",
+        ),
+        ("sparger_fouls, start: 6 d, duration: 2 d, size: 50 %", "sensor_drifts, sensor: ph, size: 1e300 1/d", "not within -1e+06 to 1e+06 pH/d"),
+        (
+            "sparger_fouls, start: 6 d, duration: 2 d, size: 50 %",
+            "sensor_biased, sensor: temperature, size: 0.5 degC",
+            "a difference of temperatures is in K; possible now: 0.5 K",
+        ),
         ("100 mg/L", "1e30 mg/L", "line 8: sites.GHENT.laboratory.titre: 1e30 mg/L is 1e+27 g/L, which is not within"),
         ("every: 360 min", "constants: {growth: 1e9 1/h}", "line 5: constants.growth: 1e9 1/h is 1e+09 1/h, which is not within 0 to 37.2 1/h"),
         ("offsets: {growth: 3 %}", "crews: 0", "line 7: sites.PORTO.crews: "),
         ("offsets: {growth: 3 %}", "shifts: 4", "line 7: sites.PORTO.shifts: "),
+        ("offsets: {growth: 3 %}", "shifts: 2, shifts_in_surge: 1", "line 7: sites.PORTO.shifts_in_surge: 1 are fewer than the 2 of every day"),
         (
             "sparger_fouls, start: 6 d, duration: 2 d, size: 50 %",
             "courier_is_late, size: 3 h, lots: [M-1]",
@@ -85,6 +95,12 @@ def test_what_cannot_be_run_is_refused_by_its_line(old: str, new: str, said: str
     assert old in GOOD
     with pytest.raises(NotValid, match=re.escape(said)):
         read_scenario(GOOD.replace(old, new, 1))
+
+
+def test_a_probe_of_temperature_is_off_by_kelvins() -> None:
+    struck = "sparger_fouls, start: 6 d, duration: 2 d, size: 50 %"
+    for said, size in (("sensor_biased, sensor: temperature, size: 0.08 K", 0.08), ("sensor_drifts, sensor: temperature, size: 0.02 K/d", 0.02)):
+        assert read_scenario(GOOD.replace(struck, said)).faults[0].size == pytest.approx(size)
 
 
 def test_all_complaints_come_together() -> None:

@@ -119,7 +119,16 @@ def test_columns_say_their_unit_and_that_they_are_illustrative(tmp_path: Path) -
     assert schema.field("biomass").metadata[b"mark"] == b"published"
     about = schema.metadata
     assert (about[b"illustrative"], about[b"seed"], about[b"scenario"]) == (b"true", b"1", sha256(text.encode()).hexdigest().encode())
-    assert all(b"unit" in each.metadata and b"what" in each.metadata for table in study.tables for each in pq.read_schema(path_of(study.out, table)))
+    for each in (field for table in study.tables for field in pq.read_schema(path_of(study.out, table))):
+        numbers = pa.types.is_floating(each.type)
+        said = {b"unit", b"mark"} <= each.metadata.keys() or {b"unit_is_in", b"mark_is_in"} <= each.metadata.keys()
+        assert (b"what" in each.metadata, said) == (True, numbers), each.name
+    results = pq.read_table(path_of(study.out, "results")).to_pylist()
+    assert {(row["attribute"], row["unit"], row["mark"]) for row in results} == {
+        ("titre", "g/L", "published"),
+        ("product", "g", "published"),
+        ("switch_h", "h", "published"),
+    }
     rows = pq.read_table(path_of(study.out, "batches")).to_pylist()
     assert sorted(row["site"] for row in rows) == ["GHENT", "GHENT", "GHENT", "PORTO"]
 
@@ -188,7 +197,7 @@ def test_the_worked_example_of_the_manual_is_true(tmp_path: Path) -> None:
         exec(code[1].replace('"study.parquet"', repr(str(study.out))), names)
         results = [row for row in pq.read_table(path_of(study.out, "results")).to_pylist() if row["attribute"] == "titre"]
         return {(row["site"], row["age_h"]): row for row in names["means"].to_pylist()}, float(
-            np.mean([row["true"] for row in results if row["site"] == "PORTO"])
+            np.mean([row["truth"] for row in results if row["site"] == "PORTO"])
         )
 
     _, sound = told(text[1].partition("faults:")[0])

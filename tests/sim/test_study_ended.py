@@ -75,3 +75,32 @@ def test_a_study_that_is_ended_with_force_leaves_no_worker_and_no_table(tmp_path
         wait_for(lambda: not of_session(study.pid))
     assert not any(path_of(tmp_path / "a.parquet", table).exists() for table in ("trajectories", "batches", "results", "events", "operations"))
     assert [each.suffix for each in tmp_path.iterdir()] == [".part"]
+
+
+@pytest.mark.nightly
+def test_an_interrupt_while_workers_still_begin_is_one_line(tmp_path: Path) -> None:
+    line = [
+        sys.executable,
+        "-c",
+        PROGRAM,
+        "sim",
+        "run",
+        "sparger-fouls",
+        "--batches",
+        "100000",
+        "--workers",
+        "2",
+        "--out",
+        str(tmp_path / "a.parquet"),
+    ]
+    study = subprocess.Popen(line, start_new_session=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    try:
+        wait_for(lambda: len(of_session(study.pid)) >= 3)  # the program, and those whom it has started
+        os.killpg(study.pid, signal.SIGINT)
+        said = study.communicate(timeout=PATIENCE_S)[1]
+    finally:
+        for process in of_session(study.pid):
+            os.kill(process, signal.SIGKILL)
+    assert study.returncode == 130
+    assert said.rstrip().splitlines()[-1] == "isogenic: interrupted" and "Traceback" not in said
+    wait_for(lambda: list(tmp_path.iterdir()) == [])

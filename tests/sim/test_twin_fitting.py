@@ -113,7 +113,7 @@ def simulated(seed: int, *, site: dict[str, float], count: int, read: tuple[str,
     outcome = ANTIBODY.run(count, constants=constants, every_h=24.0)
     names = [f"BAT-{at}" for at in range(count)]
     truth = {name: outcome.values[name] for name in read}
-    shown = measured(truth, instruments=instruments_of("antibody"), seed=seed, site="LEEDS", batches=names, age_h=outcome.age_h)
+    shown = measured(truth, instruments=instruments_of("antibody"), seed=seed, site="LEEDS", batches=names, lots=names, age_h=outcome.age_h)
     return [Batch(name, "LEEDS", outcome.age_h, {each: values[:, at] for each, values in shown.items()}) for at, name in enumerate(names)]
 
 

@@ -8,7 +8,9 @@ Leaves to others: the true quality (process models), verdicts (quality), documen
 
 The spreads are the table's "batch / site / assay": the site's is the laboratory's bias, the assay's is divided between the
 run (60 % of the variance) and the repeat. Where the table gives a coefficient of variation, the same is done to the
-logarithm. Three results in a thousand are a laboratory's error, far outside: a false out-of-specification.
+logarithm. Three results in a thousand are a laboratory's error: at least six standard deviations off, and beyond the
+specification where that leaves room: a false out-of-specification. Who asks for results after the laboratory has looked
+into them (`errors=False`) gets none.
 Limits marked published are those of licences and pharmacopoeias; all spreads are **illustrative**.
 """
 
@@ -28,6 +30,7 @@ __all__ = ["ASSAYS", "Assay", "assay_of", "laboratory_bias", "reported"]
 RUN_SHARE = 0.6
 ERROR_SHARE = 0.003  # of results that are the laboratory's error
 ERROR_SDS = 6.0  # and how far they lie off
+ERROR_BEYOND = 0.02  # of the limit that an error passes, at least
 RUN, REPEAT, ERRS, SIDE = range(4)
 PUBLISHED, ASSUMED = Mark.PUBLISHED, Mark.ILLUSTRATIVE
 
@@ -72,6 +75,8 @@ ANTIBODY: Mapping[str, Assay] = {
     "afucose": _percent("Released glycans, HILIC-FLR", 6.0, 3.0, 9.0, 0.5, 0.3, 0.2),
     "bioburden": Assay("CFU/100 mL", "Membrane filtration", 0.0, 0.0, 10.0, mark=PUBLISHED),
     "endotoxin": Assay("EU/mg", "LAL", 0.01, 0.0, 0.20, 0.3, 0.1, 0.2, relative=True, mark=PUBLISHED),
+    "harvest_volume": Assay("L", "Load cells", 2160.0, batch=0.01, assay=0.003, relative=True),
+    "harvest_mass": Assay("kg", "Titre times volume", 10.3, batch=0.08, assay=0.015, relative=True),
 }
 MRNA: Mapping[str, Assay] = {
     "integrity": _percent("CGE", 82.0, 70.0, 100.0, 2.0, 1.0, 1.5),
@@ -84,22 +89,35 @@ MRNA: Mapping[str, Assay] = {
     "encapsulation": _percent("Fluorescent dye", 95.0, 85.0, 100.0, 1.0, 0.3, 0.5),
     "rna_content": Assay("%", "UV 260", 100.0, 90.0, 110.0, 2.0, 0.5, 1.0),
     "product_integrity": _percent("CGE", 75.0, 60.0, 100.0, 2.0, 1.0, 1.5),
+    "rna_yield": Assay("g/L", "UV 260", 4.2, batch=0.08, site=0.005, assay=0.02, relative=True),
+    "drug_substance": Assay("g/L", "UV 260", 3.6, batch=0.08, site=0.005, assay=0.02, relative=True),
+    "residual_nucleotides": Assay("%", "IP-RP HPLC", 0.036, 0.0, 1.0, 0.3, 0.05, 0.10, relative=True),
+    "mixing_pressure": Assay("bar", "Pressure transmitter", 1.2, 0.0, 5.0, 0.05, 0.005, 0.01, relative=True),
 }
 CAR_T: Mapping[str, Assay] = {
     "viability": _percent("Flow cytometry", 93.0, 80.0, 100.0, 3.0, 1.0, 2.0, mark=PUBLISHED),
-    "car_share": _percent("Flow cytometry", 26.0, 10.0, 100.0, 5.0, 1.0, 1.5, mark=PUBLISHED),
-    "vcn": Assay("copies/cell", "ddPCR", 1.9, 0.0, 5.0, 0.3, 0.1, 0.15, mark=PUBLISHED),
-    "purity": _percent("Flow cytometry, CD3+", 98.0, 80.0, 100.0, 1.0, 0.3, 0.5, mark=PUBLISHED),
+    "car_positive": _percent("Flow cytometry", 26.0, 10.0, 100.0, 5.0, 1.0, 1.5, mark=PUBLISHED),
+    "vcn": Assay("1", "ddPCR", 1.9, 0.0, 5.0, 0.3, 0.1, 0.15, mark=PUBLISHED),
+    "cd3_purity": _percent("Flow cytometry, CD3+", 98.0, 80.0, 100.0, 1.0, 0.3, 0.5, mark=PUBLISHED),
+    "viable_cells": Assay("1e6 cell", "Automated count", 3300.0, batch=0.5, site=0.01, assay=0.05, relative=True),
     "dose": Assay("1e6 cell", "Count and flow cytometry", 500.0, 100.0, math.inf, 0.5, 0.0, 0.05, relative=True),
     "endotoxin": Assay("EU/mL", "LAL", 0.1, 0.0, 5.0, 0.3, 0.1, 0.2, relative=True, mark=PUBLISHED),
 }
-PENICILLIN: Mapping[str, Assay] = {"titre": Assay("g/L", "HPLC", 1.6, batch=0.08, assay=0.015, relative=True)}
+PENSIM: Mapping[str, Assay] = {
+    "titre": Assay("g/L", "HPLC", 1.6, batch=0.08, assay=0.015, relative=True),
+    "product": Assay("g", "Titre times volume", 150.0, batch=0.08, assay=0.016, relative=True),
+    "switch_h": Assay("h", "Batch record", 44.0, batch=1.0),  # a clock's time, which nobody assays
+}
+INDPENSIM: Mapping[str, Assay] = {
+    "titre": Assay("g/L", "HPLC", 27.0, batch=0.1, assay=0.015, relative=True),
+    "yield": Assay("kg", "Titre times weight, all that was drawn", 3500.0, batch=0.2, assay=0.016, relative=True),
+}
 ASSAYS: Mapping[str, Mapping[str, Assay]] = {
     "antibody": ANTIBODY,
     "mrna": MRNA,
     "car_t": CAR_T,
-    "pensim": PENICILLIN,
-    "indpensim": PENICILLIN,
+    "pensim": PENSIM,
+    "indpensim": INDPENSIM,
 }
 USUAL = Assay("", "", 0.0, assay=0.02, relative=True, least=-math.inf)
 
@@ -124,8 +142,12 @@ def reported(
     batches: Sequence[str],
     shift: Floats | float = 0.0,
     replicate: int = 0,
+    errors: bool = True,
 ) -> Floats:
-    """What laboratories report of true values (n,); `shift` is a laboratory's that has gone off, `replicate` the next of the same run."""
+    """What laboratories report of true values (n,); `shift` is a laboratory's that has gone off, `replicate` the next of the same run.
+
+    Without `errors` the laboratory has looked into each result that it could not explain, and tested again.
+    """
     how = assay_of(process, attribute)
     true = np.asarray(truth, dtype=np.float64)
     dice = Dice.of(seed, [("assay", process, site, batch, attribute) for site, batch in zip(sites, batches, strict=True)])
@@ -134,7 +156,20 @@ def reported(
     sd = how.assay * (np.abs(true) if how.relative else 1.0)
     run, repeat = (RUN_SHARE**0.5, (1.0 - RUN_SHARE) ** 0.5)
     noise = run * dice.normals(0, purpose=RUN) + repeat * dice.normals(replicate, purpose=REPEAT)
-    errs = dice.uniforms(replicate, purpose=ERRS) < ERROR_SHARE
-    side = np.where(dice.uniforms(replicate, purpose=SIDE) < 0.5, -ERROR_SDS, ERROR_SDS)
-    shown = true + bias * (true if how.relative else 1.0) + sd * (noise + np.where(errs, side, 0.0)) + shift
+    shown = true + bias * (true if how.relative else 1.0) + sd * noise + shift
+    if errors:
+        errs = dice.uniforms(replicate, purpose=ERRS) < ERROR_SHARE
+        shown = np.where(errs, _erroneous(how, shown, sd, dice.uniforms(replicate, purpose=SIDE)), shown)
     return np.where(np.isfinite(true), np.clip(shown, how.least, how.most), np.nan)
+
+
+def _erroneous(how: Assay, sound: Floats, sd: Floats | float, side: Floats) -> Floats:
+    """The same results as errors: six standard deviations off, and beyond a limit that leaves room; `side` (0 to 1) says where."""
+    off: Floats = np.clip(sound + np.where(side < 0.5, -ERROR_SDS, ERROR_SDS) * sd, how.least, how.most)
+    below, above = how.low > how.least, how.high < how.most
+    if not (below or above):
+        return off
+    down = side < 0.5 if below and above else np.full(np.shape(side), below)
+    limit = np.where(down, how.low, how.high)
+    beyond = (1.0 + 2.0 * (2.0 * side % 1.0)) * np.maximum(sd, ERROR_BEYOND * np.abs(limit))
+    return np.where((off >= how.low) & (off <= how.high), np.where(down, limit - beyond, limit + beyond), off)

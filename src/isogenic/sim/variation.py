@@ -18,7 +18,7 @@ from isogenic.sim.processes.cho import NOMINAL, Theta
 from isogenic.sim.processes.process import Floats, Process
 from isogenic.sim.streams import Stream
 
-__all__ = ["BATCH_CV", "Batch", "batch_of", "draws", "site_factors"]
+__all__ = ["BATCH_CV", "Batch", "batch_of", "draws", "held", "site_factors"]
 
 # Coefficients of variation between batches of the antibody, in the order of their draws.
 BATCH_CV = {
@@ -73,11 +73,16 @@ def draws(process: Process, *, seed: int, sites: Sequence[str], lots: Sequence[s
         table = np.array([drawn[key] for key in keys]).reshape(n, len(spreads))
         for at, (name, cv) in enumerate(spreads):
             etas[name] += cv * table[:, at]
-    out = {name: process.constants[name].value * np.exp(eta) for name, eta in etas.items()}
+    out = held(process, {name: process.constants[name].value * np.exp(eta) for name, eta in etas.items()})
     if process.name == ANTIBODY and SEED_DENSITY in out:
         dice = [Stream(seed, "seed train", site, batch).normals(0, 1)[0] for site, batch in zip(sites, batches, strict=True)]
         out[SEED_DENSITY] = np.maximum(0.5, 1.0 + process.constants[SEED_DENSITY].spread.batch * np.array(dice))
     return out
+
+
+def held(process: Process, constants: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Constants as they can be: none above its most."""
+    return {name: np.minimum(each, process.constants[name].most) for name, each in constants.items()}
 
 
 def _numbered(process: Process, level: str) -> list[tuple[str, float]]:

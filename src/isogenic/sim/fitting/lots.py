@@ -1,8 +1,8 @@
-"""Batches of one lot of medium are off together, so they tell less of their site than as many lots would.
+"""Batches of one lot of medium are off together, and so are their spectra: they tell less of their site than as many lots would.
 
-Guarantees: the covariance of the site's constants is that of the weighted mean they are, with the lots' part of the scatter
-common to the batches of a lot. Weights are those of batches with lots of their own, so the estimate is not the shortest
-one, but its interval is right.
+Guarantees: the covariance of the site's constants is that of the weighted mean they are, with the lots' part of the scatter,
+and of what models of spectra err by, common to the batches of a lot. Weights are those of batches with lots of their own, so
+the estimate is not the shortest one, but its interval is right.
 Leaves to others: which batch is of which lot (`tables`, `documents`); a batch of which nobody said it has its own.
 """
 
@@ -33,16 +33,18 @@ def shared_by_lots(solution: Solution, weights: Floats) -> Floats:
     """What is added to the covariance; `weights` (p, readings used) make the site's logarithms of the weighted residuals."""
     lots, p = lots_of(solution), len(solution.theta)
     out = np.zeros((p, p))
-    ends = np.cumsum([int(each.sum()) for each in solution.used])
-    for column, name in enumerate(solution.problem.names):
-        cv = min(solution.problem.process.constants[name].spread.lot, float(solution.scatter[column]))
-        if not (cv and lots):
-            continue
+    if not lots:
+        return out
+    problem, ends = solution.problem, np.cumsum([int(each.sum()) for each in solution.used])
+    shared = [(min(problem.process.constants[name].spread.lot, float(solution.scatter[at])), at, "") for at, name in enumerate(problem.names)]
+    shared += [(problem.instruments[name].lot, -1, name) for name in problem.variables]
+    for sd, column, signal in (each for each in shared if each[0]):
         moved = []  # what a lot's part of one batch does to the site's logarithms
         for at, used in enumerate(solution.used):
             mine = slice(int(ends[at]) - int(used.sum()), int(ends[at]))
-            moved.append(weights[:, mine] @ (solution.whitening[at] @ solution.slopes[at][used][:, column]))
+            reads = solution.twin.rows[at].variable == problem.variables.index(signal) if signal else solution.slopes[at][:, column]
+            moved.append(weights[:, mine] @ (solution.whitening[at] @ reads[used]))
         for batches in lots.values():
             together = np.sum([moved[at] for at in batches], axis=0)
-            out += cv**2 * (np.outer(together, together) - sum(np.outer(moved[at], moved[at]) for at in batches))
+            out += sd**2 * (np.outer(together, together) - sum(np.outer(moved[at], moved[at]) for at in batches))
     return out

@@ -1,6 +1,6 @@
 """How far the readings of a batch can be believed: their covariance, from the table of instruments.
 
-Guarantees: what is fresh at each reading (noise), the same for a whole batch (bias), grows (drift) or goes slowly
+Guarantees: what is fresh at each reading (noise), the same for a whole batch (bias, and that of its lot of medium), grows (drift) or goes slowly
 (wander) is told apart: a bias of all readings of a batch is one error, not fifty. Numbers and form are those of
 `instruments`: `expected` is its `reading` with all dice at zero.
 Leaves to others: failures (a broken instrument is left out by whoever knows of it).
@@ -39,6 +39,7 @@ def covariance(how: Instrument, shown: Floats, *, age_h: Floats) -> Floats:
     same = np.equal.outer(age_h - since, age_h - since)  # one calibration
     out = (np.outer(bias, bias) + np.outer(slope, slope)) * same
     out = out + np.outer(wander, wander) * np.exp(-np.abs(np.subtract.outer(age_h, age_h)) / how.memory_h)
+    out = out + how.lot**2
     out[np.diag_indices_from(out)] += fresh
     return np.asarray(out, dtype=np.float64)
 

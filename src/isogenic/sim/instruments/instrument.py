@@ -8,7 +8,7 @@ A reading is `gain * truth * (1 + late) + offset + noise + spike`, held inside t
 
     gain      1 - fouling * (1 - exp(-age / fouling_h)): what grows on a window or a membrane
     late      the share by which an old culture is misread, rising from day 7 to day 14 (cells of another size)
-    offset    bias (as calibrated) + drift * age / 14 d (a line) + wander (an Ornstein-Uhlenbeck process)
+    offset    bias (as calibrated) + what a lot of medium adds + drift * age / 14 d (a line) + wander (an Ornstein-Uhlenbeck process)
     noise     independent from one reading to the next
     spike     now and then, a bubble
 
@@ -49,6 +49,7 @@ class Instrument:
     drift_share: float = 0.0
     wander: float = 0.0
     wander_share: float = 0.0
+    lot: float = 0.0  # shared by the batches of a lot of medium at a site: what a model of spectra errs by on it
     memory_h: float = 24.0  # the wander's: after this time 37 % of it are left
     lag_s: float = 0.0  # t90 of the probe
     process_s: float = 0.0  # t90 of what brings the sample to the probe: mixing, a pump, an analysis
@@ -66,7 +67,7 @@ class Instrument:
     source: str = ""
 
     def __post_init__(self) -> None:
-        sizes = (self.noise, self.noise_share, self.bias, self.bias_share, self.drift, self.drift_share, self.wander, self.wander_share)
+        sizes = (self.noise, self.noise_share, self.bias, self.bias_share, self.drift, self.drift_share, self.wander, self.wander_share, self.lot)
         times = (self.lag_s, self.process_s, self.spikes_per_h, self.spike, self.recalibrated_h)
         if not (min(*sizes, *times) >= 0 < min(self.memory_h, self.fouling_h) and 0 <= self.fouling < 1 and self.low < self.high):
             raise NotValid("cannot use an instrument", why="its spreads and times are not negative, its fouling lies below 1 and its scale rises")
@@ -84,6 +85,7 @@ class Draws(NamedTuple):
     wander: Any
     noise: Any
     spike: Any = 0.0  # share of the mean height, 0 where there is none
+    lot: Any = 0.0
 
 
 def reading(how: Any, truth: Any, *, age_h: Any, since_h: Any, draws: Draws, gain: Any = 1.0, noise_factor: Any = 1.0) -> Any:
@@ -98,6 +100,7 @@ def reading(how: Any, truth: Any, *, age_h: Any, since_h: Any, draws: Draws, gai
         draws.bias * (how.bias + how.bias_share * size)
         + draws.slope * (since_h / TWO_WEEKS_H) * (how.drift + how.drift_share * size)
         + draws.wander * (how.wander + how.wander_share * size)
+        + draws.lot * how.lot
     )
     noise = draws.noise * (how.noise + how.noise_share * size) * noise_factor
     shown = truth * (gain * fouled * late) + off + noise + draws.spike * how.spike

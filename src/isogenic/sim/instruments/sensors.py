@@ -30,9 +30,10 @@ from isogenic.sim.instruments.instrument import KNOT_CORRELATION, KNOTS_PER_MEMO
 from isogenic.sim.processes.process import Floats
 from isogenic.sim.streams import Dice
 
-__all__ = ["Sensors", "measured"]
+__all__ = ["LOT", "Sensors", "lot_bias", "measured"]
 
 NOISE, BIAS, SLOPE, WANDER, SPIKE, HEIGHT, FAULT_SPIKE, FAULT_HEIGHT = range(8)  # what a draw is for
+LOT = "MEDIUM-1"  # of medium, where nobody says which
 AHEAD = 32  # readings whose noise is drawn at once
 AGE_H_MAX = 20_000.0  # two years: no disposable sensor is older
 INNOVATION = math.sqrt(1.0 - KNOT_CORRELATION * KNOT_CORRELATION)
@@ -47,16 +48,17 @@ def measured(
     site: str | Sequence[str],
     batches: Sequence[str],
     age_h: Floats,
+    lots: str | Sequence[str] = LOT,
     faults: Sequence[SensorFault] = (),
     start: int = 0,
 ) -> dict[str, Floats]:
     """What the instruments showed of n batches: from the truth (T, n) of each variable to readings (T, n).
 
-    Only what has an instrument is measured. Ages rise in equal steps; `site` is one for all or one for each batch.
+    Only what has an instrument is measured. Ages rise in equal steps; `site` and `lots` (of medium) are one for all or one for each batch.
     """
     age = np.asarray(age_h, dtype=np.float64)
     step_h = _step(age)
-    sites = _sites(site, len(batches))
+    sites, media = _each(site, len(batches), "sites"), _each(lots, len(batches), "lots")
     check_failures(faults, instruments)
     out = {}
     for name, how in instruments.items():
@@ -67,11 +69,19 @@ def measured(
             raise NotValid(f"cannot measure {name[:60]}", why=f"its truth has the shape {values.shape}, not ({len(age)}, {len(batches)})")
         dice = Dice.of(seed, [("instrument", where, batch, name) for where, batch in zip(sites, batches, strict=True)])
         mine = [fault for fault in faults if fault.signal == name]
-        out[name] = _series(how, values, dice=dice, age_h=age, step_h=step_h, start=start, faults=mine)
+        of_lot = lot_bias(name, seed=seed, sites=sites, lots=media) if how.lot else 0.0
+        out[name] = _series(how, values, dice=dice, of_lot=of_lot, age_h=age, step_h=step_h, start=start, faults=mine)
     return out
 
 
-def _series(how: Instrument, truth: Floats, *, dice: Dice, age_h: Floats, step_h: float, start: int, faults: Sequence[SensorFault]) -> Floats:
+def lot_bias(name: str, *, seed: int, sites: Sequence[str], lots: Sequence[str]) -> Floats:
+    """What one instrument errs by on each batch's lot of medium, in standard deviations."""
+    return Dice.of(seed, [("instrument of a lot", site, lot, name) for site, lot in zip(sites, lots, strict=True)]).normals(0)
+
+
+def _series(
+    how: Instrument, truth: Floats, *, dice: Dice, of_lot: Any, age_h: Floats, step_h: float, start: int, faults: Sequence[SensorFault]
+) -> Floats:
     index = (start + np.arange(len(age_h)))[:, None]
     age = np.maximum(age_h, 0.0)[:, None]
     wrong = broken(faults, how, age_h=age_h[:, None] + np.zeros(dice.shape), step_h=step_h) if faults else Broken()
@@ -87,6 +97,7 @@ def _series(how: Instrument, truth: Floats, *, dice: Dice, age_h: Floats, step_h
         wander=wander_between(knots[knot], knots[knot + 1], share),
         noise=dice.normals(index, purpose=NOISE),
         spike=_spikes(dice, index, chance=how.spikes_per_h * step_h),
+        lot=of_lot,
     )
     behind = _lagged(truth, how.lag_shares(step_h), how.lag_shares(step_h, slower=3.0), wrong.slower)
     since = age - begun * how.recalibrated_h
@@ -163,12 +174,13 @@ class Sensors:
         site: str | Sequence[str],
         batches: Sequence[str],
         step_h: float,
+        lots: str | Sequence[str] = LOT,
         faults: Sequence[SensorFault] = (),
     ) -> None:
         if not step_h > 0:
             raise NotValid("cannot step instruments", why="the step must be longer than nothing")
         self.instruments, self.names, self.seed, self.step_h = dict(instruments), tuple(instruments), seed, step_h
-        self.sites, self.batches = _sites(site, len(batches)), list(batches)
+        self.sites, self.batches = _each(site, len(batches), "sites"), list(batches)
         self.faults: tuple[SensorFault, ...] = ()
         self._row = {name: at for at, name in enumerate(self.names)}
         self._how = _stacked(list(self.instruments.values()))
@@ -180,6 +192,10 @@ class Sensors:
         self._spacing = self._how.memory_h / KNOTS_PER_MEMORY
         shape = (len(self.names), len(self.batches))
         self._dice = Dice.of(seed, [("instrument", where, batch, name) for name in self.names for where, batch in self._places], shape=shape)
+        media, erring = _each(lots, len(batches), "lots"), [name for name, how in self.instruments.items() if how.lot]
+        self._of_lot = np.zeros(shape)
+        for name in erring:
+            self._of_lot[self._row[name]] = lot_bias(name, seed=seed, sites=self.sites, lots=media)
         self._bias, self._slope, self._before, self._after = (np.zeros(shape) for _ in range(4))
         self._knot, self._cal = np.full(shape, -1.0), np.full(shape, -1.0)
         self._ahead, self._ahead_of = np.zeros((0, *shape)), np.zeros(shape[1], dtype=np.int64)  # noise drawn ahead, and from which reading on
@@ -223,7 +239,14 @@ class Sensors:
         if self._spikes.size:
             spike = np.zeros_like(real)
             spike[self._spikes] = _spikes(self._dice[self._spikes], index, chance=self._how.spikes_per_h[self._spikes] * self.step_h)
-        draws = Draws(self._bias, self._slope, wander_between(self._before, self._after, age / self._spacing - self._knot), self._noise(index), spike)
+        draws = Draws(
+            self._bias,
+            self._slope,
+            wander_between(self._before, self._after, age / self._spacing - self._knot),
+            self._noise(index),
+            spike,
+            self._of_lot,
+        )
         since = age - self._cal * self._how.recalibrated_h
         gain, noise = (self._factors(wrong, name) for name in ("gain", "noise"))
         shown: Floats = reading(self._how, self._seen, age_h=age, since_h=since, draws=draws, gain=gain, noise_factor=noise)
@@ -361,11 +384,11 @@ def _stacked(instruments: Sequence[Instrument]) -> Any:
     return SimpleNamespace(**{name: np.array([getattr(each, name) for each in instruments], dtype=np.float64)[:, None] for name in NUMBERS})
 
 
-def _sites(site: str | Sequence[str], n: int) -> list[str]:
-    sites = [site] * n if isinstance(site, str) else list(site)
-    if len(sites) != n:
-        raise NotValid("cannot measure", why=f"{len(sites)} sites were given for {n} batches")
-    return sites
+def _each(said: str | Sequence[str], n: int, what: str) -> list[str]:
+    out = [said] * n if isinstance(said, str) else list(said)
+    if len(out) != n:
+        raise NotValid("cannot measure", why=f"{len(out)} {what} were given for {n} batches")
+    return out
 
 
 def _step(age_h: Floats) -> float:

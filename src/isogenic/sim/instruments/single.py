@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from isogenic.sim.instruments.instrument import KNOT_CORRELATION, KNOTS_PER_MEMORY, Draws, Instrument, reading, wander_between
-from isogenic.sim.instruments.sensors import AGE_H_MAX, BIAS, HEIGHT, INNOVATION, NOISE, SLOPE, SPIKE, WANDER
+from isogenic.sim.instruments.sensors import AGE_H_MAX, BIAS, HEIGHT, INNOVATION, LOT, NOISE, SLOPE, SPIKE, WANDER, lot_bias
 from isogenic.sim.streams import BLOCK, Dice
 
 __all__ = ["Sensor"]
@@ -19,11 +19,12 @@ __all__ = ["Sensor"]
 class Sensor:
     """One instrument in one batch."""
 
-    __slots__ = ("_block", "_cal", "_cals", "_dice", "_knots", "_noise", "_spikes", "instrument", "step_h")
+    __slots__ = ("_block", "_cal", "_cals", "_dice", "_knots", "_noise", "_of_lot", "_spikes", "instrument", "step_h")
 
-    def __init__(self, instrument: Instrument, *, seed: int, site: str, batch: str, name: str, step_h: float = 1.0) -> None:
+    def __init__(self, instrument: Instrument, *, seed: int, site: str, batch: str, name: str, lot: str = LOT, step_h: float = 1.0) -> None:
         self.instrument, self.step_h = instrument, step_h
         self._dice = Dice.of(seed, [("instrument", site, batch, name)])
+        self._of_lot = float(lot_bias(name, seed=seed, sites=[site], lots=[lot])[0]) if instrument.lot else 0.0
         self._block, self._cal = -1, -1
         self._noise: list[float] = []
         self._spikes: list[float] = []
@@ -45,7 +46,7 @@ class Sensor:
             fresh = float(self._dice.normals(len(self._knots), purpose=WANDER)[0])
             self._knots.append(KNOT_CORRELATION * self._knots[-1] + INNOVATION * fresh if self._knots else fresh)
         wander = wander_between(self._knots[knot], self._knots[knot + 1], age / spacing - knot)
-        draws = Draws(*self._cals, wander, self._noise[at], self._spikes[at] if self._spikes else 0.0)
+        draws = Draws(*self._cals, wander, self._noise[at], self._spikes[at] if self._spikes else 0.0, self._of_lot)
         return float(reading(how, truth, age_h=age, since_h=age - cal * how.recalibrated_h, draws=draws))
 
     def _draw(self, block: int) -> None:

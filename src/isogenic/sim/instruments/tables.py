@@ -8,8 +8,8 @@ Leaves to others: processes of one's own: a table is a plain mapping, `{**ANTIBO
     temperature        Pt100, noise 0.02 K, +-0.1 K class A (published), t90 30 s
     capacitance        noise 3 %, +-5 to 10 % of the reading (published), t90 60 s, reads 15 % low late, as cells change
     weight             noise 0.1 %, drift 0.2 %, 1 s
-    Raman, local       errors of 0.3 g/L glucose, 0.2 g/L lactate, 0.15 g/L product (illustrative), half of it for a whole batch, by
-                       itself: no bias is shared by the batches of a lot of medium; t90 10 min
+    Raman, local       errors of 0.3 g/L glucose, 0.2 g/L lactate, 0.15 g/L product (illustrative), of which the lot of medium, the
+                       same for all its batches at a site, 0.2 g/L of glucose and two thirds of each error; t90 10 min
     Raman, generic     errors of 0.65 and 0.48 g/L (published)
     off-gas, UV, flow cytometer, light scattering: 1 to 2 %
 
@@ -45,13 +45,14 @@ RAMAN_S = 600.0  # an averaged spectrum
 
 
 def _raman(g_per_l: float, g_per_mmol: float = 1.0, *, mark: Mark = Mark.ILLUSTRATIVE, source: str = "") -> Instrument:
-    """A soft sensor whose error over a batch is so large in all: half of its variance is noise, the rest goes slowly."""
+    """A soft sensor whose error is so large in all: four ninths of its variance are the lot of medium's, a third is noise, the rest goes slowly."""
     error = g_per_l / g_per_mmol
     return Instrument(
-        noise=0.70 * error,
-        bias=0.50 * error,
-        wander=0.45 * error,
-        drift=0.40 * error,
+        noise=0.60 * error,
+        bias=0.15 * error,
+        lot=0.667 * error,
+        wander=0.35 * error,
+        drift=0.35 * error,
         process_s=RAMAN_S,
         low=-10.0,
         high=300.0,
@@ -121,6 +122,7 @@ CAPACITANCE = Instrument(
 )
 WEIGHT = Instrument(noise=0.01, noise_share=0.001, drift_share=0.001, lag_s=1.0, other_unit=(2.20462, 0.0))
 OFFGAS = Instrument(noise_share=0.015, bias_share=0.005, drift_share=0.01, lag_s=30.0, process_s=60.0, low=-1.0, high=100.0)
+FLOW = Instrument(noise_share=0.005, drift_share=0.003, lag_s=1.0, low=0.0)
 PERCENT_METER = Instrument(noise_share=0.015, drift_share=0.01, lag_s=5.0)
 
 STIRRED_BIOREACTOR: Mapping[str, Instrument] = {
@@ -146,24 +148,16 @@ GENERIC_RAMAN: Mapping[str, Instrument] = {
 
 ANTIBODY: Mapping[str, Instrument] = {
     **STIRRED_BIOREACTOR,
-    "antibody": _raman(0.15),
     "titre": _raman(0.15),
     "ammonium": Instrument(noise_share=0.03, bias_share=0.02, process_s=RAMAN_S, low=0.0, high=100.0),
     "glutamine": Instrument(noise_share=0.03, bias_share=0.02, process_s=RAMAN_S, low=0.0, high=100.0),
     "osmolality": Instrument(noise=3.0, bias=2.0, low=0.0, high=2000.0),
-    "pco2": Instrument(noise_share=0.02, bias_share=0.03, drift_share=0.02, lag_s=120.0, low=0.0, high=400.0),
+    "carbon_dioxide": Instrument(noise_share=0.02, bias_share=0.03, drift_share=0.02, lag_s=120.0, low=0.0, high=400.0),
     "volume": Instrument(noise_share=0.001, drift_share=0.001, lag_s=1.0),
 }
 MRNA: Mapping[str, Instrument] = {
-    "temperature": PT100,
     "ph": replace(PH_GLASS, working=(6.5, 8.5)),
     "rna": PERCENT_METER,
-    "conversion": PERCENT_METER,
-    "uv280": PERCENT_METER,
-    "pressure": Instrument(noise=0.002, noise_share=0.01, drift_share=0.01, other_unit=(14.5038, 0.0)),
-    "total_flow": Instrument(noise_share=0.005, drift_share=0.003),
-    "size": Instrument(noise_share=0.015, bias_share=0.01),  # light scattering
-    "diameter": Instrument(noise_share=0.015, bias_share=0.01),
     **{name: Instrument(noise=0.05, noise_share=0.015, low=0.0) for name in ("atp", "utp", "ctp", "gtp")},  # chromatography at line
     "pyrophosphate": Instrument(noise=0.03, noise_share=0.03, low=0.0),
     "phosphate": Instrument(noise=0.1, noise_share=0.02, low=0.0),
@@ -171,31 +165,27 @@ MRNA: Mapping[str, Instrument] = {
     "integrity": Instrument(noise=1.0, bias=0.5, low=0.0, high=100.0),  # capillary electrophoresis
 }
 CAR_T: Mapping[str, Instrument] = {
-    "temperature": PT100,
-    "ph": PH_OPTICAL,
-    "dissolved_oxygen": OXYGEN,
-    "viable": Instrument(noise_share=0.03, bias_share=0.03),  # a counter of samples
-    "viable_cells": Instrument(noise_share=0.03, bias_share=0.03),
+    "viable_cells": Instrument(noise_share=0.03, bias_share=0.03),  # a counter of samples
     "viability": Instrument(noise=1.0, bias=0.5, low=0.0, high=100.0),
-    "car_share": Instrument(noise_share=0.015, bias_share=0.01),  # flow cytometer
+    "cd3_purity": Instrument(noise=0.3, bias=0.3, low=0.0, high=100.0),  # flow cytometer
     "glucose": Instrument(noise_share=0.02, bias_share=0.02, low=0.0, other_unit=(GLUCOSE_G_PER_MMOL, 0.0)),
     "lactate": Instrument(noise_share=0.02, bias_share=0.02, low=0.0, other_unit=(LACTATE_G_PER_MMOL, 0.0)),
-    "volume": Instrument(noise_share=0.005),
+    "exchange": FLOW,
 }
 PENSIM: Mapping[str, Instrument] = {
-    "temperature": replace(PT100, working=(290.0, 310.0), low=250.0, high=400.0, other_unit=(1.0, -273.15)),
-    "ph": replace(PH_GLASS, working=(4.0, 7.0)),
-    "dissolved_oxygen": Instrument(noise_share=0.005, bias_share=0.005, drift_share=0.0075, lag_s=30.0, low=0.0),
     "oxygen": OXYGEN,
     "substrate": Instrument(noise=0.05, noise_share=0.02, bias_share=0.02, process_s=RAMAN_S),
     "biomass": Instrument(noise_share=0.03, bias_share=0.03, drift_share=0.02, lag_s=60.0),
     "penicillin": Instrument(noise_share=0.02, bias_share=0.02, process_s=RAMAN_S),
-    "offgas_co2": OFFGAS,
     "volume": Instrument(noise_share=0.001, drift_share=0.001, lag_s=1.0),
+    "coolant": FLOW,
+    "base": FLOW,
+    "feed_rate": FLOW,
 }
 INDPENSIM: Mapping[str, Instrument] = {
-    **PENSIM,
+    **{name: PENSIM[name] for name in ("substrate", "biomass", "penicillin", "volume", "coolant", "base")},
     "temperature": replace(PT100, working=(20.0, 40.0)),  # in degC
+    "ph": replace(PH_GLASS, working=(4.0, 7.0)),
     "oxygen": Instrument(noise_share=0.005, bias_share=0.005, drift_share=0.0075, lag_s=30.0, low=0.0),
     "off_gas_oxygen": OFFGAS,
     "off_gas_carbon_dioxide": OFFGAS,
@@ -204,10 +194,8 @@ INDPENSIM: Mapping[str, Instrument] = {
     "ammonia": Instrument(noise_share=0.03, bias_share=0.02, low=0.0),
     "aeration": Instrument(noise_share=0.01, low=0.0),
     "back_pressure": Instrument(noise_share=0.005, low=0.0),
-    "oxygen_offgas": OFFGAS,
     "viscosity": Instrument(noise_share=0.02, bias_share=0.02),
-    "paa": Instrument(noise_share=0.03, bias_share=0.02),
-    "nitrogen": Instrument(noise_share=0.03, bias_share=0.02),
+    **dict.fromkeys(("sugar_feed", "oil_feed", "phenylacetate_feed", "water", "discharge", "acid", "heating"), FLOW),
 }
 
 INSTRUMENTS: Mapping[str, Mapping[str, Instrument]] = {

@@ -231,12 +231,16 @@ class _Batches:
 
     def _pass(self, way: Floats, age_h: float, h: float, *, seen: Floats) -> None:
         """Notes what is `seen` on the way of a batch alone, but for its end, where the culture will stand."""
-        blocked, fed = self._blocked(age_h), self._driven.feed_l_h * FEED_KG_PER_L
+        blocked, fed, rpm = (
+            self._blocked(age_h),
+            self._driven.feed_l_h * FEED_KG_PER_L,
+            self._rpm(age_h),
+        )  # nothing is struck in a leap of several steps
         for each in seen.tolist():
             step = round((each - age_h) / h)
             if not step < len(way):
                 break
-            self._looks.append(_Look(each, Culture(*way[step - 1].tolist()), self._driven, blocked, self.bottle - fed * step * h, self._rpm(each)))
+            self._looks.append(_Look(each, Culture(*way[step - 1].tolist()), self._driven, blocked, self.bottle - fed * step * h, rpm))
 
     def _step(self, age_h: float, h: float) -> None:
         mid = age_h + 0.5 * h
@@ -324,6 +328,8 @@ class _Batches:
     def _rpm(self, age_h: float) -> Number:
         """The stirrer's speed: as asked, as far as a weak drive can."""
         weak = self.depth("drive_is_weak", age_h)
+        if type(weak) is float and weak == 0.0:
+            return AGITATION_RPM
         return np.minimum(AGITATION_RPM, drives.GREATEST_RPM * (1.0 - weak)) if np.any(weak) else AGITATION_RPM
 
     def _stirred(self, age_h: float) -> Number:

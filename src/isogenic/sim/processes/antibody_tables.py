@@ -84,7 +84,7 @@ _SETTINGS = (
     Setting("temperature", 37.0, "degC", 30.0, 40.0, "set-point"),
     Setting("temperature_shift", 37.0, "degC", 30.0, 40.0, "set-point after the shift"),
     Setting("shift_at", 336.0, "h", 0.0, 1000.0, "age at which the temperature is shifted"),
-    Setting("ph", 7.0, "1", 6.5, 7.5, "set-point"),
+    Setting("ph", 7.0, "pH", 6.5, 7.5, "set-point"),
     Setting("dissolved_oxygen", 40.0, "%", 1.0, 100.0, "set-point, of air saturation"),
     Setting("duration", 336.0, "h", 24.0, 1000.0, "age at harvest"),
 )
@@ -92,7 +92,7 @@ SETTINGS: dict[str, Setting] = {each.name: each for each in _SETTINGS}
 
 _VARIABLES = (
     Variable("temperature", "degC", 0.0, 60.0, "temperature of the culture"),
-    Variable("ph", "1", 0.0, 14.0, "pH of the culture, as it is"),
+    Variable("ph", "pH", 0.0, 14.0, "pH of the culture"),
     Variable("dissolved_oxygen", "%", 0.0, 200.0, "dissolved oxygen, of air saturation"),
     Variable("agitation", "rpm", 0.0, 1000.0, "stirrer speed"),
     Variable("oxygen_flow", "L/min", 0.0, 1e4, "oxygen through the sparger"),
@@ -198,7 +198,7 @@ _FAULTS = (
     Mechanism(
         "ph_sensor_drifts",
         "the pH probe comes to read so much too high, and the controller follows: the true pH is lower by it",
-        "1",
+        "pH",
         -1.0,
         1.0,
         "the off-line sample is lower than the probe; more carbon dioxide, less base",

@@ -20,11 +20,11 @@ import numpy as np
 
 from isogenic.sim.cell_processing import AFTER_CULTURE
 from isogenic.sim.operations import Operation
-from isogenic.sim.processes.car_t_tables import CONSTANTS, FAULTS, QUALITIES, SETTINGS, VARIABLES
+from isogenic.sim.processes.car_t_tables import CONSTANTS, FAULTS, MOST, MOST_PURE, QUALITIES, SETTINGS, VARIABLES
 from isogenic.sim.processes.process import Constant, Fault, Floats, Mechanism, Outcome, Setting, Stop, Variable, check_faults, depth, filled
 from isogenic.sim.processes.ranges import judged
 from isogenic.sim.processes.t_cells import Bag, Drive, Flows, Theta, car_positive, stepped, vcn_of_positive
-from isogenic.sim.processes.trajectories import Track, grid
+from isogenic.sim.processes.trajectories import Track, grid, walk
 
 __all__ = ["CAR_T", "CarT", "simulate"]
 
@@ -46,7 +46,7 @@ def simulate(
     s = filled(SETTINGS, settings, n=n, what="setting")
     end_h = float(s["duration"].max())
     check_faults(faults, FAULTS, n=n, end_h=end_h)
-    ages, per, hours = grid(n, every_h=24.0 if every_h is None else every_h, duration_h=end_h, step_h_max=STEP_H_MAX)
+    ages, per, step_h = grid(n, every_h=24.0 if every_h is None else every_h, duration_h=end_h, step_h_max=STEP_H_MAX)
     c = filled(CONSTANTS, constants, n=n, what="constant")
     plain: Any = (lambda x: float(x[0])) if n == 1 else np.asarray
     theta = Theta(**{name: plain(c[name]) for name in Theta._fields})
@@ -56,14 +56,17 @@ def simulate(
     swapped, edges, stood, drive = _swaps(n, faults), _edges(s, faults), (-1, -1), Drive()
     gradual = any(each.gradual for each in faults)
     with np.errstate(all="ignore"):
-        for at in range((ages.size - 1) * per + 1):
-            age_h = at * hours
-            if at % per == 0:
+        for age_h, hours, row in walk(ages, per, step_h, end_h=end_h, step_h_max=STEP_H_MAX):
+            if row >= 0 or not hours:
                 for which in np.flatnonzero(track.running & (age_h >= swapped - 1e-9)):
                     track.stopped[int(which)], track.running[which] = Stop(float(swapped[which]), SWAPPED), False
-                seen = _seen(bag, now.exchange(age_h + 0.5 * hours))
-                track.note(at // per, {name: np.broadcast_to(each, (n,)) for name, each in seen.items()}, [np.broadcast_to(f, (n,)) for f in flows])
-            if at == (ages.size - 1) * per:
+                exchange = now.exchange(age_h + 0.5 * (hours or step_h))
+                seen = {name: np.broadcast_to(each, (n,)) for name, each in _seen(bag, exchange).items()}
+                if row >= 0:
+                    track.note(row, seen, [np.broadcast_to(f, (n,)) for f in flows])
+                else:
+                    track.check(age_h, seen)
+            if not hours:
                 break
             harvested |= (np.asarray(bag.viable) >= s["target"]) | (age_h >= s["duration"] - 1e-9)
             done, passed = int(harvested.sum()), bisect_right(edges, age_h + 0.5 * hours)
@@ -111,15 +114,14 @@ class Now:
 
 
 def _share(c: Mapping[str, Floats], name: str, lost: Floats) -> Floats:
-    # A log-normal share may pass 1, which no share does.
-    return np.minimum(c[name], 0.995) * (1.0 - lost)
+    return np.minimum(c[name], MOST) * (1.0 - lost)
 
 
 def _seeded(n: int, c: Mapping[str, Floats], s: Mapping[str, Floats], faults: Sequence[Fault], plain: Any) -> Bag:
     viability = _share(c, "viability", depth(faults, "cells_arrive_weak", age_h=0.0, n=n))
     active = _share(c, "activation", depth(faults, "activation_is_weak", age_h=0.0, n=n))
     seed = np.minimum(s["seed"], c["collected"])
-    alive, purity = seed * viability, np.minimum(c["purity"], 0.999)
+    alive, purity = seed * viability, np.minimum(c["purity"], MOST_PURE)
     each = (alive * active, alive * (1.0 - active), seed - alive, alive * (1.0 / purity - 1.0), np.full(n, MEDIUM_GLUCOSE), np.zeros(n))
     return Bag(*[plain(one) for one in each])
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isogenic.errors import NotValid
-from isogenic.sim.processes.arithmetic import Number, greater, lesser, root
+from isogenic.sim.processes.arithmetic import LEAST, Number, greater, lesser, power, root
 
 __all__ = [
     "EMPTY",
@@ -343,22 +343,23 @@ def slopes(culture: Culture, now: Pace) -> Culture:
         demand = demand + now.demand_of_bacteria * bacteria
     oxygen = _oxygen(demand, now)
     breath = oxygen / (now.half_oxygen + oxygen)
-    braked = 1.0 / (1.0 + greater(age_integral / now.brake, 0.0) ** now.brake_power)
+    braked = 1.0 / (1.0 + power(greater(age_integral / now.brake, LEAST), now.brake_power))
 
     built = amino / (now.half_amino_acids + amino)  # what can be built of the amino acids that are there
     room = (now.half_glucose + glucose) * (now.half_glutamine + glutamine) * (now.inhibit_lactate + lactate) * (now.inhibit_ammonium + ammonium)
-    share = greater(breath * braked * built * now.growth_top * glucose * glutamine / room, 0.0)
+    share = breath * braked * built * now.growth_top * glucose * glutamine / room
     if now.near_limits:  # of carbon dioxide and osmolality, illustrative: below them they do nothing
         share = share * (1.0 - 0.01 * lesser(greater(now.carbon_dioxide * breath * viable - CARBON_DIOXIDE_HIGH_MMHG, 0.0), 20.0))
         osmotic = SALTS_MOSM + glucose + glutamine + amino + 2.0 * (lactate + ammonium)
         share = share * greater(1.0 - 0.002 * greater(osmotic - OSMOLALITY_HIGH_MOSM, 0.0), 0.0)
+    share = greater(share, LEAST)
     slack = 1.0 - share
     stress = 0.3 + lactate / (now.kill_lactate + lactate) + ammonium / (now.kill_ammonium + ammonium)
     dying = now.death * stress + now.death_braked * (1.0 - braked) ** 2 + 0.01 * (1.0 - breath) + now.starved * 0.05 / (0.05 + glucose)
 
     fed = glucose / (0.2 + glucose)
     eaten = (now.glucose_of_cells * share + now.upkeep) * fed
-    lactate_made = now.lactate_of_glucose * eaten * share**0.7 - now.lactate_uptake * lactate / (now.half_lactate + lactate) * (slack * slack)
+    lactate_made = now.lactate_of_glucose * eaten * power(share, 0.7) - now.lactate_uptake * lactate / (now.half_lactate + lactate) * (slack * slack)
     glutamine_eaten = now.glutamine_of_cells * share + now.glutamine_upkeep * glutamine / (now.half_glutamine_upkeep + glutamine)
     ammonium_made = now.ammonium_of_glutamine * glutamine_eaten - now.ammonium_uptake * ammonium / (0.05 + ammonium)
     made = (now.product_growing + now.product_resting * slack) * fed * (amino / (now.half_amino_acids_product + amino))

@@ -62,6 +62,9 @@ def _compiled(function: Callable[..., object]) -> Callable[..., int]:
 # How `arithmetic` compiles: for one number, as it does for a plain float. Without annotations, which numba would compare.
 overload(arithmetic.lesser)(lambda one, other: lambda one, other: one if one < other else other)
 overload(arithmetic.greater)(lambda one, other: lambda one, other: one if one > other else other)
+overload(arithmetic.power)(
+    lambda value, exponent: lambda value, exponent: value * value * math.sqrt(value) if exponent == 2.5 else math.exp(exponent * math.log(value))
+)
 overload(arithmetic.root)(lambda value: lambda value: math.sqrt(value))
 register_jitable(cho._oxygen)
 _slopes = register_jitable(cho.slopes)

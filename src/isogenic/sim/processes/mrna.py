@@ -101,14 +101,14 @@ _SETTINGS = {
         Setting("pyrophosphatase", 2.0, "U/mL", 0.0, 20.0, "Inorganic pyrophosphatase"),
         Setting("cap_to_gtp", 1.0, "1", 0.0, 4.0, "Cap for each GTP; the model does not let it bind magnesium"),
         Setting("temperature", 37.0, "degC", 25.0, 42.0, "Of the reaction"),
-        Setting("ph", 8.0, "1", 7.0, 9.0, "Of the buffer, 40 mM Tris"),
+        Setting("ph", 8.0, "pH", 7.0, 9.0, "Of the buffer, 40 mM Tris"),
         Setting("length", 4000.0, "nt", 300.0, 12000.0, "Nucleotides in one RNA, a quarter of each"),
         Setting("wash_volumes", 8.0, "1", 1.0, 20.0, "Diafiltration volumes"),
         Setting("n_to_p", 6.0, "1", 2.0, 12.0, "Ionisable nitrogen for each phosphate of RNA"),
         Setting("lipid", 12.5, "mM", 2.0, 60.0, "Lipids in ethanol"),
         Setting("mixing_flow", 60.0, "mL/min", 5.0, 200.0, "Both streams together, one lane"),
         Setting("flow_ratio", 3.0, "1", 0.5, 9.0, "Aqueous to ethanol"),
-        Setting("mixing_ph", 4.0, "1", 3.0, 6.5, "Of the aqueous buffer at mixing"),
+        Setting("mixing_ph", 4.0, "pH", 3.0, 6.5, "Of the aqueous buffer at mixing"),
         Setting("dilution_delay", 2.0, "min", 0.0, 240.0, "From mixing to dilution of the ethanol"),
         Setting("thaws", 1.0, "1", 0.0, 3.0, "Freezings and thawings of the drug product"),
         Setting("cryoprotectant", 1.0, "1", 0.0, 1.0, "Share of what protects it fully"),
@@ -132,7 +132,7 @@ _VARIABLES = {
         Variable("magnesium", "mM", 0.0, 200.0, "Magnesium in solution", Mark.PUBLISHED),
         Variable("free_magnesium", "mM", 0.0, 200.0, "Magnesium that nothing holds", Mark.PUBLISHED),
         Variable("template", "nM", 0.0, 1000.0, "DNA that no solid has taken", Mark.PUBLISHED),
-        Variable("ph", "1", 0.0, 14.0, "pH", Mark.PUBLISHED),
+        Variable("ph", "pH", 0.0, 14.0, "pH", Mark.PUBLISHED),
     )
 }
 
@@ -172,7 +172,7 @@ _FAULTS = {
         Mechanism("rnase", "Breaks of a 4,000-nt RNA", "1/h", 0.0, 20.0, "integrity falls, the mass of RNA does not", "integrity, poly(A), recovery"),
         Mechanism("lnp_flow_falls", "Share of the flow that a clogged lane loses", "1", 0.0, 0.8,
                   "pressure rises, particles grow", "size, PDI", windowed=False),
-        Mechanism("lnp_buffer_ph_is_off", "pH above (+) or below (-) what was set", "1", -1.0, 2.0,
+        Mechanism("lnp_buffer_ph_is_off", "pH above (+) or below (-) what was set", "pH", -1.0, 2.0,
                   "less is encapsulated", "encapsulation", windowed=False),
         Mechanism("lnp_flow_ratio_is_wrong", "Share by which aqueous to ethanol is too high (+) or too low (-)", "1", -0.8, 2.0,
                   "particles grow where it is too low", "size", windowed=False),
@@ -230,11 +230,12 @@ class Mrna:
 
         reaction = reaction_of(mixture, kinetics=kinetics, m=np)
         ages = np.minimum(np.arange(int(np.floor(self.duration_h / every + 1e-9)) + 1) * every, self.duration_h)
-        values = {name: np.full((len(ages), n), np.nan) for name in self.variables}
+        through = ages if self.duration_h - ages[-1] < 1e-9 else np.append(ages, self.duration_h)
+        values = {name: np.full((len(through), n), np.nan) for name in self.variables}
         stopped: dict[int, Stop] = {}
         x, step, at = begun(reaction), None, 0.0
         amounts = reaction.amounts(x)
-        for row, age in enumerate(ages):
+        for row, age in enumerate(through):
             for until in _moments(faults, at, float(age)):
                 broken = depth(faults, "rnase", age_h=0.5 * (at + until), n=n) / LENGTH_OF_RNASE
                 here = replace(reaction, kinetics=kinetics._replace(rnase=broken))
@@ -247,7 +248,7 @@ class Mrna:
             for series in values.values():
                 series[row, list(stopped)] = np.nan
         quality = judged(_quality(c, s, size, amounts), self.qualities, stopped, age_h=self.duration_h)
-        return Outcome(ages, values, quality, stopped)
+        return Outcome(ages, {name: each[: len(ages)] for name, each in values.items()}, quality, stopped)
 
 
 MRNA = Mrna()

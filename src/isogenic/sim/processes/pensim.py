@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from isogenic.sim.processes.process import Constant, Fault, Floats, Mark, Mechanism, Outcome, Setting, Spread, Variable, check_faults, depth, filled
 from isogenic.sim.processes.ranges import judged
-from isogenic.sim.processes.trajectories import Track, grid
+from isogenic.sim.processes.trajectories import Track, grid, walk
 
 __all__ = ["PENSIM", "PenSim", "simulate"]
 
@@ -103,9 +103,9 @@ VARIABLES = {
         Variable("biomass", "g/L", 0.0, 200.0, "dry biomass", Mark.PUBLISHED),
         Variable("substrate", "g/L", 0.0, 600.0, "glucose", Mark.PUBLISHED),
         Variable("penicillin", "g/L", 0.0, 100.0, "penicillin", Mark.PUBLISHED),
-        Variable("oxygen", "percent", 0.0, 100.0, "dissolved oxygen, of saturation", Mark.PUBLISHED),
+        Variable("oxygen", "%", 0.0, 100.0, "dissolved oxygen, of saturation", Mark.PUBLISHED),
         Variable("volume", "L", 1.0, 1000.0, "volume of the broth", Mark.PUBLISHED),
-        Variable("carbon_dioxide", "mmol/L", 0.0, 1e4, "carbon dioxide given off, by litre", Mark.PUBLISHED),
+        Variable("carbon_dioxide", "mM", 0.0, 1e4, "carbon dioxide given off, by litre", Mark.PUBLISHED),
         Variable("heat", "W", 0.0, 1e6, "heat of the culture, to be removed", Mark.PUBLISHED),
         Variable("coolant", "L/h", 0.0, 1e6, "cooling water that removes it"),
         Variable("base", "mL/h", 0.0, 1e6, "base that holds the pH"),
@@ -351,27 +351,28 @@ def simulate(
     track = Track(n, ages, VARIABLES, Flows._fields)
     drive = _drive(still, s, faults, age_h=step / 2, n=n, feeding=np.isfinite(switched) * 1.0)
     with np.errstate(all="ignore"):  # a batch that leaves its range is stopped by `note`
-        track.note(0, _seen(vessel, drive, oxygen, kelvin=kelvin), flows)
-        for at in range((ages.size - 1) * per):
-            age = at * step
+        for age, hours, row in walk(ages, per, step, end_h=duration_h, step_h_max=STEP_H_MAX):
+            seen = _seen(vessel, drive, oxygen, kelvin=kelvin)
+            if row >= 0:
+                track.note(row, seen, flows)
+            if not hours:
+                track.check(age, seen)
+                break
             feeding = np.isfinite(switched) * 1.0 + owed
-            drive = _drive(still, s, faults, age_h=age + step / 2, n=n, feeding=feeding)
+            drive = _drive(still, s, faults, age_h=age + hours / 2, n=n, feeding=feeding)
             before = vessel.substrate / vessel.volume
-            vessel, flows, oxygen = lived(vessel, flows, drive, oxygen=oxygen, hours=step)
+            vessel, flows, oxygen = lived(vessel, flows, drive, oxygen=oxygen, hours=hours)
             after = vessel.substrate / vessel.volume
             crosses = np.isinf(switched) & (after <= s["switch"])
             share = np.where(crosses, (before - s["switch"]) / np.where(crosses, before - after, 1.0), 0.0)
-            switched = np.where(crosses, age + share * step, switched)
+            switched = np.where(crosses, age + share * hours, switched)
             owed = np.where(crosses, 1.0 - share, 0.0)
-            if (at + 1) % per == 0:
-                track.note((at + 1) // per, _seen(vessel, drive, oxygen, kelvin=kelvin), flows)
-    values = track.values
     quality = {
-        "titre": values["penicillin"][-1].copy(),
-        "product": values["penicillin"][-1] * values["volume"][-1],
+        "titre": seen["penicillin"],
+        "product": seen["penicillin"] * seen["volume"],
         "switch_h": np.minimum(switched, duration_h),
     }
-    return Outcome(ages, values, judged(quality, QUALITIES, track.stopped, age_h=duration_h), track.stopped), Flows(*track.beside)
+    return Outcome(ages, track.values, judged(quality, QUALITIES, track.stopped, age_h=duration_h), track.stopped), Flows(*track.beside)
 
 
 def _drive(still: Drive, s: Mapping[str, Floats], faults: Sequence[Fault], *, age_h: float, n: int, feeding: Floats) -> Drive:

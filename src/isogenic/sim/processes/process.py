@@ -68,6 +68,7 @@ class Constant:
     mark: Mark
     source: str = ""
     spread: Spread = Spread()
+    most: float = math.inf  # however it scatters: a share is no more than the whole
 
 
 @dataclass(frozen=True, slots=True)

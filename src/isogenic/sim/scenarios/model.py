@@ -18,6 +18,7 @@ class Product:
 
     process: str
     every_h: float
+    duration_h: float  # unless a site sets another
     turnaround_h: float = 0.0  # between two batches of one suite
     orders_per_day: float = 0.0  # at each site; 0: a new batch whenever a suite is free
     travel_h: float = 0.0  # of the starting material
@@ -85,3 +86,7 @@ class Scenario:
     def product(self, process: str) -> Product:
         """The product of a process."""
         return next(each for each in self.products if each.process == process)
+
+    def lasts_h(self, process: str, site: Site) -> float:
+        """How long a batch of the process lasts at a site."""
+        return site.settings.get((process, "duration"), self.product(process).duration_h)

@@ -53,7 +53,7 @@ def _site(site: Site) -> str:
 def _product(product: Product, count: int) -> str:
     model = process_of(product.process)
     orders = f", {product.orders_per_day:g} orders a day at each site" if product.orders_per_day else ""
-    return f"{model.title}: {count} batches of {model.duration_h:g} h, written every {product.every_h:g} h{orders}"
+    return f"{model.title}: {count} batches of {product.duration_h:g} h, written every {product.every_h:g} h{orders}"
 
 
 def _fault(fault: ScenarioFault) -> str:

@@ -91,7 +91,7 @@ class _Reader:
     # --- numbers ----------------------------------------------------------------------------------
 
     def number(self, table: Table, key: str, *, unit: str, default: float | None = None, low: float = -math.inf, high: float = math.inf) -> float:
-        """A quantity in `unit`, within [low, high]; a bare number where the unit is a share or a factor."""
+        """A quantity in `unit`, within [low, high]; a bare number where the unit is a share, a factor or pH."""
         if not table.has(key):
             if default is None:
                 table.complain(key, f"is missing; a number in {unit or 'no unit'}")
@@ -133,20 +133,23 @@ class _Reader:
             line_of[0].complain(line_of[1], str(trouble))
             return
         self.models[name] = model
-        every = self.number(table, "every", unit="h", default=model.every_h, low=1e-3, high=model.duration_h)
-        if every > 0 and model.duration_h / every > POINTS_MAX:
-            table.complain("every", f"{model.duration_h:g} h every {every:g} h are more than {POINTS_MAX} points")
+        settings = self._settings(table, model)
+        lasts_h = settings.get("duration", model.duration_h)
+        every = self.number(table, "every", unit="h", default=min(model.every_h, lasts_h), low=1e-3, high=lasts_h)
+        if every > 0 and lasts_h / every > POINTS_MAX:
+            table.complain("every", f"{lasts_h:g} h every {every:g} h are more than {POINTS_MAX} points")
         self.made.append(
             Product(
                 name,
                 every_h=every,
+                duration_h=lasts_h,
                 turnaround_h=self.number(table, "turnaround", unit="h", default=72.0, low=0.0, high=10_000.0),
                 orders_per_day=self.number(table, "orders", unit="1/d", default=0.0, low=1e-4, high=1e4),
                 travel_h=self.number(table, "travel", unit="h", default=0.0, low=0.0, high=1_000.0),
                 expires_h=self.number(table, "expires", unit="h", default=math.inf, low=0.1, high=1e5),
                 finish=self._finish(table, name),
                 rapid=table.flag("rapid_sterility", default=False),
-                settings=self._settings(table, model),
+                settings=settings,
                 constants=self._constants(table, model),
             )
         )
@@ -223,16 +226,30 @@ class _Reader:
         for lot in lots:
             if not LOT_NAME.fullmatch(lot):
                 table.complain("lots", f"{lot[:40]!r} is not the name of a lot")
+        people = {key: table.whole(key, default=default, low=low, high=high) for key, (default, low, high) in _PEOPLE.items()}
+        if 0 < people["shifts_in_surge"] < people["shifts"]:
+            table.complain("shifts_in_surge", f"{people['shifts_in_surge']} are fewer than the {people['shifts']} of every day")
         return Site(
             name,
             share=table.number("share", default=1.0, low=0.0, high=1e6),
             suites=suites,
             offsets=self._offsets(table),
-            settings=self._set(table, self.models),
+            settings=self._settings_of_site(table),
             lots=lots,
             laboratory=self._laboratory(table),
-            **{name: table.whole(name, default=default, low=low, high=high) for name, (default, low, high) in _PEOPLE.items()},
+            **people,
         )
+
+    def _settings_of_site(self, table: Table) -> dict[tuple[str, str], float]:
+        """What a site sets otherwise; its batches are still written at least once."""
+        out = self._set(table, self.models)
+        for each in self.made:
+            lasts_h = out.get((each.process, "duration"), math.inf)
+            if lasts_h < each.every_h:
+                table.complain("settings", f"a batch of {lasts_h:g} h cannot be written every {each.every_h:g} h")
+            if lasts_h < math.inf and lasts_h / each.every_h > POINTS_MAX:
+                table.complain("settings", f"{lasts_h:g} h every {each.every_h:g} h are more than {POINTS_MAX} points")
+        return out
 
     def _known(self, table: Table, name: str) -> bool:
         if name not in self.models:
@@ -293,7 +310,7 @@ class _Reader:
         unit = self._strikes(table, entry, struck, switches)
         if unit is None:
             return None
-        start, duration = self._window(table, entry, struck, period_h)
+        start, duration = self._window(table, entry, self._longest(table, struck, sites), period_h)
         return ScenarioFault(
             name,
             size=self._size(table, entry, struck, own=unit),
@@ -344,13 +361,19 @@ class _Reader:
             return known[having[0]][name].unit
         return ""
 
-    def _window(self, table: Table, entry: Entry, struck: list[str], period_h: float) -> tuple[float, float]:
+    def _longest(self, table: Table, struck: list[str], sites: tuple[Site, ...]) -> float:
+        """The longest batch that a fault can strike, as the recipe and its sites set it."""
+        named = table.texts("sites", needed=False)
+        here = [each for each in sites if not named or each.name in named]
+        usual = {each.process: each.duration_h for each in self.made if each.process in struck}
+        return max((site.settings.get((name, "duration"), lasts_h) for site in here for name, lasts_h in usual.items()), default=max(usual.values()))
+
+    def _window(self, table: Table, entry: Entry, longest: float, period_h: float) -> tuple[float, float]:
         if not entry.windowed:
             for key in ("start", "duration"):
                 if table.has(key):
                     table.complain(key, f"{entry.name} is there for the whole batch")
             return 0.0, math.inf
-        longest = max(self.models[each].duration_h for each in struck)
         if entry.place.by_calendar:
             if not period_h:
                 table.complain("fault", f"{entry.name} goes by the calendar; say how long the study lasts: period: 90 d")
@@ -378,6 +401,7 @@ class _Reader:
                 table.complain("size", f"{entry.name} has no size")
             return 0.0
         low, high = max(each.low for each in sizes), min(each.high for each in sizes)
+        own = own.replace("degC", "K") if first.unit.startswith("own") else own  # how far off is a difference
         return self.number(table, "size", unit=first.unit.replace("own", own), low=low, high=high)
 
     def _named(self, table: Table, key: str, known: set[str]) -> tuple[str, ...]:
@@ -411,7 +435,7 @@ class _Reader:
 def _in(text: str, unit: str, *, possible: str) -> float:
     """The number in `unit`; `possible` says which there may be."""
     if _BARE.fullmatch(text):
-        if unit in ("1", ""):
+        if unit in ("1", "", "pH"):
             value = float(text)
             if not math.isfinite(value):
                 raise NotValid(f"cannot use {text[:40]!r}", why="it is not a finite number")

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from isogenic.sim.couriers import ship, warmed_h
 from isogenic.sim.operations import Drawn, drawn
-from isogenic.sim.processes import process_of
 from isogenic.sim.routes import hurried, route_of
 from isogenic.sim.scenarios.model import Product, Scenario, Site
 from isogenic.sim.scenarios.reading import BATCHES_MAX
@@ -145,8 +144,7 @@ class _Suites:
         self.scenario, self.product, self.site = scenario, product, site
         self.free = [0.0] * site.suites[product.process]  # when each is next free
         self.shifts = shifts_of(scenario, site)
-        usual = product.settings.get("duration", process_of(product.process).duration_h)
-        self.lasts_h = site.settings.get((product.process, "duration"), usual)
+        self.lasts_h = scenario.lasts_h(product.process, site)
         self.before = route_of(product.process).before if scenario.operations else ()
         self._blocks: dict[tuple[int, float], _Block] = {}
 

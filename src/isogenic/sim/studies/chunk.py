@@ -28,7 +28,7 @@ from isogenic.sim.studies.spectra import STANDARDS, samples_of, spectra_of, stan
 from isogenic.sim.studies.strikes import Struck, process_faults, strikes
 from isogenic.sim.studies.tables import columns_of, schemas_of, varied_constants
 from isogenic.sim.studies.work import Work, work_of
-from isogenic.sim.variation import draws
+from isogenic.sim.variation import draws, held
 
 __all__ = ["run_chunk", "standards_table", "surges_table"]
 
@@ -48,6 +48,7 @@ def run_chunk(scenario: Scenario, part: Part) -> dict[str, pa.Table]:
     for name in {constant for site in scenario.sites for process, constant in site.offsets if process == model.name}:
         factors = np.array([sites[each].offsets.get((model.name, name), 1.0) for each in part.sites])
         constants[name] = constants.get(name, np.full(len(part), model.constants[name].value)) * factors
+    constants = held(model, constants)
     settings = {name: np.full(len(part), value) for name, value in product.settings.items()}
     for name in {setting for site in scenario.sites for process, setting in site.settings if process == model.name}:
         usual = product.settings.get(name, model.settings[name].value)
@@ -147,6 +148,7 @@ class _Tables:
             seed=self.scenario.seed,
             site=part.sites,
             batches=self.names,
+            lots=part.lots,
             age_h=self.outcome.age_h,
             faults=faults,
         )
@@ -215,11 +217,12 @@ class _Tables:
         out: dict[str, object] = self._key(len(names)) | {
             "attribute": _words(names * len(part)),
             "unit": _words([self.model.qualities[name].unit for name in names] * len(part)),
-            "true": truth.T.ravel(),
+            "mark": _words([str(self.model.qualities[name].mark) for name in names] * len(part)),
+            "truth": truth.T.ravel(),
         }
         if self.scenario.laboratory:
-            bias = np.array([self._laboratory_shift(name) for name in names]).reshape(truth.shape)
-            out["reported"] = (reported(self.model, names, truth, seed=self.scenario.seed, sites=part.sites, batches=self.names) + bias).T.ravel()
+            shifts = [self._laboratory_shift(name) for name in names]
+            out["reported"] = reported(self.model, names, truth, shifts, seed=self.scenario.seed, sites=part.sites, batches=self.names).T.ravel()
         return self._table("results", out, len(names) * len(part), keep=np.repeat(there, len(names)))
 
     def _laboratory_shift(self, attribute: str) -> Floats:
@@ -314,4 +317,4 @@ def _array(values: object, field: pa.Field) -> pa.Array:
 
 
 def _words(texts: Iterable[str]) -> pa.Array:
-    return pa.array(list(texts), type=pa.string()).dictionary_encode()
+    return pa.array(list(texts), type=pa.string())

@@ -127,7 +127,9 @@ class Files:
         try:
             yield
         except OSError as trouble:
-            raise NotReachable(f"cannot write {self.out}", why=str(trouble.strerror or trouble)) from trouble
+            raise NotReachable(
+                f"cannot write {self.out}", why=str(trouble.strerror or trouble), possible="a folder that you may write to, with room"
+            ) from trouble
 
 
 @contextlib.contextmanager

@@ -64,6 +64,8 @@ def strikes(scenario: Scenario, part: Part) -> list[Struck]:
             hit &= (part.ordered_h >= fault.start_h) & (part.ordered_h < fault.start_h + fault.duration_h)
         else:
             hit &= part.grown
+        if entry.windowed and not entry.place.by_calendar:  # a batch that ends before it never has it
+            hit &= fault.start_h < part.harvest_h - part.culture_h - 1e-9
         if entry.place is Place.NODE:
             hit &= (part.culture_h < fault.start_h + fault.duration_h) & (part.harvest_h > fault.start_h)
         if hit.any():
@@ -91,7 +93,7 @@ def process_faults(struck: Sequence[Struck], part: Part, model: Process) -> list
             for name in (name for name in WITHOUT_POWER if name in model.faults):
                 for at in np.flatnonzero(each.batches):  # each batch has another age when the lights go out
                     start = max(0.0, fault.start_h - float(part.culture_h[at]))
-                    end = min(model.duration_h, fault.start_h + fault.duration_h - float(part.culture_h[at]))
+                    end = min(float(part.harvest_h[at] - part.culture_h[at]), fault.start_h + fault.duration_h - float(part.culture_h[at]))
                     mask = np.arange(len(part)) == at
                     out.append(Fault(name, model.faults[name].high, start, end - start, mask))
     return out

@@ -1,7 +1,7 @@
 """The tables of a study: which columns they have, in which unit, and where their numbers are from.
 
-Guarantees: every column of numbers has its unit, its mark and a description in the field's metadata (`unit`, `mark`,
-`what`); the columns follow from the scenario alone.
+Guarantees: every column has a description in its field's metadata (`what`), every column of numbers its unit and its mark,
+too (`unit`, `mark`); where a row has a unit of its own, the row says it. The columns follow from the scenario alone.
 
     FILE.parquet             trajectories: one row for each batch and age; the truth, and what instruments `_read`
     FILE.batches.parquet     one row for each batch: site, lot, times, what scattered, why it stopped
@@ -33,8 +33,6 @@ MAIN = "trajectories"
 TABLES = (MAIN, "batches", "results", "operations", "events", "spectra", "standards")
 READ = "_read"
 SINCE = "hours since the study began"
-SAME = {"percent": "%", "mmol/L": "mM", "pH": "1"}  # two ways to write a unit
-WORD = pa.dictionary(pa.int32(), pa.string())
 _KEY = (("process", "the process model"), ("site", "where"), ("batch", "its name, once in a study"))
 
 
@@ -55,8 +53,7 @@ def columns_of(scenario: Scenario) -> Columns:
         model = process_of(product.process)
         instruments = INSTRUMENTS.get(model.name, {}) if scenario.instruments else {}
         for name, variable in model.variables.items():
-            unit = SAME.get(variable.unit, variable.unit)
-            column = name if units.setdefault(name, unit) == unit else f"{name}_{model.name}"
+            column = name if units.setdefault(name, variable.unit) == variable.unit else f"{name}_{model.name}"
             truth[model.name, name] = column
             if name in instruments:
                 read[model.name, name] = column + READ
@@ -88,8 +85,9 @@ def schemas_of(scenario: Scenario, *, batches: int) -> dict[str, pa.Schema]:
             *_key(),
             _word("attribute", "what was assayed"),
             _word("unit", "of the numbers in this row"),
-            _number("true", "", "as it is, before any assay"),
-            *([_number("reported", "", "as the site's laboratory reports it")] if scenario.laboratory else []),
+            _word("mark", "where the true number of this row is from"),
+            _by_row("truth", "as it is, before any assay"),
+            *([_by_row("reported", "as the site's laboratory reports it")] if scenario.laboratory else []),
         ],
         "events": [
             *_key(),
@@ -109,7 +107,7 @@ def schemas_of(scenario: Scenario, *, batches: int) -> dict[str, pa.Schema]:
             _number("waited_h", "h", "for a crew, a shift or a place in the laboratory, before it began"),
             _number("stopped_h", "h", "stood still"),
             _number("recovery", "1", "share that was kept"),
-            pa.field("failed", pa.bool_(), metadata=_meta("", "whether it failed")),
+            pa.field("failed", pa.bool_(), metadata={"what": "whether it failed"}),
         ]
     if scenario.spectra:
         model = process_of("antibody")
@@ -153,7 +151,7 @@ def _batches(scenario: Scenario) -> list[pa.Field]:
             varied.setdefault(f"constant_{name}", pa.field(f"constant_{name}", pa.float64(), metadata=said))
     return [
         *_key(),
-        pa.field("number", pa.int64(), metadata=_meta("", "at its site, from 1")),
+        pa.field("number", pa.int64(), metadata={"what": "at its site, from 1"}),
         _word("lot", "lot of medium or of starting material"),
         _number("ordered_h", "h", f"{SINCE}, when it was ordered"),
         _number("left_h", "h", f"{SINCE}, when a courier took what it is made of"),
@@ -184,7 +182,11 @@ def _key() -> list[pa.Field]:
 
 
 def _word(name: str, what: str) -> pa.Field:
-    return pa.field(name, WORD, metadata=_meta("", what))
+    return pa.field(name, pa.string(), metadata={"what": what})
+
+
+def _by_row(name: str, what: str) -> pa.Field:
+    return pa.field(name, pa.float64(), metadata={"what": what, "unit_is_in": "unit", "mark_is_in": "mark"})
 
 
 def _number(name: str, unit: str, what: str) -> pa.Field:

@@ -7,11 +7,12 @@ reason, no process of ours is left; workers end by themselves where the one who 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -46,7 +47,7 @@ def by_processes(scenario: Scenario, parts: Sequence[Part], *, workers: int, wor
         raise NotValid(f"cannot use {workers} workers", why=f"there are 1 to {WORKERS_MAX}")
     pool = ProcessPoolExecutor(max_workers=min(workers, len(parts)), mp_context=get_context("spawn"), initializer=_begin)
     try:
-        yield from _ordered(lambda each, part: pool.submit(work, each, part), scenario, parts, ahead=AHEAD * workers)
+        yield from _ordered(partial(_submitted, pool, work), scenario, parts, ahead=AHEAD * workers)
     except BrokenProcessPool as trouble:
         why = "a worker process died: out of memory, or ended by somebody"
         raise NotReachable("cannot finish the study", why=why, possible="fewer workers, or fewer points") from trouble
@@ -96,8 +97,27 @@ def _ordered(submit: Callable[..., Any], scenario: Scenario, parts: Sequence[Par
             each.cancel()
 
 
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started here is deaf to Ctrl-C: that is left to the one who started it, who cleans up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _submitted(pool: ProcessPoolExecutor, work: Work, scenario: Scenario, part: Part) -> Any:
+    """A task; it may start a worker, who is deaf from his first moment on, not only once he has imported everything."""
+    with _deaf_to_interrupts():
+        return pool.submit(work, scenario, part)
+
+
 def _begin() -> None:
-    """A worker leaves Ctrl-C to the one who started it, who cleans up, and does not outlive him."""
+    """A worker leaves Ctrl-C to the one who started it, and does not outlive him."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -124,7 +124,7 @@ _PUBLISHED = (
     ("broth_density", 1100.0, "g/L"),
     ("oxygen_in", 0.21, "1"),
     ("nitrogen_in", 0.79, "1"),
-    ("co2_in", 0.033, "percent"),
+    ("co2_in", 0.033, "%"),
 )
 CONSTANTS = {name: Constant(name, value, unit, Mark.PUBLISHED, SOURCE, _SPREADS.get(name, Spread())) for name, value, unit in _PUBLISHED}
 
@@ -140,7 +140,7 @@ SETTINGS = {
         Setting("weight_start", 62000.0, "kg", 10000.0, 120000.0, "weight at inoculation"),
         Setting("oxygen_start", 15.0, "mg/L", 2.0, 40.0, "dissolved oxygen at inoculation"),
         Setting("off_gas_oxygen_start", 0.2, "1", 0.01, 0.5, "share of oxygen in the off-gas at inoculation"),
-        Setting("off_gas_co2_start", 0.038, "percent", 0.0, 5.0, "carbon dioxide in the off-gas at inoculation"),
+        Setting("off_gas_co2_start", 0.038, "%", 0.0, 5.0, "carbon dioxide in the off-gas at inoculation"),
         Setting("ph_start", 6.5, "pH", 4.0, 8.5, "pH at inoculation"),
         Setting("temperature_start", 23.85, "degC", 10.0, 40.0, "temperature at inoculation"),
         Setting("phenylacetate_start", 1400.0, "mg/L", 0.0, 3000.0, "phenylacetate at inoculation"),
@@ -173,11 +173,11 @@ VARIABLES = {
         _variable("oxygen", "mg/L", 200.0, "dissolved oxygen"),
         _variable("volume", "L", 200000.0, "volume of the broth", 1000.0),
         _variable("weight", "kg", 300000.0, "weight of the broth"),
-        _variable("ph", "pH", 14.0, "pH, true"),
+        _variable("ph", "pH", 14.0, "pH of the broth"),
         _variable("temperature", "degC", 100.0, "temperature, true", -5.0),
         _variable("viscosity", "cP", 1000.0, "viscosity"),
-        _variable("off_gas_oxygen", "percent", 100.0, "oxygen in the off-gas"),
-        _variable("off_gas_carbon_dioxide", "percent", 100.0, "carbon dioxide in the off-gas"),
+        _variable("off_gas_oxygen", "%", 100.0, "oxygen in the off-gas"),
+        _variable("off_gas_carbon_dioxide", "%", 100.0, "carbon dioxide in the off-gas"),
         _variable("carbon_dioxide", "mg/L", 1e6, "dissolved carbon dioxide"),
         _variable("phenylacetate", "mg/L", 20000.0, "phenylacetate, the precursor"),
         _variable("ammonia", "mg/L", 20000.0, "nitrogen"),

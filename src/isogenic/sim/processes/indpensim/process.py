@@ -63,7 +63,7 @@ def simulate(
     c: dict[str, Any] = {
         name: each if name in (constants or {}) or (published.any() and name in scattered) else float(each[0]) for name, each in given.items()
     }
-    samples = (ages.size - 1) * per
+    samples = round(DURATION_H / SAMPLE_H)
     drift = disturbances(
         samples + 1, s["seed"], s["batch"], published, {**given, **{name: each for name, each in s.items() if name.endswith("_start")}}
     )
@@ -98,8 +98,9 @@ def simulate(
             taken = taken + u["discharge"] * p * SAMPLE_H / 1000.0
             if sample % per == 0:
                 track.note(sample // per, _seen(y, u), _beside(y, made_good))
-    end = track.values["penicillin"][-1]
-    quality = {"titre": end.copy(), "yield": end * track.values["volume"][-1] / 1000.0 + taken}
+        end = _seen(y, u)
+        track.check(DURATION_H, end)
+    quality = {"titre": end["penicillin"], "yield": end["penicillin"] * end["volume"] / 1000.0 + taken}
     beside = dict(zip((*FLOWS, *(f"made_good_{name}" for name in AMOUNTS)), track.beside, strict=True))
     return Outcome(ages, track.values, judged(quality, QUALITIES, track.stopped, age_h=DURATION_H), track.stopped), beside
 
