@@ -1,7 +1,7 @@
 """Every measurement, and one table at the end.
 
     python -m bench [records] [monitoring] [network] [scan] [engine] [readings] [recipes] [scale] [studies] [mtp] [twins] [penicillin] [equipment]
-        [facility] [fitting] [instruments] [mrna] [car_t]
+        [facility] [fitting] [forecasting] [instruments] [mrna] [car_t]
 
 Ends with exit code 1 where a target was missed. What else runs on the machine decides with: the
 column to believe is the ratio to what was measured beside it, in the same run.
@@ -18,6 +18,7 @@ from bench import (
     equipment,
     facility,
     fitting,
+    forecasting,
     instruments,
     monitoring,
     mrna,
@@ -44,6 +45,7 @@ ALL: dict[str, Callable[[], list[Row]]] = {
     "equipment": equipment.run,
     "facility": facility.run,
     "fitting": fitting.run,
+    "forecasting": forecasting.run,
     "instruments": instruments.run,
     "recipes": recipes.run,
     "readings": readings.run,

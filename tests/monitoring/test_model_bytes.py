@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 import pytest
+from continuous_setup import fitted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monitoring_setup import VARIABLES, simulated
@@ -27,7 +29,7 @@ def test_a_model_comes_back_as_it_was() -> None:
     assert again.digest == MODEL.digest == hashlib.sha256(DATA).hexdigest()
     assert (again.name, again.variables, again.calibration) == (MODEL.name, MODEL.variables, MODEL.calibration)
     table = simulated(1, seed=31, points=20)[0]
-    assert judge_batch(again, table) == judge_batch(MODEL, table)
+    assert [each.score.tobytes() for each in judge_batch(again, table)[1]] == [each.score.tobytes() for each in judge_batch(MODEL, table)[1]]
 
 
 def test_a_released_model_cannot_be_changed() -> None:
@@ -60,8 +62,8 @@ def test_another_model_than_the_record_names_is_not_trusted() -> None:
 
 
 def test_an_unknown_version_is_not_valid() -> None:
-    with pytest.raises(NotValid, match="version b'2' is not known"):
-        Model.from_bytes(sealed(DATA[:-32].replace(b"model 1\n", b"model 2\n", 1)))
+    with pytest.raises(NotValid, match="version b'9' is not known"):
+        Model.from_bytes(sealed(DATA[:-32].replace(b"model 4\n", b"model 9\n", 1)))
 
 
 @settings(max_examples=100, deadline=None)
@@ -99,4 +101,29 @@ def test_a_limit_that_makes_no_sense_is_refused(number: float) -> None:
     data = bytearray(DATA[:-32])
     data[-8:] = np.array(number, dtype="<f8").tobytes()
     with pytest.raises(NotValid, match="not above 0, or a number is not finite"):
+        Model.from_bytes(sealed(bytes(data)))
+
+
+CONTINUOUS = fitted(range(2), rows=200)
+
+
+@pytest.mark.parametrize("field", ["limit", "rates", "rows", "decides", "continuous"])
+@pytest.mark.parametrize("value", ["-1", "1e999", '"nan"', "[]", "null", "[2.0]", "[true]"])
+def test_a_bank_that_makes_no_sense_is_refused(field: str, value: str) -> None:
+    head, header, rest = CONTINUOUS.to_bytes()[:-32].split(b"\n", 2)
+    changed = re.sub(rb'("%s":)(\[[^\]]*\]|[^,}]+)' % field.encode(), rb"\g<1>" + value.encode(), header, count=1)
+    assert changed != header
+    data = sealed(b"\n".join((head, changed, rest)))
+    if (field, value) == ("limit", "-1"):  # a number like any other
+        assert Model.from_bytes(data).name == "utility"
+    else:
+        with pytest.raises(Refusal):
+            Model.from_bytes(data)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -1.0, 0.0])
+def test_a_slope_that_makes_no_sense_is_refused(number: float) -> None:
+    data = bytearray(CONTINUOUS.to_bytes()[:-32])
+    data[-8:] = np.array(number, dtype="<f8").tobytes()
+    with pytest.raises(NotValid):
         Model.from_bytes(sealed(bytes(data)))

@@ -554,6 +554,8 @@ SIGNED = {
     "authority.master_file_published",
     "materials.changeover_approved",
     "materials.changeover_published",
+    "monitoring.model_released",
+    "monitoring.model_signed",
 }
 PUBLISHED = {
     "recipe.published": {"authored", "approved"},
@@ -738,6 +740,14 @@ def check_signed(fact: dict[str, Any], facts: list[dict[str, Any]]) -> None:
         digest, meanings = sha256(b"isogenic-entitlement/1\n" + canonical(said)).hexdigest(), {"entitlement decided"}
     elif kind in ("recipe.approved", "recipe.site_document_approved", "materials.changeover_approved"):
         digest, meanings = body["digest"], {"authored", "approved"}
+    elif kind == "monitoring.model_signed":
+        digest, meanings = body["release"], {"authored", "approved"}
+    elif kind == "monitoring.model_released":
+        document = sha256(body["text"].encode()).hexdigest()
+        said = ("isogenic monitoring model release 1", f"document {document}", f"model {body['digest']}", f"report {body['report']}")
+        digest, meanings = sha256("".join(f"{line}\n" for line in said).encode()).hexdigest(), {"authored", "approved"}
+        if {each["meaning"] for each in signatures} != meanings or len({each["person"] for each in signatures}) < 2:
+            raise Fault("it takes an author and an approver, two people")
     elif kind == "authority.master_file_approved":
         digest, meanings = body["digest"], {"file authored", "file approved"}
     elif kind in PUBLISHED:

@@ -15,6 +15,9 @@ from isogenic.batches.facts import BatchClosed, SetpointsCommanded, StateChanged
 from isogenic.batches.states import Command, State
 from isogenic.ids import BatchId, SeededMint, UnitId
 from isogenic.monitoring.facts import MonitoringEnded, MonitoringStarted
+from isogenic.monitoring.placing.model import Header as PlacingHeader
+from isogenic.monitoring.placing.model import Placing
+from isogenic.monitoring.probes import Health
 from isogenic.plant.readings import Frame, Quality, Reading, TagIndex
 from isogenic.quality.deviations import DeviationOpened, Origin
 from isogenic.recipes.approval import RecipeAccepted, RecipeNotAccepted, RecipePublished
@@ -26,6 +29,7 @@ from isogenic.sites.state import SiteState
 from small_network import BEN, GENERAL, LEEDS, UNITS, Network, signer_of
 
 FOULED = "feed_pump_fouls:unit=BR-50,start=150h,hours=24,size=0.6"
+FROZEN = "sensor_freezes:unit=BR-50,start=80,hours=200,signal=glucose"
 
 
 def growing(folder: Path, *, hours: float = 60.0, faults: tuple[str, ...] = ()) -> tuple[Network, BatchId]:
@@ -93,27 +97,41 @@ def test_the_unit_of_the_monitored_phase_is_judged_not_the_one_on_which_the_batc
     state = replace(node.state, plant=plant, batches={batch: moved})
     decided = scan(replace(node.site, state=state), Frame(seen.at, index, np.concatenate([bad, good]), quality), net.clock.now(), mint=SeededMint(1))
     assert moved.monitored_unit == second
-    assert decided.judgements[batch].judged
-    assert decided.judgements[batch].t2 == scan(node.site, seen, net.clock.now(), mint=SeededMint(1)).judgements[batch].t2
+    assert decided.judgements[batch].findings.judged[0]
+    assert decided.judgements[batch].findings.score == scan(node.site, seen, net.clock.now(), mint=SeededMint(1)).judgements[batch].findings.score
+
+
+def test_a_model_that_places_batches_by_phase_is_told_the_phase(tmp_path: Path) -> None:
+    net, batch = growing(tmp_path / "net")
+    node = net.nodes[LEEDS]
+    site, running = node.site, node.state.batches[batch]
+    phase = next(name for name in running.active if running.phases[name].monitored)
+    placing = Placing(PlacingHeader("phase", ("before", phase), None, -1, 1), (np.array([100.0, 200.0]),))
+    models = {digest: replace(model, placing=placing) for digest, model in site.models.items()}
+    decided = scan(replace(site, models=models, watches={}), frame(net), net.clock.now(), mint=SeededMint(1))
+    assert decided.judgements[batch].findings.maturity[0] == 100.0  # where the phase usually begins
+    later = scan(replace(site, models=models, watches=decided.watches), frame(net), net.clock.now(), mint=SeededMint(1))
+    assert later.judgements[batch].findings.maturity[0] == 100.5
 
 
 def test_readings_that_are_bad_are_not_judged_and_the_end_of_the_watch_counts_them(tmp_path: Path) -> None:
     net, batch = growing(tmp_path / "net")
     node = net.nodes[LEEDS]
-    before = node.site.watches[batch]
+    before = node.site.watches[batch].watch
     net.vessels[LEEDS].bad = {f"{UNITS[LEEDS]}.{name}" for name in node.state.plant.unit(UNITS[LEEDS]).signals}
     asyncio.run(net.scan())
     asyncio.run(net.scan())
-    watch = node.site.watches[batch]
-    assert (watch.judged, watch.not_judged) == (before.judged, before.not_judged + 2)
-    assert not node.judgements[batch].judged
+    watch = node.site.watches[batch].watch
+    assert (watch.judged[0], watch.not_judged[0]) == (before.judged[0], before.not_judged[0] + 2)
+    assert not node.judgements[batch].findings.judged[0]
+    assert all(each.sentence.startswith("no value of") for each in node.judgements[batch].troubles())
     net.vessels[LEEDS].bad = set()
     asyncio.run(net.run_batch(batch, until_h=24.0))
-    last = node.site.watches[batch]
-    assert (last.judged > watch.judged, last.not_judged) == (True, watch.not_judged)
+    last = node.site.watches[batch].watch
+    assert (last.judged[0] > watch.judged[0], last.not_judged[0]) == (True, watch.not_judged[0])
     node.note([StateChanged(batch, State.ABORTING, Command.ABORT, "enough")])
     asyncio.run(net.scan())
-    assert net.payloads(MonitoringEnded) == [MonitoringEnded(batch, last.judged + 1, last.not_judged, last.alarms)]
+    assert net.payloads(MonitoringEnded) == [MonitoringEnded(batch, int(last.judged[0]) + 1, int(last.not_judged[0]), int(last.alarms[0]))]
 
 
 def test_a_finding_opens_one_deviation_with_its_evidence_however_long_it_lasts(tmp_path: Path) -> None:
@@ -126,6 +144,13 @@ def test_a_finding_opens_one_deviation_with_its_evidence_however_long_it_lasts(t
         (Origin.MONITOR, batch, net.nodes[LEEDS].state.batches[batch].lot, LEEDS)
     }
     assert float(opened[0].evidence["value"]) > float(opened[0].evidence["limit"])
+
+
+def test_a_frozen_probe_is_told_while_it_hangs_and_an_often_read_one_is_not_frozen(tmp_path: Path) -> None:
+    net, batch = growing(tmp_path / "net", hours=200.0, faults=(FROZEN,))
+    told = net.nodes[LEEDS].judgements[batch]
+    assert [(each.variable, each.health) for each in told.troubles()] == [("glucose", Health.FROZEN)]
+    assert told.judges().judged and "glucose" not in told.judges().variables
 
 
 def test_an_alarm_of_the_engine_opens_a_deviation(tmp_path: Path) -> None:

@@ -10,11 +10,16 @@ from __future__ import annotations
 import sys
 
 from isogenic.cli import authority, disclosures, keys, keys_and_time, modules, nodes, readings, recipes, records, recovery, scale, sim, vault  # noqa: F401 (verbs on `app`)
+from isogenic.cli.batch_monitors import fit_batches  # noqa: F401 (verbs on `app`)
+from isogenic.cli.forecasts import forecast  # noqa: F401 (verbs on `app`)
+from isogenic.cli.monitor import monitor_app  # noqa: F401 (verbs on `app`)
 from isogenic.cli.soft_sensors import soft_sensor_app  # noqa: F401 (verbs on `app`)
 from isogenic.cli.verbs import app
 from isogenic.errors import Refusal
 
 __all__ = ["app", "main"]
+
+INTERRUPTED = 130
 
 
 def main() -> None:
@@ -24,5 +29,8 @@ def main() -> None:
     except Refusal as refusal:
         print(f"isogenic: {refusal}", file=sys.stderr)
         sys.exit(refusal.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
+            raise
+        print("isogenic: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)

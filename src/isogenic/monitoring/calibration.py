@@ -30,7 +30,20 @@ from isogenic.monitoring.structure import Structure, measure, structure_of
 from isogenic.monitoring.sums import Sums
 from isogenic.monitoring.tables import BatchTable, Floats
 
-__all__ = ["GROUPS_MAX", "HeldOut", "Limits", "critical_factors", "held_out", "limits_from", "measured"]
+__all__ = [
+    "GROUPS_MAX",
+    "HeldOut",
+    "Limits",
+    "critical_factors",
+    "critical_of",
+    "factor_of",
+    "held_out",
+    "limits_along",
+    "limits_from",
+    "measured",
+    "moments_of",
+    "shape_of",
+]
 
 GROUPS_MAX = 40  # with more batches, several are left out together
 SHAPE_LEVEL = 0.99  # of the distribution at one maturity; the factor does the rest
@@ -58,7 +71,7 @@ class Limits:
 
 
 def held_out(
-    batches: Sequence[BatchTable], aligned: Sequence[Floats], total: Sums, grid: Grid, *, components: int, floor: Floats
+    batches: Sequence[BatchTable], aligned: Sequence[Floats], total: Sums, grid: Grid, *, components: int, floor: Floats, bounds: Sequence[float] = ()
 ) -> tuple[list[HeldOut], int]:
     """Every batch measured by a structure that never saw it, and how many such structures were fitted."""
     groups = min(len(batches), GROUPS_MAX)
@@ -68,7 +81,7 @@ def held_out(
         rest = total
         for each in members:
             rest = rest - Sums.of(aligned[each], total.centre)
-        structure = structure_of(rest, grid, components=components, floor=floor)
+        structure = structure_of(rest, grid, components=components, floor=floor, bounds=bounds)
         for each in members:
             results[each] = measured(structure, batches[each])
     return [each for each in results if each is not None], groups
@@ -84,26 +97,30 @@ def measured(structure: Structure, table: BatchTable) -> HeldOut:
 def limits_from(results: Sequence[HeldOut], structure: Structure, *, false_alarms: float, consecutive: int) -> Limits:
     """Shape and factor from the left-out batches."""
     critical = critical_factors(results, np.ones(len(results), dtype=np.bool_), knots=structure.knots, consecutive=consecutive)
-    factor = _factor(critical, false_alarms)
+    moments = np.sum([moments_of(each, structure.knots) for each in results], axis=0)
+    return limits_along(structure, moments, critical, false_alarms=false_alarms)
+
+
+def limits_along(structure: Structure, moments: Floats, critical: Floats, *, false_alarms: float, factor: float | None = None) -> Limits:
+    """Limits along the grid from the left-out batches' summed moments and their critical factors, or with a `factor` known otherwise."""
+    factor = factor_of(critical, false_alarms) if factor is None else factor
     knots = np.linspace(0.0, structure.grid.points - 1.0, structure.knots)
     along = np.arange(structure.grid.points, dtype=np.float64)
-    moments = np.sum([_moments(each, structure.knots) for each in results], axis=0)
-    t2, spe = (np.interp(along, knots, factor * _shape(moments[which])) for which in (0, 1))
+    t2, spe = (np.interp(along, knots, factor * shape_of(moments[which])) for which in (0, 1))
     return Limits(t2, spe, factor, float((critical > factor).mean()))
 
 
 def critical_factors(results: Sequence[HeldOut], reference: NDArray[np.bool_], *, knots: int, consecutive: int) -> Floats:
     """Each batch's critical factor against the shape of the reference batches, itself left out: float64[n]."""
-    moments = np.stack([_moments(each, knots) for each in results])
+    moments = np.stack([moments_of(each, knots) for each in results])
     total = moments[reference].sum(axis=0)
     critical = []
     for each, own, counted in zip(results, moments, reference, strict=True):
-        t2_shape, spe_shape = (_shape(total[which] - own[which] if counted else total[which]) for which in (0, 1))
-        critical.append(max(_critical(each.t2 / t2_shape[each.knot], consecutive), _critical(each.spe / spe_shape[each.knot], consecutive)))
+        critical.append(critical_of(each, total - own if counted else total, consecutive=consecutive))
     return np.array(critical)
 
 
-def _moments(result: HeldOut, knots: int) -> Floats:
+def moments_of(result: HeldOut, knots: int) -> Floats:
     """Of T2 and of SPE, at each knot: count, sum and sum of squares: float64[2, 3, knots]."""
     return np.stack(
         [
@@ -113,7 +130,7 @@ def _moments(result: HeldOut, knots: int) -> Floats:
     )
 
 
-def _shape(moments: Floats) -> Floats:
+def shape_of(moments: Floats) -> Floats:
     """The limit's shape at each knot from its own and its neighbours' moments."""
     widened = moments.copy()
     widened[:, 1:] += moments[:, :-1]
@@ -138,14 +155,17 @@ def _chi2_quantile(freedom: Floats) -> Floats:
     return quantile
 
 
-def _critical(ratio: Floats, consecutive: int) -> float:
-    """The lowest factor at which no run of `consecutive` samples lies over the limit."""
+def critical_of(result: HeldOut, moments: Floats, *, consecutive: int) -> float:
+    """The lowest factor at which no run of `consecutive` samples lies over the limit whose shape the moments give."""
+    t2_shape, spe_shape = shape_of(moments[0]), shape_of(moments[1])
+    ratio = np.maximum(result.t2 / t2_shape[result.knot], result.spe / spe_shape[result.knot])
     if len(ratio) < consecutive:
         return RATIO_MIN
     return max(float(np.lib.stride_tricks.sliding_window_view(ratio, consecutive).min(axis=1).max()), RATIO_MIN)
 
 
-def _factor(critical: Floats, false_alarms: float) -> float:
+def factor_of(critical: Floats, false_alarms: float) -> float:
+    """The factor that a new batch exceeds with the stated probability."""
     n = len(critical)
     rank = (n + 1) * (1.0 - false_alarms)
     if rank <= n - 1:

@@ -41,7 +41,7 @@ class Contribution:
 class Finding:
     """An alarm as it begins: the statistic that leads, its value and limit, and what is behind it."""
 
-    statistic: str  # "T2" or "SPE"
+    statistic: str  # that leads, by its name in the bank
     value: float
     limit: float
     maturity: float
@@ -71,6 +71,8 @@ def finding(
     maturity: float,
     since: float,
     maturity_unit: str,
+    continuous: bool = False,
+    more_movement: bool | None = None,
 ) -> Finding:
     """The finding at the moment an alarm begins. What has no value now is not named, however much it weighed before."""
     there = np.isfinite(observed)
@@ -81,18 +83,33 @@ def finding(
     leading = tuple(
         Contribution(variables[each].name, variables[each].unit, float(shares[each]), float(observed[each]), float(expected[each])) for each in named
     )
-    sentence = _sentence(leading, own=abs(float(z[named[0]])) >= OUT_OF_STEP, since=f"{since:.1f} {maturity_unit}".strip())
+    when = f"reading {since:.0f}" if continuous else f"{since:.1f} {maturity_unit}".strip()
+    if more_movement is not None:
+        sentence = _movement(leading, more=more_movement, since=when)
+    else:
+        own = abs(float(z[named[0]])) >= OUT_OF_STEP
+        sentence = _sentence(leading, own=own, since=when, course="its usual level" if continuous else "its trajectory")
     return Finding(statistic, value, limit, maturity, since, leading, sentence)
 
 
-def _sentence(leading: tuple[Contribution, ...], *, own: bool, since: str) -> str:
+def _sentence(leading: tuple[Contribution, ...], *, own: bool, since: str, course: str) -> str:
     first = leading[0]
     unit = "" if first.unit == "1" else f" {first.unit}"
     numbers = f"({_number(first.observed, first.expected)} against {_number(first.expected, first.observed)}{unit})"
     side = "over" if first.observed > first.expected else "under"
-    text = f"{first.variable} {_size(first)} {side} its trajectory" if own else f"{first.variable} out of step with the other variables"
+    text = f"{first.variable} {_size(first)} {side} {course}" if own else f"{first.variable} out of step with the other variables"
+    return f"{text} since {since} {numbers}" + _and_the_rest(leading)
+
+
+def _movement(leading: tuple[Contribution, ...], *, more: bool, since: str) -> str:
+    """Of a variable whose level may well be right, but which keeps departing from what is expected of it, or hardly moves."""
+    what = "keeps departing from what the other variables and its own past let expect" if more else "moves less than it should"
+    return f"{leading[0].variable} {what} since {since}" + _and_the_rest(leading)
+
+
+def _and_the_rest(leading: tuple[Contribution, ...]) -> str:
     rest = [each.variable for each in leading[1:]]
-    return f"{text} since {since} {numbers}" + (f", then {' and '.join(rest)}" if rest else "")
+    return f", then {' and '.join(rest)}" if rest else ""
 
 
 def _size(first: Contribution) -> str:

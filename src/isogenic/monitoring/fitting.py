@@ -12,21 +12,25 @@ Leaves to others: which batches are good (screening), release of the model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from isogenic.errors import NotValid
 from isogenic.monitoring.alignment import grid_of, on_grid
 from isogenic.monitoring.calibration import held_out, limits_from
+from isogenic.monitoring.continuous import FALSE_ALARMS, fit_continuous
 from isogenic.monitoring.model import Calibration, Model
+from isogenic.monitoring.placing.model import Placing, placing_of
+from isogenic.monitoring.probes import limits_of
 from isogenic.monitoring.structure import check_sums, scale_floor, structure_of
 from isogenic.monitoring.sums import Sums
-from isogenic.monitoring.tables import BatchTable, Floats, Variable, check_tables, present
+from isogenic.monitoring.tables import SAMPLES_MIN, BatchTable, Floats, Variable, check_tables, present
 
 __all__ = ["BATCHES_MIN", "CONSECUTIVE", "fit"]
 
 BATCHES_MIN = 5  # below, leaving one out leaves no covariance worth the name
+FALSE_ALARMS_OF_BATCHES = 0.05  # with any alarm
 CONSECUTIVE = 3  # samples: one or two odd readings are not a departure
 GAPS_MAX = 0.5  # of a batch's values
 
@@ -37,29 +41,65 @@ def fit(
     variables: Sequence[Variable],
     name: str,
     product: str,
-    false_alarms: float = 0.05,
+    continuous: bool = False,
+    false_alarms: float | None = None,
     components: int | None = None,
     every: float | None = None,
     consecutive: int = CONSECUTIVE,
     maturity_unit: str = "h",
+    align: str | None = None,
+    indicator: str = "",
+    possible: Mapping[str, tuple[float, float]] | None = None,
 ) -> Model:
-    """A reference model of good batches whose limits let about `false_alarms` of such batches have any alarm.
+    """A reference model of good batches whose limits let about `false_alarms` of such batches have any alarm (5 % if not said).
 
+    `continuous`: the tables are runs of a process without beginning and end; then `false_alarms` is the share of good rows
+    (1 % if not said), maturity is not looked at, and the rest below does not apply.
     `components`: how many principal components; by default as many as explain 80 % of the variance.
     `every`: the grid step in maturity; by default the batches' own sampling interval.
     `consecutive`: judged samples over a limit that make an alarm.
+    `align`: "indicator" (a variable that `indicator` names), "phase", "warping" or "evolution": how far a batch is tells the model
+    itself, and each phase gets directions of its own; by default maturity is what the tables say, as on line.
+    `possible`: physical ranges by variable; a reading beyond is none. By default three times the range of the good ones.
     """
+    if continuous:
+        return fit_continuous(
+            batches,
+            variables=variables,
+            name=name,
+            product=product,
+            false_alarms=FALSE_ALARMS if false_alarms is None else false_alarms,
+            possible=possible,
+        )
+    false_alarms = FALSE_ALARMS_OF_BATCHES if false_alarms is None else false_alarms
     _check(batches, variables, false_alarms=false_alarms, components=components, consecutive=consecutive)
+    placing = None if align is None else placing_of(batches, variables, by=align, indicator=indicator)
+    if placing is not None:
+        batches, bounds = placed_batches(placing, batches), placing.bounds
+    else:
+        bounds = ()
     grid = grid_of(batches, every=every)
     aligned = [on_grid(table, grid) for table in batches]
     total = sums_of(aligned)
     check_sums(total, tuple(variables), grid)
     floor = scale_floor(total)
-    structure = structure_of(total, grid, components=components or 0, floor=floor)
-    results, groups = held_out(batches, aligned, total, grid, components=structure.components, floor=floor)
+    structure = structure_of(total, grid, components=components or 0, floor=floor, bounds=bounds)
+    results, groups = held_out(batches, aligned, total, grid, components=structure.components, floor=floor, bounds=bounds)
     limits = limits_from(results, structure, false_alarms=false_alarms, consecutive=consecutive)
     calibration = Calibration(tuple(table.batch for table in batches), groups, false_alarms, consecutive, limits.factor, limits.share)
-    return Model(name, product, tuple(variables), maturity_unit, structure, limits.t2, limits.spe, calibration)
+    probes = limits_of(batches, variables, possible=possible)
+    return Model(name, product, tuple(variables), maturity_unit, structure, limits.t2, limits.spe, calibration, placing=placing, probes=probes)
+
+
+def placed_batches(placing: Placing, batches: Sequence[BatchTable]) -> list[BatchTable]:
+    """Batches by the model's own maturity; samples before any is known are left out."""
+    told = placing.placed(batches)
+    kept = [np.isfinite(each.maturity) for each in told]
+    placed = [BatchTable(each.batch, each.maturity[known], each.values[known]) for each, known in zip(told, kept, strict=True)]
+    for table in placed:
+        if len(table.maturity) < SAMPLES_MIN:
+            raise NotValid(f"cannot align batch {table.batch[:40]}", why="its maturity is not known for most of it", possible="leave it out")
+    return placed
 
 
 def sums_of(aligned: Sequence[Floats]) -> Sums:

@@ -30,7 +30,7 @@ from isogenic.errors import NotValid
 from isogenic.monitoring.alignment import Grid, grid_of, on_grid
 from isogenic.monitoring.calibration import HeldOut, critical_factors, measured
 from isogenic.monitoring.fitting import BATCHES_MIN, CONSECUTIVE, GAPS_MAX, fit, sums_of
-from isogenic.monitoring.judging import Judgement, judge_batch
+from isogenic.monitoring.judging import Findings, judge_batch
 from isogenic.monitoring.structure import scale_floor, structure_of
 from isogenic.monitoring.sums import Sums
 from isogenic.monitoring.tables import BatchTable, Floats, Variable, check_tables, present
@@ -102,8 +102,8 @@ def _unusable(table: BatchTable, grid: Grid) -> str:
     return ""
 
 
-def _reason(judgements: Sequence[Judgement]) -> str:
-    sentences = [each.finding.sentence for each in judgements if each.finding is not None]
+def _reason(judgements: Sequence[Findings]) -> str:
+    sentences = [found.sentence for each in judgements if (found := each.finding()) is not None]
     return sentences[0] if sentences else "far from the others over the whole batch, though within the limits that they give"
 
 

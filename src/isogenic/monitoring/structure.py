@@ -17,6 +17,7 @@ Leaves to others: limits (calibration), alarms (judging).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,7 +29,20 @@ from isogenic.monitoring.alignment import Grid
 from isogenic.monitoring.sums import Sums
 from isogenic.monitoring.tables import Floats, Variable, present
 
-__all__ = ["Measures", "Place", "Structure", "measure", "place", "structure_of"]
+__all__ = [
+    "PRESENT_SHARE_MIN",
+    "Z_MAX",
+    "Measures",
+    "Place",
+    "Structure",
+    "between",
+    "filled",
+    "halves",
+    "measure",
+    "place",
+    "structure_from",
+    "structure_of",
+]
 
 KNOTS_MAX = 60
 KNOT_REACH = 0.05  # of the whole range, to each side: the readings that one knot pools
@@ -116,7 +130,7 @@ def measure(structure: Structure, maturity: Floats, values: Floats) -> Measures:
         z = np.where(there, (np.where(there, values, 0.0) - expected) / between(structure.scale, at), 0.0)
     z = np.minimum(np.maximum(z, -Z_MAX), Z_MAX)
     for row in np.flatnonzero(enough & ~there.all(axis=1)):
-        z[row] = _filled(z[row], there[row], directions[row], spread[row])
+        z[row] = filled(z[row], there[row], directions[row], spread[row])
     scores = np.matmul(directions, z[:, :, None])[:, :, 0]
     squares = scores * scores
     a = structure.components
@@ -127,12 +141,20 @@ def measure(structure: Structure, maturity: Floats, values: Floats) -> Measures:
     return Measures(t2, spe, z, scores, expected, there, at)
 
 
-def _filled(z: Floats, there: NDArray[np.bool_], directions: Floats, spread: Floats) -> Floats:
+def filled(z: Floats, there: NDArray[np.bool_], directions: Floats, spread: Floats) -> Floats:
+    """A reading's missing values from those present."""
     precision = (directions.T / spread) @ directions
     gone = ~there
-    filled = z.copy()
-    filled[gone] = -np.linalg.solve(precision[np.ix_(gone, gone)], precision[np.ix_(gone, there)] @ z[there])
-    return filled
+    whole = z.copy()
+    whole[gone] = -np.linalg.solve(precision[np.ix_(gone, gone)], precision[np.ix_(gone, there)] @ z[there])
+    return whole
+
+
+def halves(spread: Floats, components: int) -> Floats:
+    """What squared scores count in T2 and in SPE, each against its own spread: float64[p, 2]."""
+    weights = np.zeros((len(spread), 2))
+    weights[:components, 0], weights[components:, 1] = 1.0 / spread[:components], 1.0 / spread[components:]
+    return weights
 
 
 def scale_floor(sums: Sums) -> Floats:
@@ -157,19 +179,43 @@ def check_sums(sums: Sums, variables: tuple[Variable, ...], grid: Grid) -> None:
             )
 
 
-def structure_of(sums: Sums, grid: Grid, *, components: int, floor: Floats) -> Structure:
-    """The structure that sums tell. `components` 0: as many as explain most of the variance."""
-    enough = sums.count >= COUNT_MIN
-    mean = _along(sums.mean(), enough)
-    covariance = sums.covariance()
+def structure_of(sums: Sums, grid: Grid, *, components: int, floor: Floats, bounds: Sequence[float] = ()) -> Structure:
+    """The structure that sums tell. `components` 0: as many as explain most of the variance; `bounds`: see `structure_from`."""
+    return structure_from(
+        sums.mean(),
+        sums.covariance(),
+        sums.count >= COUNT_MIN,
+        grid,
+        batches=float(np.median(sums.count)),
+        components=components,
+        floor=floor,
+        bounds=bounds,
+    )
+
+
+def structure_from(
+    mean: Floats,
+    covariance: Floats,
+    enough: NDArray[np.bool_],
+    grid: Grid,
+    *,
+    batches: float,
+    components: int,
+    floor: Floats,
+    bounds: Sequence[float] = (),
+) -> Structure:
+    """The structure of a mean and a covariance at each grid point; what is not `enough` takes its neighbours' value.
+
+    `bounds`: the maturities where a new phase begins: no knot pools readings from both sides of one.
+    """
+    mean = _along(mean, enough)
     variance = np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0)
     scale = np.maximum(np.sqrt(_along(_smoothed(variance, enough), enough) + np.square(SLACK * _steepness(mean))), floor)
     scaled = covariance / (scale[:, :, None] * scale[:, None, :])
     points, p = mean.shape
     knots = min(points, KNOTS_MAX)
-    kernel = _kernel(points, knots)
+    kernel = _kernel(points, knots, np.searchsorted(np.asarray(bounds, dtype=np.float64), grid.maturity() + 1e-9 * grid.step, side="right"))
     pooled = (kernel @ scaled.reshape(points, p * p)).reshape(knots, p, p)
-    batches = float(np.median(sums.count))
     shrink = max(SHRINK_MIN, p / (p + 10.0 * batches))
     spread, directions = np.linalg.eigh((1.0 - shrink) * pooled + shrink * np.eye(p))
     spread = np.maximum(spread[:, ::-1], SHRINK_MIN / 2)
@@ -195,7 +241,9 @@ def _along(table: Floats, enough: NDArray[np.bool_]) -> Floats:
 
 
 def _steepness(mean: Floats) -> Floats:
-    """How much the mean changes to the farther of its two neighbours."""
+    """How much the mean changes to the farther of its two neighbours; not at all where it has none."""
+    if len(mean) == 1:
+        return np.zeros_like(mean)
     change = np.abs(np.diff(mean, axis=0))
     steepness: Floats = np.maximum(np.concatenate([change[:1], change]), np.concatenate([change, change[-1:]]))
     return steepness
@@ -215,10 +263,11 @@ def _smoothed(variance: Floats, enough: NDArray[np.bool_]) -> Floats:
     return smoothed
 
 
-def _kernel(points: int, knots: int) -> Floats:
-    """How much each grid point counts at each knot: float64[knots, points], rows sum to 1."""
+def _kernel(points: int, knots: int, phase: NDArray[np.intp]) -> Floats:
+    """How much each grid point counts at each knot: float64[knots, points], rows sum to 1. `phase`: of each point; a knot keeps to its own."""
     centres = np.linspace(0.0, points - 1.0, knots)
     reach = max(2.0, KNOT_REACH * points, (points - 1.0) / max(knots - 1, 1))
     weight = np.maximum(0.0, 1.0 - np.abs(np.arange(points)[None, :] - centres[:, None]) / reach)
+    weight *= phase[None, :] == phase[np.rint(centres).astype(np.intp)][:, None]
     kernel: Floats = weight / weight.sum(axis=1, keepdims=True)
     return kernel

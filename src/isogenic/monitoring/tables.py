@@ -38,17 +38,20 @@ class Variable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchTable:
-    """One batch. `maturity`: float64[n]; `values`: float64[n, p] in the order of the variables, NaN where missing."""
+    """One batch. `maturity`: float64[n]; `values`: float64[n, p] in the order of the variables, NaN where missing.
+
+    `phases`: of each sample the phase it is in, where batches are aligned by phase; empty where that is not known.
+    """
 
     batch: str
     maturity: Floats
     values: Floats
+    phases: tuple[str, ...] | None = None
 
 
 def present(values: Floats) -> NDArray[np.bool_]:
     """Where a value can be used: a number, and not an impossible one such as 1e308."""
-    with np.errstate(invalid="ignore"):
-        usable: NDArray[np.bool_] = np.abs(values) < VALUE_MAX
+    usable: NDArray[np.bool_] = np.abs(values) < VALUE_MAX
     return usable
 
 

@@ -200,8 +200,10 @@ class ControlNode:
         return self._blocks.get(digest, set())
 
     def _offered(self, peer: NodeId, digest: str) -> bool:
-        """Models are for all; a picture is for the sites that run its recipe (I7)."""
+        """Models are for all, one that two people released for the sites that it names; a picture is for the sites that run its recipe (I7)."""
         if any(model.digest == digest for model in self.state.models.values()):
+            return True
+        if any((str(each.site), each.digest) == (str(peer), digest) for each in self.state.monitors.released):
             return True
         said = (each.payload for each in self.state.announced if isinstance(each.payload, PicturePublished))
         return any((str(each.site), each.digest) == (str(peer), digest) for each in said)

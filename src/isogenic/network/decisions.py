@@ -113,6 +113,10 @@ def release_settings(node: ControlNode, text: str) -> SettingsReleased:
 def publish_model(node: ControlNode, data: bytes, *, product: ProductId) -> str:
     """Publish a reference model, to every site and to the house; the bytes go by digest."""
     model = Model.from_bytes(data)
+    released = node.state.monitors.in_force(product)
+    if released is not None:
+        why = f"{released.model} version {released.version} was released by two people"
+        raise NotAllowed(f"cannot publish {model.name} for {product}", why=why, possible="isogenic model test, then release")
     digest = node.blobs.put(data)
     node.publishing.publish(ModelPublished(model.name, product, digest, len(data)))
     return digest

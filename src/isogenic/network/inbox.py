@@ -49,9 +49,9 @@ class Inbox:
         if self.writers.get(origin) != peer:
             return False
         copy = self.copies[origin]
-        if start > copy.size:
+        if start > copy.reached:
             copy.follow()  # another process of this control site may have taken them
-        return start > copy.size
+        return start > copy.reached
 
     def take(self, peer: NodeId, data: bytes, *, moment: Moment) -> tuple[str, Receipt]:
         """Verify, store and cosign one page; gives its origin and the receipt."""

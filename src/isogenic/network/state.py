@@ -34,6 +34,8 @@ from isogenic.ids import BatchId, DeviationId, LotId, ProductId, RecipeId, SiteI
 from isogenic.materials.changeover import ChangeoverPublished
 from isogenic.materials.lots import MaterialUsed
 from isogenic.monitoring.facts import ModelPublished
+from isogenic.monitoring.lifecycle import register as model_register
+from isogenic.monitoring.lifecycle.facts import ModelPutForward, ModelReleased, ModelSigned, ModelTested, TestDataRefused, TestDataUsed
 from isogenic.network.authority_view import AuthorityView
 from isogenic.network.facts import HeartbeatKept, PageRefused
 from isogenic.network.stocks import Stocks
@@ -94,6 +96,12 @@ OURS_TO_SAY = DECISIONS | {
     "authority.master_file_published",
     "authority.master_file_submitted",
     "monitoring.model_published",
+    "monitoring.model_put_forward",
+    "monitoring.model_released",
+    "monitoring.model_signed",
+    "monitoring.model_tested",
+    "monitoring.test_data_refused",
+    "monitoring.test_data_used",
     "network.claim_refused",
     "plant.settings_released",
     "quality.release_refused",
@@ -173,6 +181,7 @@ class ControlState:
     specifications: Mapping[ProductId, Specification] = field(default_factory=dict)
     pictures: Mapping[str, PictureSubmitted] = field(default_factory=dict)  # by digest
     models: Mapping[ProductId, ModelPublished] = field(default_factory=dict)
+    monitors: model_register.Register = field(default_factory=model_register.Register)  # monitoring models from their intended use to their release
     released_settings: Mapping[SiteId, SettingsReleased] = field(default_factory=dict)  # what each site's modules must be set to, the newest
     sites: Mapping[SiteId, SiteView] = field(default_factory=dict)
     evidence: Mapping[Claim, LotRecord] = field(default_factory=dict)  # what each ledger says of the batches started in it
@@ -354,7 +363,7 @@ def _announced(state: ControlState, fact: Fact, place: Place) -> ControlState:
             pass
         case CompetenceGranted() | CompetenceWithdrawn():
             pass
-        case KeyRevoked() | RecipePublished() | SiteDocumentApproved() | PicturePublished() | SettingsReleased():
+        case KeyRevoked() | RecipePublished() | SiteDocumentApproved() | PicturePublished() | SettingsReleased() | ModelReleased():
             to = payload.site
         case MasterFilePublished() | LicenceApplied() | LicenceChanged():
             to = payload.site
@@ -399,6 +408,8 @@ def _of_house(state: ControlState, fact: Fact) -> ControlState:
             return replace(state, pictures={**state.pictures, payload.digest: payload})
         case ModelPublished():
             return replace(state, models={**state.models, payload.product: payload})
+        case ModelPutForward() | TestDataUsed() | TestDataRefused() | ModelTested() | ModelSigned() | ModelReleased():
+            return replace(state, monitors=model_register.apply(state.monitors, payload))
         case SettingsReleased():
             return replace(state, released_settings={**state.released_settings, payload.site: payload})
         case CompetenceGranted() | CompetenceWithdrawn():

@@ -10,6 +10,8 @@
     materials.decided             release or block a material      the receipt as noted, the decision, its reason
     materials.changeover_approved sign as author, or approve       digest of the text
     materials.changeover_published  both, by two people            digest of the text that the fact holds
+    monitoring.model_signed       sign as author, or approve       digests of document, model and report together
+    monitoring.model_released     both, by two people              the same, of what the fact holds
     recipe.published              both, by two people              digest of the text that the fact holds
     quality.trail_reviewed        review_trail                     which lines of which facts, with which remark
     authority.passkey_enrolled    enrol_passkey, by that person    person, passkey, domain
@@ -47,6 +49,8 @@ from isogenic.checks import Note, Severity
 from isogenic.ids import BatchId, DeviationId, PromptId, ReceiptId
 from isogenic.materials.changeover import ChangeoverApproved, ChangeoverPublished, digest_of_matrix
 from isogenic.materials.receipts import MaterialDecided, MaterialReceived, ReceiptCommand, decision_digest
+from isogenic.monitoring.lifecycle.facts import ModelReleased, ModelSigned
+from isogenic.monitoring.lifecycle.standing import release_digest, text_digest
 from isogenic.quality.deviations import DeviationDisposed, DeviationOpened, disposition_digest
 from isogenic.quality.release import LotRejected, LotReleased, noted_release_digest, rejection_digest
 from isogenic.quality.trail_review import TrailReviewed, noted_review_digest
@@ -67,6 +71,8 @@ WITH_SIGNATURES = frozenset(
         "batch.formula_changed",
         "materials.changeover_approved",
         "materials.changeover_published",
+        "monitoring.model_released",
+        "monitoring.model_signed",
         "quality.deviation_disposed",
         "quality.lot_rejected",
         "quality.lot_released",
@@ -153,6 +159,12 @@ def _wrong(fact: Fact, opened: _Opened) -> Iterator[str]:
             yield from _does(payload.signature, _FOR_RECIPES, payload.digest)
         case ChangeoverPublished():
             yield from _both(payload.approvals, _FOR_RECIPES, digest_of_matrix(payload.text))
+        case ModelSigned():
+            yield from _does(payload.signature, _FOR_RECIPES, payload.release)
+        case ModelReleased():
+            site = str(payload.site)
+            signed = release_digest(document=text_digest(payload.text), model=payload.digest, report=payload.report)
+            yield from _both(payload.approvals, _FOR_RECIPES, signed)
         case RecipeApproved():
             yield from _does(payload.signature, _FOR_RECIPES, payload.digest)
         case SiteDocumentApproved():

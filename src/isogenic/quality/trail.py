@@ -57,6 +57,7 @@ from isogenic.errors import NotValid
 from isogenic.laboratory.results import ResultReported
 from isogenic.materials.lots import LotCreated
 from isogenic.monitoring.facts import ModelPublished
+from isogenic.monitoring.lifecycle.facts import ModelPutForward, ModelReleased, ModelSigned, ModelTested
 from isogenic.quality.deviations import DeviationDisposed, DeviationOpened
 from isogenic.quality.release import LotRejected, LotReleased
 from isogenic.quality.specifications import SpecificationPublished
@@ -226,6 +227,16 @@ def _of_documents(payload: Payload) -> Iterator[Change]:
         case SpecificationPublished():
             yield Change(str(payload.product), "specification version", str(payload.version))
             yield Change(str(payload.product), "specification", "", text=payload.text)
+        case ModelPutForward():
+            yield Change(payload.model, "version put forward", str(payload.version))
+            yield Change(payload.model, "document put forward", "", text=payload.text)
+        case ModelTested():
+            yield Change(payload.model, f"version {payload.version}, test", "passed" if payload.passed else "not passed", old="none")
+        case ModelSigned():
+            yield Change(payload.model, f"version {payload.version}", f"{payload.signature.meaning} by {payload.signature.person}")
+        case ModelReleased():
+            what = f"{payload.model} version {payload.version}, SHA-256 {payload.digest}"
+            yield Change(str(payload.product), f"monitoring model at {payload.site}", what)
         case ModelPublished():
             yield Change(str(payload.product), "reference model", f"{payload.model}, SHA-256 {payload.digest}")
 

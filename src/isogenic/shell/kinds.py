@@ -24,6 +24,7 @@ import isogenic.materials.changeover
 import isogenic.materials.clearance
 import isogenic.materials.lots
 import isogenic.monitoring.facts
+import isogenic.monitoring.lifecycle.facts
 import isogenic.network.facts
 import isogenic.plant.drift
 import isogenic.plant.settings

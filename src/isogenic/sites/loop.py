@@ -29,11 +29,12 @@ from isogenic.checks import Note
 from isogenic.clock import Moment
 from isogenic.ids import BatchId, DeviationId, LotId, Mint, SiteId, UnitId
 from isogenic.materials.changeover import Occupant
+from isogenic.monitoring.diagnosis import Aide, Told, attend, attendant
 from isogenic.monitoring.explanation import Finding
 from isogenic.monitoring.facts import MonitoringEnded, MonitoringStarted
-from isogenic.monitoring.judging import Judgement, judge
+from isogenic.monitoring.lifecycle.facts import ModelAccepted, MonitoringRefused
+from isogenic.monitoring.lifecycle.standing import answer_release
 from isogenic.monitoring.model import Model
-from isogenic.monitoring.watch import Watch
 from isogenic.plant.classes import COUNTS
 from isogenic.plant.model import Unit
 from isogenic.plant.readings import Frame, Quality, Reading
@@ -60,7 +61,7 @@ class Site:
 
     state: SiteState
     models: Mapping[str, Model] = field(default_factory=dict)  # released models held here, by digest
-    watches: Mapping[BatchId, Watch] = field(default_factory=dict)
+    watches: Mapping[BatchId, Aide] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,14 @@ class Scan:
     """What one scan decided."""
 
     facts: list[Payload]
-    watches: Mapping[BatchId, Watch]
-    judgements: Mapping[BatchId, Judgement]
+    watches: Mapping[BatchId, Aide]
+    judgements: Mapping[BatchId, Told]
 
 
 def scan(site: Site, seen: Frame, now: Moment, *, mint: Mint) -> Scan:
     """One scan: everything that the site does of its own accord, as facts. Pure."""
     state = site.state
-    facts: list[Payload] = [*answer_publications(state), *answer_master_files(state), *lines_due(state)]
+    facts: list[Payload] = [*answer_publications(state), *answer_models(state), *answer_master_files(state), *lines_due(state)]
     watches, judgements = dict(site.watches), {}
     for batch in state.running():
         if ended := safe_completion(state, batch, now):  # noted, and then in force; the engine goes on with the next scan
@@ -131,8 +132,8 @@ def answer_publications(state: SiteState) -> list[Payload]:
 
 
 def watch(
-    site: Site, batch: BatchState, readings: Mapping[str, Reading], now: datetime, watches: dict[BatchId, Watch]
-) -> tuple[list[Payload], Judgement | None]:
+    site: Site, batch: BatchState, readings: Mapping[str, Reading], now: datetime, watches: dict[BatchId, Aide]
+) -> tuple[list[Payload], Told | None]:
     """Hold the readings of the unit of the monitored phase against the reference model; note the watch's begin and end."""
     name, hours = batch.control.batch, maturity_hours(batch, now)
     digest = site.state.watched.get(name)
@@ -141,20 +142,52 @@ def watch(
         if digest is None:
             return [], None
         return [_ended(name, ended)], None
+    if digest is None and (why := refused_watch(site, batch)) is not None:
+        released = site.state.released_models[batch.control.product]
+        said = name in site.state.unwatched or released.digest not in site.state.model_answers  # the site's answer comes with this scan
+        return ([] if said else [MonitoringRefused(name, released.model, released.digest, why)]), None
     model = _model(site, batch)
     if model is None:
         return [], None
-    maturity = hours if model.maturity_unit == HOURS else _indicated(readings)
+    maturity = hours if model.maturity_unit == HOURS or model.placing is not None else _indicated(readings)
     unit = site.state.plant.unit(batch.monitored_unit)
     values = monitored_values(model, unit, readings)
-    watches[name], judgement = judge(model, watches.get(name) or model.watch(), maturity=maturity, values=values)
+    watches[name], judgement = attend(watches.get(name) or attendant(model), values, maturity=maturity, phases=(_monitored_phase(batch),))
     return [] if digest else [MonitoringStarted(name, model.name, model.digest)], judgement
 
 
 def _model(site: Site, batch: BatchState) -> Model | None:
     """The model that watches a batch, or would: the newest of its product, where its bytes are here."""
-    published = site.state.models.get(batch.control.product)
+    product = batch.control.product
+    published = site.state.released_models.get(product) or site.state.models.get(product)  # what two people released comes first
     return site.models.get(site.state.watched.get(batch.control.batch) or (published.digest if published else ""))
+
+
+def _monitored_phase(batch: BatchState) -> str:
+    """The monitored phase that began first of those that run, for a model that places batches by phase."""
+    return next((name for name in batch.active if batch.phases[name].monitored), "")
+
+
+def answer_models(state: SiteState) -> list[Payload]:
+    """Verify what was released for this site to watch with, and say yes or no to it, once each."""
+    if state.directory is None:
+        return []
+    waiting = [each for _, each in sorted(state.released_models.items()) if each.digest not in state.model_answers]
+    return [answer_release(each, plant=state.plant, directory=state.directory) for each in waiting]
+
+
+def refused_watch(site: Site, batch: BatchState) -> str | None:
+    """Why the model that was released for the batch's product may not judge it here, if it may not."""
+    product = batch.control.product
+    released = site.state.released_models.get(product)
+    if released is None:
+        return None
+    answer, unit, held = site.state.model_answers.get(released.digest), str(batch.monitored_unit), site.models.get(released.digest)
+    if held is not None and held.product != product:
+        return f"it was fitted for {held.product or 'no product'}, not {product}"
+    if isinstance(answer, ModelAccepted) and unit in answer.units:
+        return None
+    return "this site has not verified it yet" if answer is None else "; ".join(answer.reasons) or f"it was not accepted for {unit}"
 
 
 def _indicated(readings: Mapping[str, Reading]) -> float:
@@ -163,9 +196,11 @@ def _indicated(readings: Mapping[str, Reading]) -> float:
     return reading.value if reading is not None and reading.good else math.nan
 
 
-def _ended(batch: BatchId, last: Watch | None) -> MonitoringEnded:
+def _ended(batch: BatchId, last: Aide | None) -> MonitoringEnded:
     """What the watch has judged since the node started; a restart in between begins a new count."""
-    return MonitoringEnded(batch, last.judged, last.not_judged, last.alarms) if last else MonitoringEnded(batch, 0, 0, 0)
+    if last is None:
+        return MonitoringEnded(batch, 0, 0, 0)
+    return MonitoringEnded(batch, int(last.watch.judged[0]), int(last.watch.not_judged[0]), int(last.watch.alarms[0]))
 
 
 def maturity_hours(batch: BatchState, now: datetime) -> float | None:
@@ -186,17 +221,18 @@ def monitored_values(model: Model, unit: Unit, readings: Mapping[str, Reading]) 
     return values
 
 
-def deviations(
-    site: Site, batch: BatchState, judgement: Judgement | None, stepped: list[Payload], now: datetime, mint: Mint
-) -> list[DeviationOpened]:
+def deviations(site: Site, batch: BatchState, judgement: Told | None, stepped: list[Payload], now: datetime, mint: Mint) -> list[DeviationOpened]:
     """Open a deviation for each new finding and alarm; one that was opened for the same leading variable is not opened twice."""
     about = Subject(batch.control.batch, batch.control.lot, site.state.site)
     opened: list[DeviationOpened] = []
     known = {deviation.evidence.get("leading", "") for deviation in site.state.deviations.get(about.batch, ())}
-    if judgement is not None and judgement.finding is not None and judgement.finding.leading[0].variable not in known:
+    finding = None if judgement is None else judgement.findings.finding()
+    if judgement is not None and finding is not None and finding.leading[0].variable not in known:
         model = _model(site, batch)
         unit = f"_{HOURS}" if model is None or model.maturity_unit == HOURS else ""
-        opened.append(_from_finding(judgement.finding, about, now, mint, unit=unit))
+        probes = "; ".join(each.sentence for each in judgement.troubles())
+        digest = "" if model is None else model.digest
+        opened.append(_from_finding(finding, about, now, mint, unit=unit, probes=probes, model=digest))
     opened += [_from_overdue(payload, about, now, mint) for payload in stepped if isinstance(payload, PromptOverdue)]
     opened += [_from_alarm(payload, about, now, mint) for payload in stepped if isinstance(payload, AlarmRaised)]
     return opened
@@ -210,7 +246,7 @@ class Subject(NamedTuple):
     site: SiteId
 
 
-def _from_finding(finding: Finding, about: Subject, now: datetime, mint: Mint, *, unit: str) -> DeviationOpened:
+def _from_finding(finding: Finding, about: Subject, now: datetime, mint: Mint, *, unit: str, probes: str, model: str) -> DeviationOpened:
     evidence = {
         "leading": finding.leading[0].variable,
         "statistic": str(finding.statistic),
@@ -219,7 +255,10 @@ def _from_finding(finding: Finding, about: Subject, now: datetime, mint: Mint, *
         f"maturity{unit}": f"{finding.maturity:.4g}",
         f"since{unit}": f"{finding.since:.4g}",
         "contributions": ", ".join(f"{each.variable} {each.share:.0%}" for each in finding.leading),
+        "model": model,
     }
+    if probes:  # whatever is wrong with single probes: the first thing to look at
+        evidence["probes"] = probes[:400]
     return open_from_finding(
         mint.fresh(DeviationId),
         finding.sentence,

@@ -21,7 +21,7 @@ from isogenic.batches.facts import BatchClosed, ClockCorrected
 from isogenic.clock import Clock, Moment
 from isogenic.errors import NotValid, Refusal
 from isogenic.ids import BatchId, Mint, ModuleId
-from isogenic.monitoring.judging import Judgement
+from isogenic.monitoring.diagnosis import Told
 from isogenic.monitoring.model import Model
 from isogenic.plant.readings import Frame, Sink, Source
 from isogenic.records import recovery
@@ -149,7 +149,7 @@ class SiteNode:
         self._measured: Fact | None = None  # the newest measurement of the clock that was noted
         self.keys = KeyCare(self.ledgers, clock, self.actor, keyring, key_rotate_h, key_rotate_facts, journal)
         self.frame: Frame | None = None
-        self.judgements: Mapping[BatchId, Judgement] = {}
+        self.judgements: Mapping[BatchId, Told] = {}
         self.trouble: Trouble | None = None
         self._control_folded = 0
         self._written: dict[str, float] = {}
@@ -319,7 +319,8 @@ class SiteNode:
 
     def _models_needed(self) -> set[str]:
         """The newest of each product, and those that watch a batch now."""
-        return {published.digest for published in self.state.models.values()} | set(self.state.watched.values())
+        released = {each.digest for each in self.state.released_models.values()}
+        return {published.digest for published in self.state.models.values()} | released | set(self.state.watched.values())
 
     def _take_up_model(self, digest: str) -> None:
         """A model that cannot be used is no reason to stop a site: batches run on unwatched, and their records say so."""
@@ -480,9 +481,11 @@ class SiteNode:
                 continue
             readings = self.frame.unit(batch.control.unit)
             values = {name: reading.value for name, reading in readings.items() if reading.good}
-            judgement = self.judgements.get(batch.control.batch)
-            if judgement is not None and judgement.judged:
-                values |= {"maturity": judgement.maturity, "t2": judgement.t2 / judgement.t2_limit, "spe": judgement.spe / judgement.spe_limit}
+            told = self.judgements.get(batch.control.batch)
+            judgement = None if told is None else told.findings
+            if judgement is not None and judgement.judged[0]:
+                t2, spe = (judgement.statistics[0, :2] / judgement.limit).tolist()
+                values |= {"maturity": float(judgement.maturity[0]), "t2": t2, "spe": spe}
             units[str(batch.control.unit)] = values
         return units
 

@@ -45,6 +45,7 @@ from isogenic.materials.clearance import Line
 from isogenic.materials.lots import Genealogy, LotCreated
 from isogenic.materials.stock import Stock
 from isogenic.monitoring.facts import ModelPublished, MonitoringEnded, MonitoringStarted
+from isogenic.monitoring.lifecycle.facts import ModelAccepted, ModelNotAccepted, ModelReleased, MonitoringRefused
 from isogenic.plant.drift import BatchDrifted, BatchDriftEnded, DriftEnded, DriftFound
 from isogenic.plant.model import SitePlant
 from isogenic.plant.services import ServiceOrder
@@ -81,6 +82,9 @@ class SiteState:
     specifications: Mapping[ProductId, Specification] = field(default_factory=dict)  # the newest for each product
     pictures: Mapping[str, PicturePublished] = field(default_factory=dict)  # by digest: what questions of this site's recipes show
     models: Mapping[ProductId, ModelPublished] = field(default_factory=dict)  # the newest for each product
+    released_models: Mapping[ProductId, ModelReleased] = field(default_factory=dict)  # by two people, the newest for each product
+    model_answers: Mapping[str, ModelAccepted | ModelNotAccepted] = field(default_factory=dict)  # by digest
+    unwatched: frozenset[BatchId] = frozenset()  # of which it was said that the released model may not judge them
     batches: Mapping[BatchId, BatchState] = field(default_factory=dict)
     lots: Mapping[LotId, LotCreated] = field(default_factory=dict)
     samples: Mapping[SampleId, SampleDrawn] = field(default_factory=dict)
@@ -201,6 +205,12 @@ def _kept(state: SiteState, fact: Fact) -> SiteState:
             return replace(state, pictures={**state.pictures, payload.digest: payload})
         case ModelPublished():
             return replace(state, models={**state.models, payload.product: payload})
+        case ModelReleased() if payload.site == state.site and written_by(fact.ref.ledger) == CONTROL:
+            return replace(state, released_models={**state.released_models, payload.product: payload})
+        case ModelAccepted() | ModelNotAccepted():
+            return replace(state, model_answers={**state.model_answers, payload.digest: payload})
+        case MonitoringRefused():
+            return replace(state, unwatched=state.unwatched | {payload.batch})
         case RecipeAccepted():
             return replace(state, accepted={**state.accepted, (payload.recipe, payload.version): payload})
         case RecipeNotAccepted():

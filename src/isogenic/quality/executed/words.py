@@ -241,6 +241,7 @@ SAYS: Mapping[str, Callable[[Any], Said]] = {
     ),
     "batch.closed": lambda f: Said(f"closed as {f.outcome} with {f.facts} facts", Part.BATCH),
     "monitoring.started": lambda f: Said(f"watched by reference model {f.model}, SHA-256 {f.digest}", Part.BATCH),
+    "monitoring.refused": lambda f: Said(f"runs unwatched: {f.model} may not judge it: {f.why}", Part.BATCH, Exceptional.REFUSED),
     "monitoring.ended": lambda f: Said(f"watch ended: {f.judged} scans judged, {f.not_judged} not judged, {f.alarms} alarms", Part.BATCH),
     "lot.created": lambda f: Said(f"{f.lot} of {f.product} created, in quarantine", Part.BATCH),
     "materials.used": lambda f: Said(f"{f.material}: lot {f.used_lot}", Part.MATERIAL),
